@@ -1,0 +1,35 @@
+package servicetable
+
+import "errors"
+
+// Query is what a client asks for. Names match without regard to case.
+type Query struct {
+	Service  string // SERVICE_NAME; where it and SID are both given, it decides
+	SID      string // an instance name
+	Instance string // INSTANCE_NAME: only this instance of the service
+	Server   string // "", "dedicated", "shared" or "pooled", in any case; another word counts as not given
+
+	ColocationTag string // COLOCATION_TAG: connects of one tag belong together
+	ArrivedOn     string // listening address the client came in on
+	IgnoreStatus  bool   // UR=A: blocked and restricted instances too
+}
+
+// Candidate is one way to serve a query. It points into a snapshot and must not be changed through.
+type Candidate struct {
+	Registration *Registration
+	Service      *Service // its Name is the name as this instance registered it, by which to ask for it there
+	Handler      *Handler
+	Status       Status
+}
+
+// Why nothing matches a query. The error returned names the offender and wraps one of these.
+var (
+	ErrUnknownService      = errors.New("unknown service")
+	ErrUnknownSID          = errors.New("unknown SID")
+	ErrUnknownInstance     = errors.New("unknown instance")
+	ErrBlocked             = errors.New("all instances are blocking new connections")
+	ErrRestricted          = errors.New("all instances are in restricted mode")
+	ErrRestrictedOrBlocked = errors.New("all instances are restricted or blocking new connections")
+	ErrNoHandlerOfKind     = errors.New("no handler of the requested server type")
+	ErrNoHandler           = errors.New("no handler")
+)

@@ -1,0 +1,149 @@
+package servicetable
+
+import (
+	"net/netip"
+	"time"
+)
+
+// ID identifies a registration: one registration connection, or one static entry of the configuration.
+type ID string
+
+// Registration is all that one database says about itself, as one value, for as long as its connection lasts.
+// Writers hand a whole Registration to Table.Apply; whatever a snapshot hands out must not be changed.
+type Registration struct {
+	ID       ID
+	Instance string // instance name as registered
+	Host     string // inner value of the registered (HOST=…), trimmed of blanks
+	HostRaw  string // the host text as registered, nsgr.md 4.3
+
+	NodeLoad, NodeMax uint32 // load of the machine and its maximum, as sent, nsgr.md 4.3
+	Load, Max         uint32 // load of the instance and its maximum (SESSIONS), as sent, nsgr.md 4.3
+	Flags             uint32 // instance flags as sent
+	GUID              [16]byte
+
+	Services  []Service
+	Handlers  []Handler
+	Endpoints []string // addresses the database would like a listener to listen on; for display only
+
+	RegisteredAt time.Time // when this registration appeared
+	LoadAt       time.Time // when its load figures were reported
+	LoadSource   string    // who reported them: "registration", "agent", "feed"
+
+	Peer      netip.Addr // observed address of the registrant; the zero Addr for a static entry
+	ArrivedOn string     // listening address it came in on, for listener networks
+	Static    bool       // from the configuration: liveness not known
+	Stale     bool       // its connection is gone, yet the instance answered since
+}
+
+// Key returns "instance@host", the name by which people and marks refer to the instance.
+func (r *Registration) Key() string { return r.Instance + "@" + r.Host }
+
+// HandlerKey returns "instance@host/handler", the name by which marks refer to one handler of the instance.
+func (r *Registration) HandlerKey(h *Handler) string { return r.Key() + "/" + h.Name }
+
+// Status tells whether the instance takes new connects for the service s, one of r.Services.
+func (r *Registration) Status(s *Service) Status {
+	switch {
+	case r.Stale:
+		return Stale
+	case r.Static:
+		return Unknown
+	}
+	return s.status()
+}
+
+// Service is one service as one instance registers it.
+type Service struct {
+	Name     string // as registered; names match without regard to case
+	Flags    uint32 // as sent, nsgr.md 5.2
+	Goodness uint32 // lower is better, nsgr.md 4.4
+	Delta    uint32 // what one more connection adds to Goodness
+}
+
+// Bits of Service.Flags.
+const (
+	// FlagDispatchersOnly is set for services that only dispatchers serve, such as XDB. nsgr.md 5.2.
+	FlagDispatchersOnly uint32 = 1
+	// FlagUnblocked is set while the service takes new connections. nsgr.md 5.2.
+	FlagUnblocked uint32 = 4
+	// FlagRestricted marks a service of an instance in restricted mode. No recording shows the real bit: this
+	// one is our convention.
+	FlagRestricted uint32 = 8
+)
+
+func (s *Service) status() Status {
+	switch {
+	case s.Flags&FlagUnblocked == 0:
+		return Blocked
+	case s.Flags&FlagRestricted != 0:
+		return Restricted
+	}
+	return Ready
+}
+
+// Kind is the sort of server process behind a handler.
+type Kind uint8
+
+// The kinds of handler, nsgr.md 5.3.
+const (
+	Dedicated  Kind = iota // a listener that starts one server process a connection
+	Dispatcher             // shared server
+	Pooled                 // a database resident connection pool's broker
+)
+
+// String returns the word for k: dedicated, dispatcher or pooled.
+func (k Kind) String() string {
+	switch k {
+	case Dispatcher:
+		return "dispatcher"
+	case Pooled:
+		return "pooled"
+	}
+	return "dedicated"
+}
+
+// Handler is one address at which an instance takes connections for some of its services.
+type Handler struct {
+	ID       [16]byte
+	Name     string // "DEDICATED", "D000" …
+	Kind     Kind
+	Protocol string // as written in Address
+	Host     string // parsed from Address
+	Port     int    // parsed from Address; 0 where it could not be, and then nobody is sent there
+	Address  string // the address text as registered
+	Info     string // the line of text a listener shows below the handler
+
+	Load, Max uint32 // as sent, nsgr.md 4.6
+	Flags     uint32 // as sent, nsgr.md 5.3
+	Services  []int  // indexes into Registration.Services
+}
+
+// Blocked reports whether the handler was at its maximum load when it last reported.
+func (h *Handler) Blocked() bool { return h.Max > 0 && h.Load >= h.Max }
+
+// Status tells whether an instance takes new connects for a service.
+type Status uint8
+
+// The statuses, features.md 1.4. Stale and Unknown instances are candidates, below the ready ones.
+const (
+	Ready      Status = iota
+	Blocked           // starting, mounted or shutting down
+	Restricted        // open for privileged users only
+	Unknown           // static, liveness not known
+	Stale             // its registration is gone, yet it answered since
+)
+
+// String returns the status as listeners print it: READY, BLOCKED, RESTRICTED, UNKNOWN or STALE.
+func (s Status) String() string {
+	switch s {
+	case Blocked:
+		return "BLOCKED"
+	case Restricted:
+		return "RESTRICTED"
+	case Unknown:
+		return "UNKNOWN"
+	case Stale:
+		return "STALE"
+	}
+	return "READY"
+}
