@@ -1,7 +1,5 @@
 package servicetable
 
-import "errors"
-
 // Query is what a client asks for. Names match without regard to case.
 type Query struct {
 	Service  string // SERVICE_NAME; where it and SID are both given, it decides
@@ -21,15 +19,3 @@ type Candidate struct {
 	Handler      *Handler
 	Status       Status
 }
-
-// Why nothing matches a query. The error returned names the offender and wraps one of these.
-var (
-	ErrUnknownService      = errors.New("unknown service")
-	ErrUnknownSID          = errors.New("unknown SID")
-	ErrUnknownInstance     = errors.New("unknown instance")
-	ErrBlocked             = errors.New("all instances are blocking new connections")
-	ErrRestricted          = errors.New("all instances are in restricted mode")
-	ErrRestrictedOrBlocked = errors.New("all instances are restricted or blocking new connections")
-	ErrNoHandlerOfKind     = errors.New("no handler of the requested server type")
-	ErrNoHandler           = errors.New("no handler")
-)
