@@ -1,0 +1,138 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"servicebroker/descriptor"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// Bounds on what an instance may ask for before it accepts.
+const (
+	maxUpstreamRedirects = 4 // tns.md 11.3
+	maxUpstreamResends   = 4
+)
+
+// ServerConnection is a connection to an instance that has accepted a client.
+type ServerConnection struct {
+	conn   *tns.Conn
+	accept *tns.Accept
+}
+
+// attempt asks one candidate to accept the client: it forwards the CONNECT with
+// the edits of tns.md 11.3 and follows the instance's own RESEND and REDIRECT.
+func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candidate) (*ServerConnection, error) {
+	address := descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port}
+	data := withAddress(retarget(d.asked, c), address).String()
+	connect := d.connect.ForRelay([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
+	for range maxUpstreamRedirects + 1 {
+		server, redirect, err := s.ask(ctx, address, connect)
+		if err != nil || redirect == nil {
+			return server, err
+		}
+		if address, connect, err = follow(d, connect, redirect); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &moveOn{fmt.Errorf("instance redirected more than %d times", maxUpstreamRedirects)}
+}
+
+// follow prepares the CONNECT that an instance's REDIRECT asks for.
+func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.Address, *tns.Connect, error) {
+	address, err := descriptor.ParseAddress(redirect.Address)
+	if err != nil {
+		return address, nil, &moveOn{fmt.Errorf("instance redirected to an address that cannot be read: %w", err)}
+	}
+	data := sent.Data
+	if strings.TrimRight(redirect.ConnectData, "\x00") != "" {
+		data = []byte(strings.TrimRight(redirect.ConnectData, "\x00"))
+	}
+	return address, d.connect.ForRelay(data, true), nil
+}
+
+// ask opens one connection, sends the CONNECT and reads on until there is a
+// definite answer: the connection that accepted, a redirect, or an error.
+func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *tns.Connect) (*ServerConnection, *tns.Redirect, error) {
+	if !strings.EqualFold(address.Protocol, "tcp") {
+		return nil, nil, &moveOn{fmt.Errorf("instance is registered under protocol %q, and only tcp can be dialled", descriptor.Escape(address.Protocol))}
+	}
+	if s.Own != nil && s.Own(address.Host, address.Port) {
+		return nil, nil, &moveOn{errLoop}
+	}
+	raw, err := s.open(ctx, address.HostPort())
+	if err != nil {
+		return nil, nil, &moveOn{err}
+	}
+	conn := tns.NewConn(raw)
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	reply, err := converse(conn, connect)
+	if !stop() && err == nil { // ctx ended and closed the connection under us
+		err = context.Cause(ctx)
+	}
+	if accept, ok := reply.(*tns.Accept); ok && err == nil {
+		return &ServerConnection{conn: conn, accept: accept}, nil, nil
+	}
+	_ = raw.Close()
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, net.ErrClosed) {
+			err = cause
+		}
+		return nil, nil, &moveOn{err}
+	}
+	switch reply := reply.(type) {
+	case *tns.Refuse:
+		return nil, nil, &RefusedError{Code: refusedWith(reply), Text: reply.Text}
+	case *tns.Redirect:
+		return nil, reply, nil
+	}
+	return nil, nil, &moveOn{fmt.Errorf("instance answered a CONNECT with %T", reply)}
+}
+
+// refusedWith is the code to pass on; a refusal without one still is a refusal.
+func refusedWith(r *tns.Refuse) tns.Code {
+	if code := r.Code(); code > 0 {
+		return code
+	}
+	return tns.CodeHandoff
+}
+
+// converse sends the CONNECT, again for each RESEND, and returns what is
+// answered in the end.
+func converse(conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
+	for range maxUpstreamResends + 1 {
+		if err := conn.Send(connect); err != nil {
+			return nil, err
+		}
+		reply, err := conn.ReadReply()
+		if err != nil {
+			return nil, err
+		}
+		if _, again := reply.(*tns.Resend); !again {
+			return reply, nil
+		}
+	}
+	return nil, fmt.Errorf("instance asked for the CONNECT more than %d times", maxUpstreamResends)
+}
+
+func (s *Server) open(ctx context.Context, address string) (net.Conn, error) {
+	if s.Connect != nil {
+		return s.Connect(ctx, "tcp", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+// moveOn marks a failure that another candidate could avoid.
+type moveOn struct{ error }
+
+func (e *moveOn) Unwrap() error { return e.error }
+
+// MoveOn is what the dialer asks before it tries the next candidate.
+func (e *moveOn) MoveOn() bool { return true }
+
+func itoa(n int) string { return strconv.Itoa(n) }

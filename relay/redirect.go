@@ -1,0 +1,91 @@
+package relay
+
+import (
+	"crypto/tls"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// maxRedirectText keeps a redirect within one DATA packet of 8192 bytes, which
+// is all that some drivers read of it (tns.md 13).
+const maxRedirectText = 8192 - 10
+
+// mayRedirect decides between the two ways: a client is redirected if the rule
+// that admitted it (else the server) says so, unless it has been redirected
+// already and came here all the same: then only relaying ends the circle.
+func (s *Server) mayRedirect(d *dialogue) bool {
+	mode := s.Mode
+	if d.rule != nil && d.rule.Mode != ModeUnset {
+		mode = d.rule.Mode
+	}
+	if mode != ModeRedirect {
+		return false
+	}
+	return d.connect.HeaderFlags&tns.FlagRedirected == 0 && !s.loops.returned(loopKeys(d))
+}
+
+// redirect sends the client to the first candidate of the route that it can be
+// redirected to. It reports false if there is none; the session is then relayed.
+func (s *Server) redirect(d *dialogue, reservation Reservation) (bool, error) {
+	for _, c := range reservation.Route() {
+		message, ok := s.redirection(d, c)
+		if !ok {
+			continue
+		}
+		reservation.Settle(c)
+		_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
+		if err := d.conn.Send(message); err != nil {
+			reservation.Release()
+			return true, &clientGone{err}
+		}
+		s.loops.sent(sentKeys(d, c))
+		s.countAttempt(c, nil)
+		s.logRedirected(d, c)
+		d.conn.CloseAfterReply(lingerTimeout)
+		return true, nil
+	}
+	return false, nil
+}
+
+// redirection makes the REDIRECT to a candidate, in the form of tns.md 4 and
+// 14: protocol of the client's own connection, nothing but PROTOCOL, HOST and
+// PORT in the address, the client's own descriptor with the instance named.
+func (s *Server) redirection(d *dialogue, c servicetable.Candidate) (*tns.Redirect, bool) {
+	h := c.Handler
+	if !strings.EqualFold(h.Protocol, clientProtocol(d)) || !plainHost(h.Host) || s.Own != nil && s.Own(h.Host, h.Port) {
+		return nil, false
+	}
+	address := descriptor.Address{Protocol: strings.ToUpper(h.Protocol), Host: h.Host, Port: h.Port}
+	for _, description := range []*descriptor.Node{retarget(d.asked, c), essence(d.asked, c)} {
+		m := &tns.Redirect{Address: address.String(), ConnectData: description.String()}
+		if len(m.Address)+1+len(m.ConnectData) <= maxRedirectText {
+			return m, true
+		}
+	}
+	return nil, false
+}
+
+// essence is a retargeted descriptor reduced to its CONNECT_DATA, for those
+// whose owner wrote more than a redirect can hold.
+func essence(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node {
+	data := retarget(asked, c).Child("CONNECT_DATA")
+	return &descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}
+}
+
+func clientProtocol(d *dialogue) string {
+	if _, ok := d.conn.NetConn().(*tls.Conn); ok {
+		return "tcps"
+	}
+	return "tcp"
+}
+
+// plainHost: some drivers take no other characters in a redirect's HOST (tns.md 4.1).
+func plainHost(host string) bool {
+	return host != "" && strings.IndexFunc(host, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-:", r))
+	}) < 0
+}

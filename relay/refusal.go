@@ -1,0 +1,134 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// Errors by which the rules end a connect.
+var (
+	errRejected = errors.New("no rule lets this client have the service")
+	errDropped  = errors.New("a rule drops this client")
+)
+
+// errLoop is an attempt on an address of this broker's own.
+var errLoop = errors.New("the instance's address is one of this broker's own: connecting there would go in a circle; " +
+	"correct LOCAL_LISTENER or the handler's address on the database")
+
+// clientGone is the client's own end before its answer: nobody is left to tell.
+type clientGone struct{ cause error }
+
+func (e *clientGone) Error() string { return fmt.Sprintf("client went away: %v", e.cause) }
+func (e *clientGone) Unwrap() error { return e.cause }
+
+// RefusedError is the refusal of an instance's own listener.
+type RefusedError struct {
+	Code tns.Code
+	Text string // as received
+}
+
+// Error names the code and its meaning.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("instance refused: %v: %s", e.Code, e.Code.Meaning())
+}
+
+// MoveOn tells whether another instance could avoid the refusal.
+func (e *RefusedError) MoveOn() bool { return e.Code.Avoidable() }
+
+// sentinels maps the errors of this side of the wire to what clients are told
+// (tns.md 12, features.md 1.10).
+var sentinels = []struct {
+	err  error
+	code tns.Code
+}{
+	{errNoConnectData, tns.CodeNoConnectData},
+	{errNoServiceName, tns.CodeNoServiceName},
+	{errRejected, tns.CodeRuleRejects},
+	{errLoop, tns.CodeRedirectDenied},
+	{servicetable.ErrUnknownService, tns.CodeUnknownService},
+	{servicetable.ErrUnknownSID, tns.CodeUnknownSID},
+	{servicetable.ErrUnknownInstance, tns.CodeUnknownInstance},
+	{servicetable.ErrBlocked, tns.CodeBlocked},
+	{servicetable.ErrRestricted, tns.CodeRestricted},
+	{servicetable.ErrRestrictedOrBlocked, tns.CodeRestrictedOrBlocked},
+	{servicetable.ErrNoHandlerOfKind, tns.CodeNoHandlerOfKind},
+	{servicetable.ErrNoHandler, tns.CodeNoHandler},
+	{syscall.ECONNREFUSED, tns.CodeNoListener},
+	{syscall.EHOSTUNREACH, tns.CodeHostUnreachable},
+	{syscall.ENETUNREACH, tns.CodeHostUnreachable},
+	{syscall.ECONNRESET, tns.CodeLostContact},
+	{syscall.EPIPE, tns.CodeLostContact},
+	{io.EOF, tns.CodeLostContact},
+	{io.ErrUnexpectedEOF, tns.CodeLostContact},
+	{os.ErrDeadlineExceeded, tns.CodeTimeout},
+	{context.DeadlineExceeded, tns.CodeTimeout},
+	{context.Canceled, tns.CodeClosed},
+}
+
+// codeOf decides what a client is told about err: the one place where a cause
+// becomes a number.
+func codeOf(err error) tns.Code {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) && len(several.Unwrap()) > 0 {
+		return codeOfAttempts(several.Unwrap())
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	var syntax *descriptor.SyntaxError
+	if errors.As(err, &syntax) {
+		return tns.CodeBadDescriptor
+	}
+	for _, s := range sentinels {
+		if errors.Is(err, s.err) {
+			return s.code
+		}
+	}
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		return tns.CodeHostUnknown
+	}
+	return tns.CodeHandoff
+}
+
+// codeOfAttempts: what an instance itself said tells the client more than that
+// another one could not be reached; the last one tried decides among equals.
+func codeOfAttempts(all []error) tns.Code {
+	code := codeOf(all[len(all)-1])
+	for _, err := range all {
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			code = refused.Code
+		}
+	}
+	return code
+}
+
+// refuse tells the client what err means and closes the connection.
+func (s *Server) refuse(d *dialogue, err error) {
+	var gone *clientGone
+	if errors.Is(err, errDropped) || errors.As(err, &gone) {
+		_ = d.conn.NetConn().Close()
+		s.logRefused(d, 0, err)
+		return
+	}
+	code := codeOf(err)
+	s.logRefused(d, code, err)
+	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
+	if err := d.conn.Send(tns.NewRefuse(code, s.VSNNUM)); err != nil {
+		_ = d.conn.NetConn().Close()
+		return
+	}
+	d.conn.CloseAfterReply(lingerTimeout)
+}

@@ -1,0 +1,144 @@
+package relay
+
+import (
+	"context"
+	"net/netip"
+	"path"
+	"strings"
+
+	"servicebroker/servicetable"
+)
+
+// Action is what a rule does with a connect, in the words of ACT.
+type Action uint8
+
+// The actions, features.md 2.2: Reject answers with an error, Drop closes in silence.
+const (
+	Accept Action = iota
+	Reject
+	Drop
+)
+
+// Rule is one entry of a RULE_LIST that is about clients.
+type Rule struct {
+	Source      HostPattern // the client's address
+	Destination HostPattern // the host of the candidate, judged for each
+	Service     string      // service or SID asked for; * stands for any text
+	Action      Action
+	Mode        Mode // ROUTE of its ACTION_LIST; ModeUnset: as configured for all
+	Text        string
+}
+
+// Rules decide in order: the first that matches, and where none does, refusal.
+type Rules []Rule
+
+// HostPattern matches hosts: any, a network, or a name.
+type HostPattern struct {
+	Any     bool
+	Network netip.Prefix // an address is a network of one
+	Name    string
+}
+
+// verdict is what rules are applied to.
+type verdict struct {
+	ctx     context.Context
+	client  netip.Addr
+	service string
+	resolve func(context.Context, string) []netip.Addr
+}
+
+// admit keeps the candidates whose first matching rule accepts, with that rule of
+// the first one kept. Candidates that different rules admit by different modes
+// are kept apart: only those of the first one's mode stay.
+func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]servicetable.Candidate, *Rule, error) {
+	var granted []servicetable.Candidate
+	var by *Rule
+	refusal := errRejected
+	for _, c := range candidates {
+		rule := r.first(v, c)
+		switch {
+		case rule == nil || rule.Action == Reject:
+		case rule.Action == Drop:
+			refusal = errDropped
+		case by == nil || rule.Mode == by.Mode:
+			if by == nil {
+				by = rule
+			}
+			granted = append(granted, c)
+		}
+	}
+	if len(granted) == 0 {
+		return nil, nil, refusal
+	}
+	return granted, by, nil
+}
+
+// first returns the first rule that matches, nil if none does.
+func (r Rules) first(v *verdict, c servicetable.Candidate) *Rule {
+	for i := range r {
+		rule := &r[i]
+		if rule.matchesService(v.service, c.Service.Name) && rule.Source.matchesAddr(v, v.client) && rule.Destination.matchesHost(v, c.Handler.Host) {
+			return rule
+		}
+	}
+	return nil
+}
+
+// matchesService compares with what was asked for and with the name it is
+// registered under, which may differ by its domain.
+func (r *Rule) matchesService(asked, registered string) bool {
+	return glob(r.Service, asked) || glob(r.Service, registered)
+}
+
+// glob compares without case; * stands for any text.
+func glob(pattern, name string) bool {
+	if pattern == "*" {
+		return true
+	}
+	pattern, name = strings.ToLower(pattern), strings.ToLower(name)
+	if !strings.ContainsRune(pattern, '*') {
+		return pattern == name
+	}
+	ok, err := path.Match(globEscaper.Replace(pattern), strings.ReplaceAll(name, "/", "\x00"))
+	return err == nil && ok
+}
+
+// globEscaper leaves * as the only special character of a pattern.
+var globEscaper = strings.NewReplacer("?", `\?`, "[", `\[`, `\`, `\\`, "/", "\x00")
+
+func (p HostPattern) matchesAddr(v *verdict, a netip.Addr) bool {
+	switch {
+	case p.Any:
+		return true
+	case p.Name == "":
+		return p.Network.Contains(a)
+	}
+	for _, b := range v.addresses(p.Name) {
+		if a == b {
+			return true
+		}
+	}
+	return false
+}
+
+func (p HostPattern) matchesHost(v *verdict, host string) bool {
+	if p.Any || p.Name != "" && strings.EqualFold(p.Name, host) {
+		return true
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return p.matchesAddr(v, a.Unmap())
+	}
+	for _, a := range v.addresses(host) {
+		if p.matchesAddr(v, a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *verdict) addresses(name string) []netip.Addr {
+	if v.resolve == nil {
+		return nil
+	}
+	return v.resolve(v.ctx, name)
+}

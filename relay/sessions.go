@@ -1,0 +1,217 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sort"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/relay/engine"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// SessionInfo describes one relayed session that is open now.
+type SessionInfo struct {
+	ID          uint64
+	Client      string // address and port of the client
+	Program     string // CID of the client, where its driver sends one
+	Machine     string
+	User        string
+	Service     string // as registered
+	Instance    string // key of the instance, instance@host
+	Handler     string // name of the handler
+	Server      string // address and port of the instance's side
+	ServerLocal string // our address and port as the instance sees them
+	ServerID    uint64 // id of the server connection
+	Rule        string // the rule that let it in; empty where there are none
+	Started     time.Time
+	Idle        time.Duration
+	ToServer    uint64 // bytes
+	ToClient    uint64
+}
+
+type session struct {
+	info SessionInfo
+	link *engine.Link
+}
+
+// Sessions lists the relayed sessions that are open, by id.
+func (s *Server) Sessions() []SessionInfo {
+	s.mu.Lock()
+	open := make([]*session, 0, len(s.sessions))
+	for _, one := range s.sessions {
+		open = append(open, one)
+	}
+	s.mu.Unlock()
+
+	infos := make([]SessionInfo, len(open))
+	for i, one := range open {
+		infos[i] = one.describe(time.Now())
+	}
+	sort.Slice(infos, func(i, j int) bool { return infos[i].ID < infos[j].ID })
+	return infos
+}
+
+func (one *session) describe(now time.Time) SessionInfo {
+	info, stats := one.info, one.link.Stats()
+	info.ToServer, info.ToClient = stats.ToServer, stats.ToClient
+	last := info.Started
+	for _, t := range []time.Time{stats.LastToServer, stats.LastToClient} {
+		if t.After(last) {
+			last = t
+		}
+	}
+	info.Idle = now.Sub(last)
+	return info
+}
+
+// carry registers the session, moves its bytes to the end, and logs it once.
+func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnection, c servicetable.Candidate) {
+	one := &session{
+		info: s.describe(d, server, c),
+		link: &engine.Link{
+			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
+			Pending:     [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
+			Accepted:    engine.Accepted{Version: server.accept.Version, SDU: server.accept.SDU},
+			IdleTimeout: s.IdleTimeout, SessionTimeout: s.SessionTimeout,
+		},
+	}
+	s.mu.Lock()
+	if s.sessions == nil {
+		s.sessions = map[uint64]*session{}
+	}
+	s.sessions[one.info.ID] = one
+	s.mu.Unlock()
+
+	took := time.Since(d.began)
+	err := one.link.Run(ctx)
+
+	s.mu.Lock()
+	delete(s.sessions, one.info.ID)
+	s.mu.Unlock()
+	s.logSession(one, took, err)
+}
+
+func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.Candidate) SessionInfo {
+	id := s.lastID.Add(1)
+	info := SessionInfo{
+		ID: id, ServerID: id, Client: d.client.String(),
+		Service: c.Service.Name, Instance: c.Registration.Key(), Handler: c.Handler.Name,
+		Server:      server.conn.NetConn().RemoteAddr().String(),
+		ServerLocal: server.conn.NetConn().LocalAddr().String(),
+		Started:     time.Now(),
+	}
+	info.Program, info.Machine, info.User = clientID(d.asked)
+	if d.rule != nil {
+		info.Rule = d.rule.Text
+	}
+	return info
+}
+
+// clientID returns program, host and user of the client's CID (tns.md 8).
+func clientID(asked *descriptor.Node) (program, host, user string) {
+	cid := descriptor.ConnectData(asked).Child("CID")
+	return cid.Text("PROGRAM"), cid.Text("HOST"), cid.Text("USER")
+}
+
+// Tally counts what became of connects at one handler.
+type Tally struct {
+	Established uint64 // accepted by it, or redirected to it
+	Refused     uint64 // refused by it
+}
+
+// maxTallies bounds the table of tallies; beyond it those of handlers that are
+// no longer registered are forgotten.
+const maxTallies = 10_000
+
+// Tally returns the counts of a handler by its key, "instance@host/handler".
+func (s *Server) Tally(handlerKey string) Tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tallies[handlerKey]; t != nil {
+		return *t
+	}
+	return Tally{}
+}
+
+func (s *Server) countAttempt(c servicetable.Candidate, err error) {
+	var refused *RefusedError
+	if err != nil && !errors.As(err, &refused) {
+		return
+	}
+	key := c.Registration.HandlerKey(c.Handler)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tallies[key]
+	if t == nil {
+		if len(s.tallies) >= maxTallies || s.tallies == nil {
+			s.forgetTallies()
+		}
+		t = &Tally{}
+		s.tallies[key] = t
+	}
+	if err == nil {
+		t.Established++
+	} else {
+		t.Refused++
+	}
+}
+
+// forgetTallies keeps only the tallies of handlers in the table.
+func (s *Server) forgetTallies() {
+	kept := map[string]*Tally{}
+	for _, r := range s.Snapshot().Registrations() {
+		for i := range r.Handlers {
+			key := r.HandlerKey(&r.Handlers[i])
+			if t := s.tallies[key]; t != nil {
+				kept[key] = t
+			}
+		}
+	}
+	s.tallies = kept
+}
+
+func (s *Server) logSession(one *session, took time.Duration, err error) {
+	if s.Log == nil {
+		return
+	}
+	info := one.describe(time.Now())
+	attributes := []any{
+		"session", info.ID, "client", info.Client, "program", info.Program, "service", info.Service, "instance", info.Instance,
+		"server", info.Server, "server_local", info.ServerLocal, "connect_ms", milliseconds(took),
+		"lasted_s", time.Since(info.Started).Round(time.Millisecond).Seconds(),
+		"to_server", info.ToServer, "to_client", info.ToClient,
+	}
+	if err != nil {
+		attributes = append(attributes, "end", err.Error())
+	}
+	s.Log.Info("session over", attributes...)
+}
+
+func (s *Server) logRedirected(d *dialogue, c servicetable.Candidate) {
+	if s.Log == nil {
+		return
+	}
+	s.Log.Info("redirected", "client", d.client.String(), "service", c.Service.Name, "instance", c.Registration.Key(),
+		"to", net.JoinHostPort(c.Handler.Host, itoa(c.Handler.Port)), "connect_ms", milliseconds(time.Since(d.began)))
+}
+
+func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
+	if s.Log == nil {
+		return
+	}
+	asked := ""
+	if d.asked != nil {
+		asked = descriptor.Mask(d.asked).String()
+	}
+	s.Log.Warn("refused", "client", d.client.String(), "code", code.String(), "cause", err.Error(),
+		"service", asksFor(d.query), "descriptor", descriptor.Escape(asked), "connect_ms", milliseconds(time.Since(d.began)))
+}
+
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond).Microseconds()) / 1000
+}
