@@ -26,7 +26,7 @@ func (n *Node) Child(name string) *Node {
 		return nil
 	}
 	for _, child := range n.Children {
-		if strings.EqualFold(child.Name, name) {
+		if sameName(child.Name, name) {
 			return child
 		}
 	}
@@ -40,7 +40,7 @@ func (n *Node) All(name string) []*Node {
 	}
 	var found []*Node
 	for _, child := range n.Children {
-		if strings.EqualFold(child.Name, name) {
+		if sameName(child.Name, name) {
 			found = append(found, child)
 		}
 	}
@@ -95,12 +95,12 @@ func (n *Node) Set(name, value string) {
 		return
 	}
 	first.Value, first.Children = value, nil
-	n.drop(func(child *Node) bool { return child != first && strings.EqualFold(child.Name, name) })
+	n.drop(func(child *Node) bool { return child != first && sameName(child.Name, name) })
 }
 
-// Add appends child.
+// Add appends child, unless that is nil.
 func (n *Node) Add(child *Node) {
-	if n != nil {
+	if n != nil && child != nil {
 		n.Children = append(n.Children, child)
 	}
 }
@@ -108,7 +108,7 @@ func (n *Node) Add(child *Node) {
 // Remove drops every child called name, in any case.
 func (n *Node) Remove(name string) {
 	if n != nil {
-		n.drop(func(child *Node) bool { return strings.EqualFold(child.Name, name) })
+		n.drop(func(child *Node) bool { return sameName(child.Name, name) })
 	}
 }
 
@@ -137,4 +137,25 @@ func (n *Node) Clone() *Node {
 		}
 	}
 	return &clone
+}
+
+// sameName compares names as Oracle Net does: without the case of ASCII letters, and only theirs, so that no look-alike
+// from another alphabet passes here for a name that the next listener does not take it for.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if x, y := a[i], b[i]; x != y && upper(x) != upper(y) {
+			return false
+		}
+	}
+	return true
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		return c - ('a' - 'A')
+	}
+	return c
 }

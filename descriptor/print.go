@@ -1,7 +1,148 @@
 package descriptor
 
-// String prints n without blanks.
-func (n *Node) String() string { return "" }
+import "strings"
 
-// Format prints nodes as a parameter file that ParseFile reads back.
-func Format(nodes ...*Node) string { return "" }
+// String prints n as Parse reads it back: without blanks, names as written, texts in quotes only where they need them. A
+// node that has Children is printed with them, and its Value is not.
+func (n *Node) String() string {
+	if n == nil {
+		return ""
+	}
+	var w strings.Builder
+	w.Grow(n.size())
+	n.print(&w)
+	return w.String()
+}
+
+// size is how long n is in print if nothing needs quotes.
+func (n *Node) size() int {
+	size := len("(=)") + len(n.Name) + len(n.Value)
+	for _, child := range n.Children {
+		size += child.size()
+	}
+	return size
+}
+
+func (n *Node) print(w *strings.Builder) {
+	w.WriteByte('(')
+	if n.Name != "" {
+		writeText(w, n.Name, asName)
+		w.WriteByte('=')
+	}
+	switch {
+	case len(n.Children) > 0:
+		printChildren(w, n.Children)
+	case n.Name != "":
+		writeText(w, n.Value, asValue)
+	default:
+		writeText(w, n.Value, asElement)
+	}
+	w.WriteByte(')')
+}
+
+// printChildren prints nodes one after the other, and list elements that follow each other as one list.
+func printChildren(w *strings.Builder, nodes []*Node) {
+	for i := 0; i < len(nodes); {
+		if !nodes[i].element() {
+			nodes[i].print(w)
+			i++
+			continue
+		}
+		separator := byte('(')
+		for ; i < len(nodes) && nodes[i].element(); i++ {
+			w.WriteByte(separator)
+			writeText(w, nodes[i].Value, asElement)
+			separator = ','
+		}
+		w.WriteByte(')')
+	}
+}
+
+// element reports whether n is a text in a list.
+func (n *Node) element() bool { return n.Name == "" && len(n.Children) == 0 }
+
+// role is what a text is in the syntax, which decides what needs quotes in it.
+type role uint8
+
+const (
+	asName    role = iota // before =
+	asValue               // after =, within parentheses
+	asElement             // in a list
+	asLine                // after =, up to the end of a line
+)
+
+// writeText writes text, in quotes if it would not be read back as it is.
+func writeText(w *strings.Builder, text string, as role) {
+	if plain(text, as) {
+		w.WriteString(text)
+		return
+	}
+	mark := byte('"')
+	if strings.IndexByte(text, '"') >= 0 && strings.IndexByte(text, '\'') < 0 {
+		mark = '\''
+	}
+	w.WriteByte(mark)
+	run := 0 // backslashes just written, which are doubled where a quote follows
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			run++
+		case mark:
+			writeBackslashes(w, run+1)
+			run = 0
+		default:
+			run = 0
+		}
+		w.WriteByte(text[i])
+	}
+	writeBackslashes(w, run)
+	w.WriteByte(mark)
+}
+
+func writeBackslashes(w *strings.Builder, count int) {
+	for range count {
+		w.WriteByte('\\')
+	}
+}
+
+// plain reports whether text is read back as it is without quotes.
+func plain(text string, as role) bool {
+	if text == "" {
+		return as == asValue || as == asLine
+	}
+	first, last := kindOf[text[0]], kindOf[text[len(text)-1]]
+	if first&(blank|quote) != 0 || last&(blank|backslash) != 0 || first == hash && as != asValue {
+		return false
+	}
+	special := paren | comma | equal
+	switch as {
+	case asName:
+		special |= blank
+	case asValue:
+		// Other readers stop at a = within a value but take those that pad base64, as in CONNECTION_ID.
+		text = strings.TrimRight(text, "=")
+		if strings.HasSuffix(text, `\`) {
+			return false
+		}
+		special = paren | equal
+	case asLine:
+		special = paren | newline
+	}
+	return !needsQuotes(text, special)
+}
+
+// needsQuotes reports whether text has a byte of a kind in special, a backslash that would escape what follows it, or a #
+// that would begin a comment in a file.
+func needsQuotes(text string, special byte) bool {
+	var before byte
+	for i := 0; i < len(text); i++ {
+		kind := kindOf[text[i]]
+		if kind&special != 0 ||
+			before == backslash && kind&reserved != 0 ||
+			kind == hash && before&blank != 0 {
+			return true
+		}
+		before = kind
+	}
+	return false
+}
