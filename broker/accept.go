@@ -1,0 +1,132 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/tns"
+)
+
+// An accept that fails, mostly for want of descriptors, is tried again after a
+// pause that doubles up to a second.
+const (
+	shortestAcceptPause = 5 * time.Millisecond
+	longestAcceptPause  = time.Second
+)
+
+// accept serves one listener until it is closed.
+func (b *Broker) accept(ctx context.Context, l net.Listener) {
+	pause := shortestAcceptPause
+	for {
+		conn, err := l.Accept()
+		if err == nil {
+			pause = shortestAcceptPause
+			b.open.enter(conn, phaseReading)
+			b.connections.Go(func() {
+				defer b.open.leave(conn)
+				b.serve(ctx, conn)
+			})
+			continue
+		}
+		if b.stopping.Load() || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		b.log.Error("cannot accept connections for the moment", "address", l.Addr().String(), "cause", err.Error(), "pause", pause.String())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = min(2*pause, longestAcceptPause)
+	}
+}
+
+// serve reads the first packet of a connection and hands it to whoever holds
+// that dialogue, who closes it.
+func (b *Broker) serve(ctx context.Context, raw net.Conn) {
+	if t, ok := raw.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6})
+	}
+	if b.config.InboundTimeout > 0 {
+		_ = raw.SetDeadline(time.Now().Add(b.config.InboundTimeout))
+	}
+	conn := tns.NewConn(raw)
+	connect, err := conn.ReadConnect()
+	if err != nil {
+		b.refuseUnread(conn, err)
+		return
+	}
+	switch command := commandOf(connect.Data); {
+	case command == "":
+		b.open.enter(raw, phaseClient)
+		b.relay.Serve(ctx, conn, connect)
+	case strings.EqualFold(command, "service_register_NSGR"):
+		b.open.enter(raw, phaseRegistration)
+		_ = raw.SetDeadline(time.Time{})
+		if err := b.registrar.Serve(ctx, conn, connect); err != nil {
+			b.log.Debug("registration connection ended", "peer", raw.RemoteAddr().String(), "cause", err.Error())
+		}
+	default:
+		b.administer(ctx, conn, connect, command)
+	}
+}
+
+// commandOf returns the COMMAND of connect data; empty for a database connect,
+// also for one that cannot be parsed, which the relay refuses with the reason.
+func commandOf(data []byte) string {
+	if !containsFold(data, "command") {
+		return ""
+	}
+	asked, err := descriptor.Parse(string(data))
+	if err != nil {
+		return ""
+	}
+	return descriptor.ConnectData(asked).Text("COMMAND")
+}
+
+// containsFold searches for a lower-case word without regard to ASCII case.
+func containsFold(data []byte, word string) bool {
+	for i := 0; i+len(word) <= len(data); i++ {
+		if data[i]|0x20 == word[0] && strings.EqualFold(string(data[i:i+len(word)]), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseUnread ends a connection that brought no readable CONNECT: with the
+// reason where the peer speaks Oracle Net, without a word where it does not.
+func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
+	code := tns.CodeBadPacket
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		code = tns.CodeInboundTimeout
+	case errors.Is(err, tns.ErrNotConnect), !errors.Is(err, tns.ErrMalformed) && !errors.Is(err, tns.ErrTooLong) && !errors.Is(err, tns.ErrOutOfStep) && !errors.Is(err, tns.ErrUnexpected):
+		_ = conn.NetConn().Close()
+		b.log.Debug("no CONNECT", "peer", conn.NetConn().RemoteAddr().String(), "cause", err.Error())
+		return
+	}
+	b.log.Info("refused before a CONNECT was complete", "peer", conn.NetConn().RemoteAddr().String(), "code", code.String(), "cause", err.Error())
+	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM))
+}
+
+// Bounds of a reply that ends a connection, as in the relay.
+const (
+	replyTimeout  = 10 * time.Second
+	lingerTimeout = 2 * time.Second
+)
+
+// reply sends a last message and closes.
+func (b *Broker) reply(conn *tns.Conn, messages ...tns.Message) {
+	_ = conn.NetConn().SetDeadline(time.Now().Add(replyTimeout))
+	if err := conn.Send(messages...); err != nil {
+		_ = conn.NetConn().Close()
+		return
+	}
+	conn.CloseAfterReply(lingerTimeout)
+}

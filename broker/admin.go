@@ -1,0 +1,155 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// administer answers a COMMAND: ping to anyone; version, status and services to
+// this host; everything else is refused (tns.md 10, 14).
+func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Connect, command string) {
+	command = strings.ToLower(command)
+	peer := conn.NetConn().RemoteAddr()
+	b.log.Info("administrative command", "command", descriptor.Escape(command), "peer", peer.String())
+	if command == "ping" {
+		b.reply(conn, tns.PingReply(b.config.Name))
+		return
+	}
+	answer, known := b.answers(command)
+	switch {
+	case !b.isThisHost(peer):
+		b.reply(conn, tns.NewRefuse(tns.CodeAdminRefused, b.config.VSNNUM))
+	case !known:
+		b.reply(conn, tns.NewRefuse(tns.CodeUnknownCommand, b.config.VSNNUM))
+	default:
+		b.replyAdmin(ctx, conn, connect, answer)
+	}
+}
+
+func (b *Broker) isThisHost(peer net.Addr) bool {
+	a, err := netip.ParseAddrPort(peer.String())
+	return err == nil && b.hosts.isLocal(a.Addr())
+}
+
+// adminAnswer is the text of a reply: the header that ACCEPT carries, and what
+// follows in DATA.
+type adminAnswer struct {
+	header string
+	body   []string
+}
+
+func (b *Broker) answers(command string) (adminAnswer, bool) {
+	header := fmt.Sprintf("(DESCRIPTION=(TMP=)(VSNNUM=%d)(ERR=0)", b.config.VSNNUM)
+	switch command {
+	case "version":
+		return adminAnswer{header + ")", []string{b.banner() + "\n"}}, true
+	case "status":
+		return adminAnswer{header + b.statusHeader() + ")", append(b.endpointEntries(), b.serviceEntries(false)...)}, true
+	case "services":
+		return adminAnswer{header + b.statusHeader() + ")", b.serviceEntries(true)}, true
+	}
+	return adminAnswer{}, false
+}
+
+// banner is the line by which listeners introduce themselves; what it claims is
+// what VSNNUM claims.
+func (b *Broker) banner() string {
+	v := b.config.VSNNUM
+	return fmt.Sprintf("TNSLSNR for Linux: Version %d.%d.%d.%d.%d - Production", v>>24, v>>20&0xf, v>>12&0xff, v>>8&0xf, v&0xff)
+}
+
+// statusHeader has the fields of tns.md 10.3.
+func (b *Broker) statusHeader() string {
+	up := time.Since(b.started)
+	return fmt.Sprintf("(ALIAS=%s)(SECURITY=ON)(VERSION=%s)(START_DATE=%s)(SIDNUM=%d)(TRACING=off)(UPTIME=%d)(SNMP=OFF)",
+		b.config.Name, b.banner(), strings.ToUpper(b.started.Format("02-Jan-2006 15:04:05")), len(b.table.Snapshot().Services()), up.Milliseconds()/10)
+}
+
+// entryEnd ends each entry of a status or services reply (tns.md 10.3).
+const entryEnd = ",,"
+
+func (b *Broker) endpointEntries() []string {
+	var entries []string
+	for _, l := range b.listeners {
+		at := l.Addr().(*net.TCPAddr)
+		entries = append(entries, fmt.Sprintf("(ENDPOINT=(HANDLER=(HANDLER_MAXLOAD=0)(HANDLER_LOAD=0)(ESTABLISHED=0)(REFUSED=0)(PRE=any)(SESSION=NS)(DESCRIPTION=%s)))%s",
+			descriptor.Address{Protocol: "tcp", Host: at.IP.String(), Port: at.Port}, entryEnd))
+	}
+	return entries
+}
+
+// serviceEntries lists services and instances, with their handlers if asked (tns.md
+// 10.3, 10.4).
+func (b *Broker) serviceEntries(handlers bool) []string {
+	var entries []string
+	for _, service := range b.table.Snapshot().Services() {
+		var e strings.Builder
+		fmt.Fprintf(&e, "(SERVICE=(SERVICE_NAME=%s)", value(service.Name))
+		for i, instance := range service.Instances {
+			fmt.Fprintf(&e, "(INSTANCE=(INSTANCE_NAME=%s)(NUM=%d)(INSTANCE_STATUS=%s)(NUMREL=%d)",
+				value(instance.Registration.Instance), i+1, instance.Status, len(instance.Handlers))
+			for _, h := range instance.Handlers {
+				if handlers {
+					e.WriteString(b.handlerEntry(instance.Registration, h.Handler))
+				}
+			}
+			e.WriteByte(')')
+		}
+		e.WriteByte(')')
+		entries = append(entries, e.String()+entryEnd)
+	}
+	return entries
+}
+
+func (b *Broker) handlerEntry(r *servicetable.Registration, h *servicetable.Handler) string {
+	state, tally := "ready", b.relay.Tally(r.HandlerKey(h))
+	if h.Blocked() {
+		state = "blocked"
+	}
+	return fmt.Sprintf("(HANDLER=(HANDLER_DISPLAY=%s)(STA=%s)(HANDLER_MAXLOAD=%d)(HANDLER_LOAD=%d)(ESTABLISHED=%d)(REFUSED=%d)(HANDLER_ID=%X)(PRE=ttc)(HANDLER_NAME=%s)(SESSION=NS)(HANDLER_INFO=%s)%s)",
+		value(h.Name), state, h.Max, h.Load, tally.Established, tally.Refused, h.ID, value(h.Name), value(h.Info), h.Address)
+}
+
+// value prints a text as a value of a descriptor, quoted where it has to be.
+func value(text string) string {
+	_, v, _ := strings.Cut((&descriptor.Node{Name: "V", Value: text}).String(), "=")
+	return strings.TrimSuffix(v, ")")
+}
+
+// maxAdminPacket keeps each DATA packet of a reply within any peer's buffer.
+const maxAdminPacket = 2048
+
+// replyAdmin sends ACCEPT, the text in DATA packets, and the end of file that
+// closes an administrative reply (tns.md 10.2, 1.4).
+func (b *Broker) replyAdmin(ctx context.Context, conn *tns.Conn, connect *tns.Connect, answer adminAnswer) {
+	accept := tns.AnswerConnect(connect, tns.VersionHighest, []byte(answer.header))
+	if accept == nil {
+		b.reply(conn, tns.NewRefuse(tns.CodeBadPacket, b.config.VSNNUM))
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })
+	defer stop()
+	_ = conn.NetConn().SetDeadline(time.Now().Add(replyTimeout))
+	if err := conn.Send(accept); err != nil {
+		_ = conn.NetConn().Close()
+		return
+	}
+	conn.SetVersion(accept.Version)
+	var messages []tns.Message
+	for _, text := range answer.body {
+		for len(text) > 0 {
+			n := min(len(text), maxAdminPacket)
+			messages = append(messages, &tns.Data{Payload: []byte(text[:n])})
+			text = text[n:]
+		}
+	}
+	b.reply(conn, append(messages, &tns.Data{Flags: tns.DataEOF})...)
+}

@@ -1,0 +1,292 @@
+// Package broker is one broker in one process: its listeners, the dispatch of
+// first packets, the lifetimes of all that runs, and cman.ora.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"servicebroker/console"
+	"servicebroker/descriptor"
+	"servicebroker/failover"
+	"servicebroker/loadbalance"
+	"servicebroker/registration"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
+)
+
+// Version of this broker, as `broker version` and the API tell it.
+const Version = "0.1.0"
+
+// Broker is one instance. Make it with [New], which binds its addresses, and
+// run it with [Broker.Run].
+type Broker struct {
+	config  Config
+	log     *slog.Logger
+	started time.Time
+	table   servicetable.Table
+	hosts   hosts
+
+	registrar registration.Server
+	relay     relay.Server
+
+	state     *stateDir
+	listeners []net.Listener
+	console   net.Listener // nil: off
+	socket    net.Listener // nil: no state folder could be had
+
+	stopping    atomic.Bool
+	connections sync.WaitGroup
+	open        openConnections
+}
+
+// New binds everything the configuration names, so that a broker that cannot run
+// says so at once. log may be nil.
+func New(config *Config, log *slog.Logger) (*Broker, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{config: *config, log: log}
+	if err := b.bind(); err != nil {
+		b.closeListeners()
+		return nil, err
+	}
+	b.wire()
+	return b, nil
+}
+
+func (b *Broker) bind() error {
+	for _, a := range b.config.Addresses {
+		l, err := net.Listen("tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+		if err != nil {
+			return fmt.Errorf("ADDRESS %s: %w: stop whoever listens there, or change HOST or PORT", a, err)
+		}
+		b.listeners = append(b.listeners, l)
+	}
+	if b.config.ConsoleAddress != "" {
+		l, err := net.Listen("tcp", b.config.ConsoleAddress)
+		if err != nil {
+			return fmt.Errorf("CONSOLE_ADDRESS: %w: choose another, or off", err)
+		}
+		b.console = l
+	}
+	return b.bindSocket()
+}
+
+// bindSocket opens state folder and admin socket. Where the folder is only the
+// default one, a system that has no place for it still gets a broker.
+func (b *Broker) bindSocket() (err error) {
+	chosen := b.config.StateDirectory != "" || b.config.AdminSocket != ""
+	defer func() {
+		if err != nil && !chosen {
+			b.log.Warn("running without admin socket", "cause", err.Error())
+			err = nil
+		}
+	}()
+	dir, err := b.config.stateDirectory()
+	if err != nil {
+		return err
+	}
+	if b.state, err = openState(dir); err != nil {
+		return err
+	}
+	path, err := b.config.SocketPath()
+	if err != nil {
+		return err
+	}
+	b.socket, err = listenSocket(path)
+	return err
+}
+
+// wire hands the components the functions and values by which they know each
+// other.
+func (b *Broker) wire() {
+	var balancer loadbalance.Balancer
+	dialer := failover.Dialer{AttemptTimeout: b.config.AttemptTimeout, TotalTimeout: b.config.DialTimeout}
+	b.registrar = registration.Server{
+		Apply:            func(r servicetable.Registration) { b.table.Apply(r) },
+		Drop:             func(id servicetable.ID) { b.table.Drop(id) },
+		Admit:            &b.config.Admission,
+		Answer:           b.config.Answer,
+		Upstream:         b.config.Upstream,
+		VSNNUM:           b.config.VSNNUM,
+		MaxRegistrations: b.config.MaxRegistrations,
+		Own:              b.own,
+		Log:              b.log.With("component", "registration"),
+	}
+	b.relay = relay.Server{
+		Snapshot: b.table.Snapshot,
+		Order: func(q servicetable.Query, c []servicetable.Candidate) relay.Reservation {
+			return balancer.Order(q, c)
+		},
+		Dial: func(ctx context.Context, route []servicetable.Candidate, attempt relay.Attempt) (*relay.ServerConnection, servicetable.Candidate, error) {
+			return failover.Dial(ctx, &dialer, route, attempt)
+		},
+		Resolve:        b.hosts.resolve,
+		Own:            b.own,
+		Mode:           b.config.Mode,
+		VSNNUM:         b.config.VSNNUM,
+		IdleTimeout:    b.config.IdleTimeout,
+		SessionTimeout: b.config.SessionTimeout,
+		Log:            b.log.With("component", "relay"),
+	}
+	if b.config.Rules != nil {
+		b.relay.Rules = func() relay.Rules { return b.config.Rules }
+	}
+}
+
+// Addresses returns where the broker listens; ports that were given as 0 are
+// the ones chosen.
+func (b *Broker) Addresses() []string {
+	var all []string
+	for _, l := range b.listeners {
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
+// ConsoleAddress returns where page and API are; empty if they are off.
+func (b *Broker) ConsoleAddress() string {
+	if b.console == nil {
+		return ""
+	}
+	return b.console.Addr().String()
+}
+
+// SocketPath returns where the admin socket is; empty if there is none.
+func (b *Broker) SocketPath() string {
+	if b.socket == nil {
+		return ""
+	}
+	return b.socket.Addr().String()
+}
+
+// Snapshot returns the table as it is now.
+func (b *Broker) Snapshot() *servicetable.Snapshot { return b.table.Snapshot() }
+
+// Run serves until ctx ends. It then accepts no more, lets the open sessions go
+// on for at most DrainTimeout, and returns once all is closed; when abort ends,
+// they are cut at once. Run may be called once.
+func (b *Broker) Run(ctx, abort context.Context) error {
+	b.started = time.Now()
+	serving, stopServing := context.WithCancelCause(context.Background())
+	defer stopServing(nil)
+
+	var background sync.WaitGroup
+	for _, l := range b.listeners {
+		background.Go(func() { b.accept(serving, l) })
+	}
+	servers := b.serveConsole(&background)
+	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "socket", b.SocketPath())
+
+	<-ctx.Done()
+	b.stopping.Store(true)
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
+	b.drain(abort)
+	stopServing(errStopping)
+	b.open.close(phaseReading, phaseRegistration)
+	b.connections.Wait()
+	for _, s := range servers {
+		_ = s.Close()
+	}
+	background.Wait()
+	b.closeListeners()
+	b.log.Info("broker stopped")
+	return nil
+}
+
+var errStopping = errors.New("the broker is stopping")
+
+// lastWords is how long a connection that has not brought its CONNECT gets to
+// do so once the broker stops.
+const lastWords = time.Second
+
+// drain waits for clients to end their sessions, as long as is allowed.
+// Registrations stay meanwhile, so that connects under way find their instance.
+func (b *Broker) drain(abort context.Context) {
+	clients, none := b.open.noClients()
+	if clients > 0 {
+		b.log.Info("waiting for clients to end their sessions", "clients", clients, "at_most", b.config.DrainTimeout.String())
+	}
+	deadline, silence := time.NewTimer(b.config.DrainTimeout), time.NewTimer(lastWords)
+	defer deadline.Stop()
+	defer silence.Stop()
+	for {
+		select {
+		case <-none:
+			return
+		case <-silence.C:
+			b.open.close(phaseReading)
+		case <-deadline.C:
+			return
+		case <-abort.Done():
+			return
+		}
+	}
+}
+
+// serveConsole starts page and API on their TCP address and on the admin socket.
+func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
+	handler := b.consoleHandler()
+	var servers []*http.Server
+	for _, l := range []net.Listener{b.console, b.socket} {
+		if l == nil {
+			continue
+		}
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, server)
+		background.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				b.log.Error("console stopped", "cause", err.Error())
+			}
+		})
+	}
+	return servers
+}
+
+func (b *Broker) consoleHandler() http.Handler {
+	return (&console.Server{}).Handler()
+}
+
+// own reports whether host and port are an address this broker listens on.
+func (b *Broker) own(host string, port int) bool {
+	for _, l := range b.listeners {
+		at := l.Addr().(*net.TCPAddr)
+		if at.Port != port {
+			continue
+		}
+		for _, a := range b.hosts.means(context.Background(), host) {
+			if at.IP.IsUnspecified() && b.hosts.isLocal(a) || at.AddrPort().Addr().Unmap().WithZone("") == a {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (b *Broker) closeListeners() {
+	for _, l := range append(b.listeners, b.console, b.socket) {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if b.state != nil {
+		_ = b.state.Close()
+	}
+}
+
+var _ = descriptor.Address{}

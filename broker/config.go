@@ -1,0 +1,103 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/registration"
+	"servicebroker/relay"
+)
+
+// Config is everything one broker runs by. [DefaultConfig] has the defaults;
+// [ReadConfig] reads a cman.ora on top of them. Times of 0 mean "no limit"
+// unless said otherwise.
+type Config struct {
+	Name      string               // instance name, as in cman.ora
+	Addresses []descriptor.Address // where it listens
+	Rules     relay.Rules          // nil: everyone may have every registered service
+	Mode      relay.Mode           // ROUTE
+
+	InboundTimeout time.Duration // INBOUND_CONNECT_TIMEOUT: the client's CONNECT, whole
+	AttemptTimeout time.Duration // ATTEMPT_TIMEOUT: one dial and its ACCEPT; 0: 3 s
+	DialTimeout    time.Duration // OUTBOUND_CONNECT_TIMEOUT: all attempts together; 0: 60 s
+	IdleTimeout    time.Duration // IDLE_TIMEOUT
+	SessionTimeout time.Duration // SESSION_TIMEOUT
+	DrainTimeout   time.Duration // DRAIN_TIMEOUT: open sessions, at shutdown
+
+	Admission        registration.Admission  // who may register
+	Answer           registration.AnswerMode // REGISTRATION_ANSWER
+	Upstream         string                  // REGISTRATION_UPSTREAM, host:port; empty: none
+	MaxRegistrations int                     // MAX_REG_CONNECTIONS
+
+	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
+	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
+	AdminSocket    string // ADMIN_SOCKET; empty: admin.sock in the state directory
+	VSNNUM         uint32 // version that refusals and the version command claim, tns.md 3; 0 hides it
+}
+
+// DefaultName is the instance's name where no file gives one.
+const DefaultName = "CMAN"
+
+// defaultVSNNUM claims 19.0.0.0.0.
+const defaultVSNNUM = 318767104
+
+// DefaultConfig returns what a broker without a file runs by: TCP 1521,
+// registrations from this host, clients from anywhere to registered services,
+// console on 127.0.0.1:8521.
+func DefaultConfig() *Config {
+	return &Config{
+		Name:             DefaultName,
+		Addresses:        []descriptor.Address{{Protocol: "tcp", Host: "0.0.0.0", Port: 1521}},
+		Mode:             relay.ModeRelay,
+		InboundTimeout:   time.Minute,
+		AttemptTimeout:   3 * time.Second,
+		DialTimeout:      time.Minute,
+		DrainTimeout:     5 * time.Minute,
+		MaxRegistrations: 512,
+		ConsoleAddress:   "127.0.0.1:8521",
+		VSNNUM:           defaultVSNNUM,
+	}
+}
+
+// StateDirectoryFor returns the default state directory of an instance:
+// $STATE_DIRECTORY (systemd), else servicebroker/<instance> below
+// $XDG_STATE_HOME or ~/.local/state.
+func StateDirectoryFor(instance string) (string, error) {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		first, _, _ := strings.Cut(dir, ":") // systemd lists several with colons
+		return first, nil
+	}
+	base := os.Getenv("XDG_STATE_HOME")
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("no place for state: %w: set STATE_DIRECTORY in cman.ora or in the environment", err)
+		}
+		base = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(base, "servicebroker", instance), nil
+}
+
+// stateDirectory is the configured one or the default.
+func (c *Config) stateDirectory() (string, error) {
+	if c.StateDirectory != "" {
+		return c.StateDirectory, nil
+	}
+	return StateDirectoryFor(c.Name)
+}
+
+// SocketPath returns where the admin socket is.
+func (c *Config) SocketPath() (string, error) {
+	if c.AdminSocket != "" {
+		return c.AdminSocket, nil
+	}
+	dir, err := c.stateDirectory()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "admin.sock"), nil
+}

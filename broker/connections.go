@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"net"
+	"sync"
+)
+
+// phase says what a connection is about.
+type phase uint8
+
+const (
+	phaseReading      phase = iota // its CONNECT is not complete
+	phaseClient                    // a client's dialogue or session
+	phaseRegistration              // a database's
+)
+
+// openConnections are the connections that have been accepted and not ended.
+type openConnections struct {
+	mu      sync.Mutex
+	all     map[net.Conn]phase
+	waiting chan struct{} // closed when no client is left; nil: nobody waits
+}
+
+// enter notes a connection, or that it has come to another phase.
+func (o *openConnections) enter(c net.Conn, p phase) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = map[net.Conn]phase{}
+	}
+	o.all[c] = p
+	o.wake()
+}
+
+func (o *openConnections) leave(c net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, c)
+	o.wake()
+}
+
+func (o *openConnections) wake() {
+	if o.waiting != nil && o.clients() == 0 {
+		close(o.waiting)
+		o.waiting = nil
+	}
+}
+
+// clients counts those that are or may become clients; callers hold mu.
+func (o *openConnections) clients() int {
+	n := 0
+	for _, p := range o.all {
+		if p != phaseRegistration {
+			n++
+		}
+	}
+	return n
+}
+
+// noClients returns how many clients there are, and a channel that is closed
+// once there are none. One caller at a time.
+func (o *openConnections) noClients() (int, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = make(chan struct{})
+	waiting, n := o.waiting, o.clients()
+	o.wake()
+	return n, waiting
+}
+
+// close ends all connections that are in one of the phases.
+func (o *openConnections) close(phases ...phase) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c, p := range o.all {
+		for _, ending := range phases {
+			if p == ending {
+				_ = c.Close()
+			}
+		}
+	}
+}

@@ -1,0 +1,88 @@
+// Command broker runs a service broker for Oracle Net and talks to a running one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes, the same for every subcommand.
+const (
+	exitDone        = 0
+	exitNo          = 1 // the answer is no, or some failed
+	exitUsage       = 2
+	exitUnreachable = 3 // no broker there
+)
+
+// cli is the command line.
+type cli struct {
+	API    string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance if it is there, else http://127.0.0.1:8521."`
+	Output string `enum:"text,json" default:"text" help:"text or json."`
+
+	Serve    serveCommand    `cmd:"" help:"Run a broker in the foreground."`
+	Services servicesCommand `cmd:"" help:"Show services, instances and handlers."`
+	Status   statusCommand   `cmd:"" help:"Show a summary of the running broker."`
+	Sessions sessionsCommand `cmd:"" help:"Show relayed sessions."`
+	Ping     pingCommand     `cmd:"" help:"Ask a listener, or a service, whether it answers."`
+	Register registerCommand `cmd:"" help:"Register a local database with brokers and keep it registered."`
+	Version  versionCommand  `cmd:"" help:"Show the version of this program and of the running broker."`
+}
+
+// console is where a command speaks to people.
+type terminal struct {
+	out, err io.Writer
+}
+
+// exitError carries an exit code along with what to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], &terminal{out: os.Stdout, err: os.Stderr}))
+}
+
+// run parses and executes one command line and returns its exit code.
+func run(ctx context.Context, arguments []string, t *terminal) (code int) {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("broker"),
+		kong.Description("A service broker for Oracle Net: databases register with it, clients connect to it by service name."),
+		kong.Writers(t.out, t.err),
+		kong.Exit(func(n int) { exited = n }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(t, &c),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(t.err, "broker:", err)
+		return exitUsage
+	}
+	command, err := parser.Parse(arguments)
+	if exited >= 0 { // --help has been printed
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(t.err, "broker: %v: see broker --help\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(t.err, "broker:", err)
+		var exit *exitError
+		if errors.As(err, &exit) {
+			return exit.code
+		}
+		return exitNo
+	}
+	return exitDone
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"servicebroker/broker"
+)
+
+type serveCommand struct {
+	Config   string `short:"c" placeholder:"FILE" help:"cman.ora to run by. Default: $TNS_ADMIN/cman.ora if it exists, else built-in defaults."`
+	Instance string `arg:"" optional:"" help:"Which instance of the file. Default: CMAN_<hostname>, else the only one."`
+	Log      string `enum:"text,json" default:"text" help:"Form of the log on standard output: text or json."`
+	Verbose  bool   `short:"v" help:"Log more."`
+}
+
+// Run serves until the first SIGINT or SIGTERM, then until sessions are over or
+// a second one comes.
+func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
+	log := c.logger(t)
+	config, err := c.read(log)
+	if err != nil {
+		return &exitError{exitNo, err}
+	}
+	b, err := broker.New(config, log)
+	if err != nil {
+		return &exitError{exitNo, err}
+	}
+	first, second, stop := twoSignals(ctx, func() {
+		log.Info("stopping: no new connections; signal again to end open sessions now")
+	})
+	defer stop()
+	return b.Run(first, second)
+}
+
+func (c *serveCommand) logger(t *terminal) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if c.Verbose {
+		options.Level = slog.LevelDebug
+	}
+	if c.Log == "json" {
+		return slog.New(slog.NewJSONHandler(t.out, options))
+	}
+	return slog.New(slog.NewTextHandler(t.out, options))
+}
+
+// read finds and reads the configuration and logs what there is to say about it.
+func (c *serveCommand) read(log *slog.Logger) (*broker.Config, error) {
+	file := c.Config
+	if file == "" {
+		admin := os.Getenv("TNS_ADMIN")
+		if _, err := os.Stat(filepath.Join(admin, "cman.ora")); admin == "" || err != nil {
+			if c.Instance != "" {
+				return nil, fmt.Errorf("instance %q: there is no cman.ora to find it in: name the file with -c", c.Instance)
+			}
+			log.Info("running by built-in defaults: no file given, and no $TNS_ADMIN/cman.ora")
+			return broker.DefaultConfig(), nil
+		}
+		file = filepath.Join(admin, "cman.ora")
+	}
+	config, messages := broker.ReadConfig(file, c.Instance)
+	if err := messages.Err(); err != nil {
+		return nil, fmt.Errorf("the configuration cannot be used:\n%w", err)
+	}
+	for _, m := range messages {
+		level := slog.LevelInfo
+		if m.Severity == broker.SeverityWarning {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, m.Text, "at", fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column))
+	}
+	return config, nil
+}
+
+// twoSignals returns a context that ends with the first SIGINT or SIGTERM and one
+// that ends with the second; told is called between the two.
+func twoSignals(ctx context.Context, told func()) (first, second context.Context, stop func()) {
+	first, endFirst := context.WithCancel(ctx)
+	second, endSecond := context.WithCancel(context.WithoutCancel(ctx))
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, end := range []func(){func() { told(); endFirst() }, endSecond} {
+			select {
+			case <-signals:
+				end()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return first, second, func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+		endFirst()
+		endSecond()
+	}
+}
