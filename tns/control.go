@@ -9,6 +9,9 @@ const (
 	FacilityORA     uint32 = 22 // Error is an ORA number; otherwise it is TNS's own
 )
 
+// controlFixedSize is where the text of a CONTROL begins.
+const controlFixedSize = headerSize + 14
+
 // Control is an in-band notice (tns.md 1.5, ttc.md 13.5).
 type Control struct {
 	Command  uint16
@@ -36,6 +39,14 @@ func (m Control) AppendTo(dst []byte, large bool) []byte {
 		dst = append(dst, m.Text...)
 	}
 	return endPacket(dst, start, large)
+}
+
+// check tells whether the length field can hold the text.
+func (m Control) check(large bool) error {
+	if !large && len(m.Text) > maxSmallPacket-controlFixedSize {
+		return &FrameError{Type: TypeControl, Err: ErrTooLong, Problem: "lengths have 16 bits here; shorten the text"}
+	}
+	return nil
 }
 
 // Decode reads a CONTROL.

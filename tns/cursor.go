@@ -59,10 +59,6 @@ func (c *cursor) rest() []byte {
 	return c.take(len(c.packet.Body)-c.off, "rest")
 }
 
-// position is the offset of the next byte in the packet, header included, as the
-// layouts count.
-func (c *cursor) position() int { return headerSize + c.off }
-
 // fail sets the error unless there is one.
 func (c *cursor) fail(format string, args ...any) {
 	if c.err == nil {

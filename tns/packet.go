@@ -122,7 +122,13 @@ func (p Packet) AppendTo(dst []byte, large bool) []byte {
 	return endPacket(append(dst, p.Body...), start, large)
 }
 
-func (p Packet) check() error { return nil }
+// check tells whether the length field can hold the packet.
+func (p Packet) check(large bool) error {
+	if !large && headerSize+len(p.Body) > maxSmallPacket {
+		return frameError(ErrTooLong, p, "lengths have 16 bits here; cut the payload with AppendData")
+	}
+	return nil
+}
 
 // beginPacket appends a header whose length endPacket fills in.
 func beginPacket(dst []byte, t Type, flags byte) (out []byte, start int) {
