@@ -1,0 +1,34 @@
+# make run    a broker, two test databases, a registered service, a balanced connect shown
+# make test   everything that is tested, with the race detector; ends with a list of what was skipped
+GO ?= go
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 10s
+
+.PHONY: build run test check fuzz bench clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/testdb ./testenv/testdb
+
+run: build
+	@scripts/run
+
+test: build
+	@scripts/testdeps
+	@$(GO) run ./scripts/runtests ./...
+
+# What a change has to pass besides the tests.
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these files'; exit 1; }
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+fuzz:
+	@scripts/fuzz $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./relay/...
+
+clean:
+	rm -rf bin

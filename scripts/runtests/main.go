@@ -1,0 +1,136 @@
+// Command runtests runs go test with the race detector in shuffled order and
+// ends with what failed and what was skipped, and why.
+//
+//	go run ./scripts/runtests [-no-skips] [packages and go test flags]
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// event is one line of `go test -json`.
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64
+}
+
+func main() {
+	arguments := os.Args[1:]
+	noSkips := len(arguments) > 0 && arguments[0] == "-no-skips"
+	if noSkips {
+		arguments = arguments[1:]
+	}
+	if len(arguments) == 0 {
+		arguments = []string{"./..."}
+	}
+	os.Exit(run(arguments, noSkips))
+}
+
+func run(arguments []string, noSkips bool) int {
+	cmd := exec.Command("go", append([]string{"test", "-json", "-race", "-shuffle=on", "-timeout=15m"}, arguments...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "runtests: go test cannot be started:", err)
+		return 1
+	}
+	results := read(stdout, os.Stdout)
+	failed := cmd.Wait() != nil
+	results.summarise(os.Stdout)
+	if noSkips && len(results.skips) > 0 {
+		fmt.Println("FAIL: nothing may be skipped in this run")
+		failed = true
+	}
+	if failed {
+		return 1
+	}
+	return 0
+}
+
+// results is what a run came to.
+type results struct {
+	passed, failed int
+	skips          []string // "package test: reason"
+	output         map[string][]string
+}
+
+// read consumes events; packages' results and the output of failed tests go to w.
+func read(r io.Reader, w io.Writer) *results {
+	res := &results{output: map[string][]string{}}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(w, lines.Text()) // a build failure, or a crash of go test itself
+			continue
+		}
+		res.take(e, w)
+	}
+	return res
+}
+
+func (res *results) take(e event, w io.Writer) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		res.output[key] = append(res.output[key], e.Output)
+		return
+	case "pass", "fail", "skip":
+	default:
+		return
+	}
+	output := res.output[key]
+	delete(res.output, key)
+	switch {
+	case e.Action == "fail":
+		fmt.Fprint(w, strings.Join(output, ""))
+		if e.Test != "" {
+			res.failed++
+		}
+	case e.Test == "":
+		if e.Action == "pass" {
+			fmt.Fprintf(w, "ok    %s  %.1fs\n", e.Package, e.Elapsed)
+		}
+	case e.Action == "pass":
+		res.passed++
+	default:
+		res.skips = append(res.skips, key+": "+reason(output))
+	}
+}
+
+// reason picks what t.Skip was told out of a skipped test's output.
+func reason(output []string) string {
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
+			continue
+		}
+		if _, text, ok := strings.Cut(line, ".go:"); ok {
+			_, line, _ = strings.Cut(text, ": ")
+		}
+		return line
+	}
+	return "no reason given"
+}
+
+func (res *results) summarise(w io.Writer) {
+	slices.Sort(res.skips)
+	if len(res.skips) > 0 {
+		fmt.Fprintln(w, "\nSkipped:")
+		for _, s := range res.skips {
+			fmt.Fprintln(w, "  "+s)
+		}
+	}
+	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", res.passed, res.failed, len(res.skips))
+}
