@@ -41,9 +41,8 @@ func (c *cursor) place() string {
 func (g *graph) walk() {
 	if g.reading {
 		g.nodes = make([]Node, 1, 8)
-	} else if len(g.nodes) == 0 {
-		g.item = "node list"
-		g.fail(ErrInconsistent)
+	} else {
+		g.checkLength()
 	}
 	g.queue = append(g.queue, step{what: stepNode})
 	for head := 0; head < len(g.queue) && g.err == nil; head++ {
@@ -63,8 +62,15 @@ func (g *graph) walk() {
 	}
 	g.index = -1
 	g.item = "end of node list"
-	if g.err == nil && !g.reading && g.nodes[len(g.nodes)-1].Next != 0 {
-		g.fail(ErrInconsistent)
+}
+
+func (g *graph) checkLength() {
+	g.item = "node list"
+	switch n := len(g.nodes); {
+	case n == 0:
+		g.fail(fmt.Errorf("%w: no nodes", ErrInconsistent))
+	case n > MaxNodes:
+		g.fail(fmt.Errorf("%w: %d nodes, more than %d", ErrTooMany, n, MaxNodes))
 	}
 }
 
@@ -94,19 +100,24 @@ func (g *graph) node(i int) {
 	if n.Data != 0 {
 		g.later(stepData, i, 0)
 	}
-	if n.Next == 0 || g.err != nil {
-		return
+	if g.hasNext(i) {
+		g.later(stepNode, i+1, 0)
 	}
-	if g.reading {
-		if len(g.nodes) == MaxNodes {
-			g.fail(fmt.Errorf("%w: more than %d nodes", ErrTooMany, MaxNodes))
-			return
-		}
+}
+
+// hasNext tells whether a node follows node i, and makes room for it when reading.
+func (g *graph) hasNext(i int) bool {
+	follows := g.nodes[i].Next != 0
+	switch {
+	case g.err != nil:
+	case !g.reading && follows != (i+1 < len(g.nodes)):
+		g.fail(fmt.Errorf("%w: node %d of %d and its pointer to the next", ErrInconsistent, i+1, len(g.nodes)))
+	case g.reading && follows && len(g.nodes) == MaxNodes:
+		g.fail(fmt.Errorf("%w: more than %d nodes", ErrTooMany, MaxNodes))
+	case g.reading && follows:
 		g.nodes = append(g.nodes, Node{})
-	} else if i+1 == len(g.nodes) {
-		return // found by walk
 	}
-	g.later(stepNode, i+1, 0)
+	return follows && g.err == nil
 }
 
 // data is the structure a node points at; its kind decides the layout.
