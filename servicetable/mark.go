@@ -165,7 +165,7 @@ func (m *slotMarks) equal(o *slotMarks) bool {
 }
 
 // on returns what the marks do to connects to handler h.
-func (m *slotMarks) on(h int32) effect {
+func (m *slotMarks) on(h int) effect {
 	switch {
 	case m == nil:
 		return unmarked

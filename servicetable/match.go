@@ -30,27 +30,12 @@ func (s *Snapshot) AppendMatch(dst []Candidate, q Query) ([]Candidate, error) {
 	if err != nil {
 		return dst, err
 	}
-	g := gathering{slots: s.slots, members: members, ignoreStatus: q.IgnoreStatus, instance: q.Instance, found: dst}
-	if g.found == nil {
+	g := gathering{slots: s.slots, members: members, instance: q.Instance, ignoreStatus: q.IgnoreStatus, found: dst}
+	if dst == nil {
 		g.found = make([]Candidate, 0, len(members))
 	}
-	kind, otherwise := kindsFor(q.Server)
-	for _, effect := range [...]effect{unmarked, lastResort} {
-		for _, kind := range [...]Kind{kind, otherwise} {
-			if kind == noKind {
-				break
-			}
-			g.pass(kind, effect, false)
-			if g.sawFull {
-				g.pass(kind, effect, true)
-			}
-			if len(g.found) > len(dst) {
-				return g.found, nil
-			}
-		}
-		if !g.sawLastResort {
-			break
-		}
+	if g.gather(kindsFor(q.Server)); len(g.found) > len(dst) {
+		return g.found, nil
 	}
 	return dst, s.refusal(q, members)
 }
@@ -119,25 +104,47 @@ type gathering struct {
 	instance     string // "" for any
 	ignoreStatus bool
 
-	found                  []Candidate
-	sawFull, sawLastResort bool // handlers at their maximum, handlers ejected: worth another pass
+	found []Candidate
+	ranks uint8 // one bit for each rank of handler met: which passes are worth while
 }
 
-// pass appends the handlers of a kind that marks affect in this way, either those at their maximum load or the others.
-func (g *gathering) pass(kind Kind, wanted effect, full bool) {
+// gather finds the handlers of a kind, ready ones before full ones; where there are none those of the other kind, and
+// where there are none of either, ejected ones.
+func (g *gathering) gather(kind, otherwise Kind) {
+	before := len(g.found)
+	for from := uint8(0); from <= rankEjected; from += rankEjected {
+		for _, k := range [...]Kind{kind, otherwise} {
+			if k == noKind {
+				break
+			}
+			g.pass(k, from)
+			if g.ranks&(1<<(from+1)) != 0 {
+				g.pass(k, from+1)
+			}
+			if len(g.found) > before {
+				return
+			}
+		}
+		if g.ranks>>rankEjected == 0 {
+			return
+		}
+	}
+}
+
+// pass appends the handlers of one kind and rank.
+func (g *gathering) pass(kind Kind, rank uint8) {
+	found, ranks := g.found, g.ranks
 	for i := range g.members {
 		m := &g.members[i]
 		if m.service < 0 {
 			continue
 		}
 		slot := g.slots[m.slot]
-		r := &slot.registration
-		service := &r.Services[m.service]
-		status := r.Status(service)
-		if !g.ignoreStatus && (status == Blocked || status == Restricted) {
+		status := slot.statuses[m.service]
+		if (status == Blocked || status == Restricted) && !g.ignoreStatus {
 			continue
 		}
-		if g.instance != "" && !sameName(g.instance, r.Instance) {
+		if g.instance != "" && !sameName(g.instance, slot.registration.Instance) {
 			continue
 		}
 		of := kind
@@ -145,58 +152,32 @@ func (g *gathering) pass(kind Kind, wanted effect, full bool) {
 			of = slot.kindFor(m)
 		}
 		for _, at := range m.handlers {
-			h := &r.Handlers[at]
-			if h.Kind != of || h.Port == 0 {
+			state := slot.states[at]
+			if state.kind() != of || !state.usable() {
 				continue
 			}
-			switch e := slot.marks.on(at); {
-			case e == excluded:
-			case e == lastResort && wanted != lastResort:
-				g.sawLastResort = true
-			case e != wanted:
-			case h.Blocked() != full:
-				g.sawFull = true
-			default:
-				g.found = append(g.found, Candidate{Registration: r, Service: service, Handler: h, Status: status})
+			ranks |= 1 << state.rank()
+			if state.rank() == rank {
+				r := &slot.registration
+				found = append(found, Candidate{r, &r.Services[m.service], &r.Handlers[at], status})
 			}
 		}
 	}
+	g.found, g.ranks = found, ranks
 }
 
-// kindFor picks the kind of handler for a client that names none: of those whose state is best, the one that a
+// kindFor picks the kind of handler for a client that names none: of those whose rank is best, the one that a
 // listener prefers.
 func (s *slot) kindFor(m *member) Kind {
-	best, rank := Dedicated, 255
+	if len(m.handlers) == 1 {
+		return s.states[m.handlers[0]].kind()
+	}
+	best, least := Dedicated, uint8(255)
 	for _, at := range m.handlers {
-		h := &s.registration.Handlers[at]
-		if len(m.handlers) == 1 {
-			return h.Kind
-		}
-		e := s.marks.on(at)
-		if h.Port == 0 || e == excluded {
-			continue
-		}
-		state := 0
-		if h.Blocked() {
-			state = 1
-		}
-		if e == lastResort {
-			state = 2
-		}
-		if r := 4*state + preference(h.Kind); r < rank {
-			best, rank = h.Kind, r
+		state := s.states[at]
+		if score := 4*state.rank() + preference(state.kind()); state.usable() && score < least {
+			best, least = state.kind(), score
 		}
 	}
 	return best
-}
-
-// preference is the place of a kind in the order in which listeners prefer them, features.md 1.3.
-func preference(k Kind) int {
-	switch k {
-	case Dispatcher:
-		return 0
-	case Dedicated:
-		return 1
-	}
-	return 2
 }

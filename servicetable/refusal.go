@@ -60,14 +60,13 @@ func (s *Snapshot) census(q Query, members []member) census {
 	for i := range members {
 		m := &members[i]
 		slot := s.slots[m.slot]
-		r := &slot.registration
-		if q.Instance != "" && !sameName(q.Instance, r.Instance) {
+		if q.Instance != "" && !sameName(q.Instance, slot.registration.Instance) {
 			continue
 		}
 		c.named++
 		status := Ready
 		if m.service >= 0 && !q.IgnoreStatus {
-			status = r.Status(&r.Services[m.service])
+			status = slot.statuses[m.service]
 		}
 		usable, marked := slot.usable(m)
 		switch {
@@ -93,13 +92,11 @@ func (s *Snapshot) census(q Query, members []member) census {
 // usable counts the handlers of m that take connects, and tells whether a mark keeps connects from others.
 func (s *slot) usable(m *member) (n int, marked bool) {
 	for _, at := range m.handlers {
-		switch {
-		case s.registration.Handlers[at].Port == 0:
-		case s.marks.on(at) == excluded:
-			marked = true
-		default:
+		state := s.states[at]
+		if state.usable() {
 			n++
 		}
+		marked = marked || state&(stateMarked|stateNoAddress) == stateMarked
 	}
 	return n, marked
 }

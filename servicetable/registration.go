@@ -48,8 +48,12 @@ func (r *Registration) Status(s *Service) Status {
 		return Stale
 	case r.Static:
 		return Unknown
+	case s.Flags&FlagUnblocked == 0:
+		return Blocked
+	case s.Flags&FlagRestricted != 0:
+		return Restricted
 	}
-	return s.status()
+	return Ready
 }
 
 // Service is one service as one instance registers it.
@@ -70,16 +74,6 @@ const (
 	// one is our convention.
 	FlagRestricted uint32 = 8
 )
-
-func (s *Service) status() Status {
-	switch {
-	case s.Flags&FlagUnblocked == 0:
-		return Blocked
-	case s.Flags&FlagRestricted != 0:
-		return Restricted
-	}
-	return Ready
-}
 
 // Kind is the sort of server process behind a handler.
 type Kind uint8

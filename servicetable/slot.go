@@ -4,6 +4,10 @@ import "slices"
 
 // slot is one registration in the table, with what Match needs of it ready made. Slots are immutable and shared between snapshots.
 type slot struct {
+	// What Match reads of every member stands first and is small: its speed is that of the processor's cache.
+	statuses []Status       // of each service
+	states   []handlerState // of each handler
+
 	registration Registration
 	order        uint64 // counts registrations in the order in which they first appeared
 	key          string // folded Registration.Key
@@ -35,7 +39,7 @@ type member struct {
 }
 
 // newSlot copies r to stand at position at. Where before, the slot it replaces, has the same structure, that is shared.
-func newSlot(r *Registration, at int32, before *slot) *slot {
+func newSlot(r *Registration, at int32, before *slot, ascending []int32) *slot {
 	s := &slot{registration: *r}
 	c := &s.registration
 	c.Services = slices.Clone(r.Services)
@@ -52,11 +56,24 @@ func newSlot(r *Registration, at int32, before *slot) *slot {
 	if same {
 		s.links = before.links
 	} else {
-		s.links = newLinks(c, at)
+		s.links = newLinks(c, at, ascending)
 	}
 	s.key = fold(c.Key())
+	s.statuses = make([]Status, len(c.Services))
+	for i := range c.Services {
+		s.statuses[i] = c.Status(&c.Services[i])
+	}
 	s.sid = s.sidMember(at)
 	return s
+}
+
+// mark gives s, which is not published yet, the marks of its instance and handlers.
+func (s *slot) mark(m *slotMarks) {
+	s.marks = m
+	s.states = make([]handlerState, len(s.registration.Handlers))
+	for i := range s.states {
+		s.states[i] = newHandlerState(&s.registration.Handlers[i], m.on(i))
+	}
 }
 
 // sameStructure reports whether a and b differ in nothing that the index holds.
@@ -78,8 +95,9 @@ func sameStructure(a, b *Registration) bool {
 }
 
 // newLinks links services and handlers by name. A name that occurs more than once in r counts as its first occurrence,
-// served by the handlers of all; positions out of range link nothing.
-func newLinks(r *Registration, at int32) *links {
+// served by the handlers of all; positions out of range link nothing. Lists of handlers are taken from ascending, 0, 1,
+// 2 …, where they can be: one list for nearly all services stays in the processor's cache.
+func newLinks(r *Registration, at int32, ascending []int32) *links {
 	l := &links{instance: fold(r.Instance), services: make([]linkedName, 0, len(r.Services))}
 	position := l.addServices(r, at)
 	for h := range r.Handlers {
@@ -87,9 +105,15 @@ func newLinks(r *Registration, at int32) *links {
 			if i < 0 || i >= len(position) || position[i] < 0 {
 				continue
 			}
-			served := &l.services[position[i]].handlers
-			if n := len(*served); n == 0 || (*served)[n-1] != int32(h) {
-				*served = append(*served, int32(h))
+			m := &l.services[position[i]].member
+			switch n := len(m.handlers); {
+			case n == 0:
+				m.handlers = ascending[h : h+1 : h+1]
+			case m.handlers[n-1] == int32(h): // named twice
+			case int(m.handlers[0])+n == h:
+				m.handlers = ascending[h-n : h+1 : h+1]
+			default: // a gap: append copies, since the list ends at its capacity
+				m.handlers = append(m.handlers, int32(h))
 			}
 		}
 	}
@@ -153,7 +177,7 @@ func (s *slot) sidMember(at int32) member {
 		if m.service < 0 {
 			m.service = int32(i)
 		}
-		if r.Status(&r.Services[i]) == Ready {
+		if s.statuses[i] == Ready {
 			m.service = int32(i)
 			break
 		}

@@ -19,6 +19,7 @@ type Table struct {
 	positions map[ID]int32 // of each registration among the slots
 	free      []int32      // positions of slots that are nil
 	order     uint64       // registrations seen
+	ascending []int32      // 0, 1, 2 …
 }
 
 // Snapshot returns the table as it is now. It never blocks and is never nil.
@@ -45,7 +46,7 @@ func (t *Table) Apply(r Registration) *Snapshot {
 		at = t.newPosition(&next)
 	}
 	before := next.slots[at]
-	after := newSlot(&r, at, before)
+	after := newSlot(&r, at, before, t.count(len(r.Handlers)))
 	if known {
 		after.order = before.order
 	} else {
@@ -53,7 +54,7 @@ func (t *Table) Apply(r Registration) *Snapshot {
 		after.order = t.order
 		t.positions[r.ID] = at
 	}
-	after.marks = now.marks.of(after)
+	after.mark(now.marks.of(after))
 	next.slots[at] = after
 	if before == nil || before.links != after.links {
 		next.index = now.index.withSlot(next.slots, at, before)
@@ -73,6 +74,17 @@ func (t *Table) newPosition(next *Snapshot) int32 {
 	}
 	next.slots = append(next.slots, nil)
 	return int32(len(next.slots) - 1)
+}
+
+// count returns a list of at least the numbers from 0 to n-1. It is never written again.
+func (t *Table) count(n int) []int32 {
+	if len(t.ascending) < n {
+		t.ascending = make([]int32, 2*n)
+		for i := range t.ascending {
+			t.ascending[i] = int32(i)
+		}
+	}
+	return t.ascending
 }
 
 // Drop removes the registration id, if it is there, and returns the snapshot without it.
@@ -128,7 +140,7 @@ func (t *Table) publishMarks(now *Snapshot, marks marks) *Snapshot {
 		}
 		if m := marks.of(s); !m.equal(s.marks) {
 			marked := *s
-			marked.marks = m
+			marked.mark(m)
 			next.slots[i] = &marked
 		}
 	}
