@@ -127,7 +127,7 @@ func (r *Refuse) AppendTo(dst []byte, _ bool) []byte {
 // check tells whether the 16-bit lengths can hold the REFUSE.
 func (r *Refuse) check(bool) error {
 	if refuseFixedSize+len(r.Text) > maxSmallPacket {
-		return &FrameError{Type: TypeRefuse, Err: ErrTooLong, Problem: "keep the text within 230 bytes"}
+		return &FrameError{Type: TypeRefuse, Err: ErrTooLong, Problem: "the text does not fit; keep it within 230 bytes"}
 	}
 	return nil
 }
