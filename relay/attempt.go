@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -72,7 +71,7 @@ func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *t
 	conn := tns.NewConn(raw)
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	reply, err := converse(conn, connect)
-	if !stop() && err == nil { // ctx ended and closed the connection under us
+	if !stop() { // ctx ended and closed the connection under us
 		err = context.Cause(ctx)
 	}
 	if accept, ok := reply.(*tns.Accept); ok && err == nil {
@@ -80,9 +79,6 @@ func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *t
 	}
 	_ = raw.Close()
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && errors.Is(err, net.ErrClosed) {
-			err = cause
-		}
 		return nil, nil, &moveOn{err}
 	}
 	switch reply := reply.(type) {
