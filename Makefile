@@ -11,7 +11,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/testdb ./testenv/testdb
 
 run: build
-	@scripts/run
+	@$(GO) run ./testenv/demo
 
 test: build
 	@scripts/testdeps
