@@ -11,7 +11,7 @@ import (
 const (
 	// firstBuffer is the read buffer a connection begins with: nearly every CONNECT
 	// fits, so that one read and no growth is the rule.
-	firstBuffer = 2048
+	firstBuffer = 1024
 
 	// keepSendBuffer is the largest send buffer kept between two Sends.
 	keepSendBuffer = 64 << 10
