@@ -79,6 +79,10 @@ func (e *easy) description() *Node {
 		return nil
 	}
 	where, settings, _ := e.cut(whole, "?")
+	if strings.Contains(e.text[where.from:where.to], "@") {
+		e.fail(where, "there is a user before an @", "leave out user, password and @")
+		return nil
+	}
 	protocol, where := e.protocol(where)
 	hosts, what, _ := e.cut(where, "/")
 	n := &Node{Name: "DESCRIPTION", Children: e.lists(hosts, protocol)}
@@ -164,13 +168,13 @@ func (e *easy) hostPort(s span) (host, port string) {
 	before, after, found := e.cut(search, ":")
 	host = e.of(span{s.from, before.to})
 	switch {
-	case bracketed && !strings.HasSuffix(host, "]"), host != "" && strings.ContainsAny(bare(host), "()=[]\"' \t\r\n@&"):
-		e.fail(s, excerpt(host)+" is not a host", "write a name or an address, IPv6 in brackets")
-	case bare(host) == "":
-		e.fail(s, "a host is missing", "write host:port/service")
 	case !bracketed && strings.Count(e.text[s.from:s.to], ":") > 1:
 		e.fail(s, "more than one : after a host",
 			"write an IPv6 address in brackets; to name a SID, write (DESCRIPTION=…(CONNECT_DATA=(SID=…)))")
+	case bracketed && !strings.HasSuffix(host, "]"), host != "" && strings.ContainsAny(bare(host), "()=[]\"' \t\r\n&"):
+		e.fail(s, excerpt(host)+" is not a host", "write a name or an address, IPv6 in brackets")
+	case bare(host) == "":
+		e.fail(s, "a host is missing", "write host:port/service")
 	case found:
 		port = e.of(after)
 		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {

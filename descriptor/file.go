@@ -22,7 +22,7 @@ func (l Limits) ParseFile(text string) ([]*Node, error) {
 	var p parser
 	p.begin(text, l.or(fileBytes, fileNodes))
 	p.comments = true
-	p.wanted += strings.Count(text, "\n") / 2
+	p.wanted += strings.Count(text, "\n")
 	var nodes []*Node
 	for p.err == nil {
 		p.skip()

@@ -6,14 +6,21 @@ import "strings"
 const indent = "  "
 
 // Format prints nodes as a parameter file that ParseFile reads back as it was, an assignment each: nodes whose children
-// hold only texts in one line, all others with a line for each child.
+// hold only texts in one line, all others with a line for each child. Nodes next to each other that share their Children
+// are aliases and become one assignment again.
 func Format(nodes ...*Node) string {
 	var w strings.Builder
-	for i, n := range nodes {
+	for i := 0; i < len(nodes); i++ {
 		if i > 0 {
 			w.WriteByte('\n')
 		}
+		n := nodes[i]
 		writeText(&w, n.Name, asName)
+		for count := 1; count < maxAliases && i+1 < len(nodes) && sharesChildren(n, nodes[i+1]); count++ {
+			i++
+			w.WriteString(", ")
+			writeText(&w, nodes[i].Name, asName)
+		}
 		w.WriteString(" =")
 		switch {
 		case len(n.Children) > 0:
@@ -25,6 +32,11 @@ func Format(nodes ...*Node) string {
 		w.WriteByte('\n')
 	}
 	return w.String()
+}
+
+// sharesChildren reports whether a and b have the very same children.
+func sharesChildren(a, b *Node) bool {
+	return len(a.Children) > 0 && len(a.Children) == len(b.Children) && &a.Children[0] == &b.Children[0]
 }
 
 // formatChildren prints nodes on lines of their own; list elements that follow each other share one.

@@ -7,7 +7,7 @@ import (
 )
 
 // SyntaxError tells where a text stopped making sense, what is wrong there, and what to do about it. Problem quotes at
-// most one character or one name of the text, so that an error about a descriptor gives away no secret in its values.
+// most one character, one name, or a host or port, so that an error gives away no password.
 type SyntaxError struct {
 	// Line and Column count from 1, columns in characters. Both are 0 for an error about a node that was not read
 	// from text; Error then leaves them out.
