@@ -29,8 +29,8 @@ type Balancer struct {
 //
 // The order: READY instances before UNKNOWN before STALE ones; handlers below their maximum before full ones; then the best handler
 // of each instance before the second best of any, so that what failed is not tried at another door of the same house first;
-// then by score, the load that the instance would have per capacity; equal ones at random. A colocation tag replaces
-// the score: connects of one tag prefer one instance for as long as it is there.
+// then by score, the load that the instance would have per capacity; then by the load of the handler; equal ones at
+// random. A colocation tag replaces the score: connects of one tag prefer one instance for as long as it is there.
 func (b *Balancer) Order(q servicetable.Query, c []servicetable.Candidate) *Reservation {
 	shuffled := slices.Clone(c)
 	b.shuffle(shuffled)
