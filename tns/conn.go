@@ -22,7 +22,7 @@ const (
 
 // Conn frames packets on a connection. One goroutine may read while another sends;
 // SetVersion must be called when neither does. It starts no goroutine, and leaves
-// deadlines to its user: a read that ended at one can be repeated, nothing is lost.
+// deadlines to its user: a ReadPacket that ended at one can be repeated, nothing is lost.
 type Conn struct {
 	// MaxPacket is the largest packet read once SetVersion was called, in bytes,
 	// header included; 0 means 2 MiB and a header. Before, it is 65,535.
@@ -133,8 +133,8 @@ func (c *Conn) judge(h header, large bool) error {
 	case t == 0 || t > typeHighest:
 		return h.fail(ErrMalformed, "no such type (header %x); the sender is out of step or no Oracle Net peer", h.raw)
 	case h.length < headerSize:
-		return h.fail(ErrMalformed, "a length of %d is less than the header's own 8 (header %x); the sender uses other lengths than version %d has",
-			h.length, h.raw, c.version)
+		return h.fail(ErrMalformed, "a length of %d is less than the header's own 8 (header %x); the sender is out of step, or uses lengths of another version",
+			h.length, h.raw)
 	case uint64(h.length) > uint64(c.limit(large)):
 		return h.fail(ErrTooLong, "the limit is %d (header %x); the sender is out of step, or MaxPacket is too low", c.limit(large), h.raw)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// decoder is what every packet type has, one way or the other.
+// decode hands a packet to the decoder of its type.
 func decode(p Packet) (m Message, following int, err error) {
 	switch p.Type {
 	case TypeConnect:
