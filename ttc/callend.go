@@ -241,3 +241,9 @@ func (m *Warning) Decode(r *Reader) {
 		m.Text = string(r.CLR())
 	}
 }
+
+// AppendToken appends the message that says which call of a pipeline is
+// answered.
+func AppendToken(dst []byte, token uint64) []byte {
+	return appendUB(append(dst, byte(MessageToken)), token)
+}

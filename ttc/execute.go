@@ -49,6 +49,18 @@ type Execute struct {
 	Position    uint32
 }
 
+// Wanted is how many rows of a query are to be sent at once. Drivers disagree
+// on where they say so.
+func (m *Execute) Wanted() uint32 {
+	if m.PrefetchRows > 0 {
+		return m.PrefetchRows
+	}
+	if m.Options&OptionFetch != 0 {
+		return m.Iterations
+	}
+	return 0
+}
+
 // Decode reads what follows the header, but for the bind rows.
 func (m *Execute) Decode(r *Reader, d Dialect) {
 	*m = Execute{Options: r.UB4(), Cursor: r.UB4()}

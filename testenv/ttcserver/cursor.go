@@ -1,0 +1,126 @@
+package ttcserver
+
+import (
+	"context"
+	"slices"
+
+	"servicebroker/testenv/sqlengine"
+	"servicebroker/ttc"
+)
+
+// cursor is a statement the client may run again by number.
+type cursor struct {
+	id        uint32
+	statement *sqlengine.Statement
+	kind      sqlengine.StatementKind
+	names     []string // of the binds
+	returning []int    // binds that RETURNING fills
+
+	binds      []ttc.Bind
+	directions []ttc.Direction // as told to the client; nil before
+	rowCounts  bool            // the client wants the row count of every iteration
+	ioVector   bool            // the client wants to be told the directions
+
+	columns []ttc.Column
+	cells   []cell
+	rows    *sqlengine.Rows // open result, nil if there is none
+	done    bool            // no more rows
+	fetched uint64
+}
+
+func (c *cursor) endRows() {
+	if c.rows != nil {
+		c.rows.Close()
+		c.rows = nil
+	}
+	c.done = true
+}
+
+func (c *cursor) close() {
+	c.endRows()
+	if c.statement != nil {
+		c.statement.Close()
+	}
+}
+
+// parse gives the cursor a statement.
+func (c *cursor) parse(engine *sqlengine.Session, sql string) error {
+	statement, err := engine.Prepare(sql)
+	if err != nil {
+		return err
+	}
+	c.close()
+	*c = cursor{
+		id: c.id, statement: statement, kind: statement.Kind(),
+		names: statement.BindNames(), returning: statement.Returning(),
+	}
+	return nil
+}
+
+// bindRows says how rows of binds travel for this cursor. On a re-execute
+// binds that are only OUT are left out.
+func (c *cursor) bindRows(again bool) ttc.BindRow {
+	return ttc.BindRow{
+		Binds: c.binds,
+		PLSQL: c.kind == sqlengine.KindPLSQL,
+		Omit: func(i int) bool {
+			if slices.Contains(c.returning, i) {
+				// Who asks for directions sends a place-holder the first time.
+				return again || !c.ioVector
+			}
+			return again && i < len(c.directions) && c.directions[i] == ttc.DirectionOut
+		},
+	}
+}
+
+// isQuery reports whether the cursor gives rows.
+func (c *cursor) isQuery() bool { return c.kind == sqlengine.KindQuery }
+
+// setColumns describes the result anew. Forms that the client defined stay, if
+// the columns are as many as before.
+func (c *cursor) setColumns(columns []sqlengine.Column) {
+	described := make([]ttc.Column, len(columns))
+	for i, col := range columns {
+		described[i] = describe(col)
+	}
+	if c.columns = described; len(c.cells) == len(columns) {
+		return
+	}
+	c.cells = make([]cell, len(columns))
+	for i := range described {
+		c.cells[i] = cellOf(described[i])
+	}
+}
+
+// defineCells takes the forms a client asks for.
+func (c *cursor) defineCells(defines []ttc.Bind) {
+	for i := range min(len(defines), len(c.cells)) {
+		c.cells[i] = define(defines[i])
+	}
+}
+
+// undefined reports whether rows must wait until the client said in which
+// form it wants LOBs.
+func (c *cursor) undefined() bool {
+	return slices.ContainsFunc(c.cells, func(cell cell) bool { return cell.undefined })
+}
+
+// settle takes the columns as described, for a client that fetches without
+// having defined them.
+func (c *cursor) settle() {
+	for i := range c.cells {
+		c.cells[i].undefined = false
+	}
+}
+
+// open runs the query.
+func (c *cursor) open(ctx context.Context, binds []sqlengine.Value) error {
+	c.endRows()
+	rows, err := c.statement.Query(ctx, binds)
+	if err != nil {
+		return err
+	}
+	c.rows, c.done, c.fetched = rows, false, 0
+	c.setColumns(rows.Columns())
+	return nil
+}
