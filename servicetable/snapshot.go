@@ -113,3 +113,16 @@ func (s *Snapshot) Registrations() []*Registration {
 
 // Marks returns the marks on an instance or handler key, by kind.
 func (s *Snapshot) Marks(key string) []Mark { return slices.Clone(s.marks[fold(key)]) }
+
+// ServiceCount counts the services.
+func (s *Snapshot) ServiceCount() int {
+	n := 0
+	for _, shard := range s.index.services.shards {
+		for _, named := range shard {
+			if len(named.members) > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}

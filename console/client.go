@@ -1,0 +1,166 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client asks a broker's API. Its methods may be called from any goroutine.
+type Client struct {
+	API     string        // "http://HOST:PORT", "https://HOST:PORT" or "unix:PATH" of the admin socket
+	Timeout time.Duration // of one request with its answer; 0 is 10 s
+}
+
+// ErrUnreachable says that no broker answered at Client.API.
+var ErrUnreachable = errors.New("cannot reach the broker")
+
+// APIError is an answer that says what is wrong.
+type APIError struct {
+	Status  int // of HTTP
+	Message string
+	Hint    string // what to do; may be empty
+}
+
+// Error returns the message, and the hint where there is one.
+func (e *APIError) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
+}
+
+// Services returns the whole table.
+func (c *Client) Services(ctx context.Context) (ServiceList, error) {
+	return get[ServiceList](ctx, c, "/api/v1/services")
+}
+
+// Service returns one service, by its name with or without domain; an *APIError with status 404 if there is none.
+func (c *Client) Service(ctx context.Context, name string) (ServiceList, error) {
+	return get[ServiceList](ctx, c, "/api/v1/services/"+url.PathEscape(name))
+}
+
+// Sessions returns the sessions that f chooses.
+func (c *Client) Sessions(ctx context.Context, f SessionFilter) (SessionList, error) {
+	path := "/api/v1/sessions"
+	if q := f.query().Encode(); q != "" {
+		path += "?" + q
+	}
+	return get[SessionList](ctx, c, path)
+}
+
+// Version returns what the broker is.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	return get[Version](ctx, c, "/api/v1/version")
+}
+
+// Status returns how the broker is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return get[Status](ctx, c, "/api/v1/status")
+}
+
+// Ready tells whether the broker takes clients, or with a service whether it can serve that.
+func (c *Client) Ready(ctx context.Context, service string) (Readiness, error) {
+	path := "/readyz"
+	if service != "" {
+		path += "/" + url.PathEscape(service)
+	}
+	return get[Readiness](ctx, c, path)
+}
+
+// get asks for one path and decodes the answer.
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	var answer T
+	limit := c.Timeout
+	if limit == 0 {
+		limit = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	base, transport, err := c.transport()
+	if err != nil {
+		return answer, err
+	}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
+	if err != nil {
+		return answer, c.badAPI(err.Error())
+	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return answer, c.unreachable(err)
+	}
+	defer response.Body.Close()
+	return answer, c.decode(response, &answer)
+}
+
+// transport returns how to get to the broker, and the beginning of its addresses there.
+func (c *Client) transport() (base string, transport *http.Transport, err error) {
+	transport = &http.Transport{}
+	if path, isSocket := strings.CutPrefix(c.API, "unix:"); isSocket {
+		path = strings.TrimPrefix(path, "//")
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+		return "http://broker", transport, nil
+	}
+	u, err := url.Parse(c.API)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", nil, c.badAPI("it is no address of a broker")
+	}
+	return strings.TrimSuffix(c.API, "/"), transport, nil
+}
+
+func (c *Client) badAPI(problem string) error {
+	return fmt.Errorf("API %q: %s; write http://HOST:PORT, https://HOST:PORT or unix:PATH", c.API, problem)
+}
+
+// unreachable says what to do about an answer that did not come.
+func (c *Client) unreachable(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // without the address, which is named anyway
+	}
+	todo := "start it with \"broker serve\", or name another one with --api"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		todo = "ask as the user that runs the broker, or name another address with --api"
+	case errors.Is(err, context.DeadlineExceeded):
+		todo = "it took too long to answer: try again, or look at its log"
+	}
+	return fmt.Errorf("%w at %s: %w; %s", ErrUnreachable, c.API, err, todo)
+}
+
+// decode reads an answer. Not being ready is an answer too, though not of status 200.
+func (c *Client) decode(response *http.Response, answer any) error {
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	_, readiness := answer.(*Readiness)
+	if response.StatusCode == http.StatusOK || readiness && response.StatusCode == http.StatusServiceUnavailable {
+		if err := json.Unmarshal(body, answer); err != nil {
+			return c.stranger(response)
+		}
+		return nil
+	}
+	var problem errorBody
+	if err := json.Unmarshal(body, &problem); err != nil || problem.Error == "" {
+		return c.stranger(response)
+	}
+	return &APIError{Status: response.StatusCode, Message: problem.Error, Hint: problem.Hint}
+}
+
+// stranger says that whoever answers is no broker.
+func (c *Client) stranger(response *http.Response) error {
+	return fmt.Errorf("%w at %s: something else answers there (%s, %s); name the broker's console with --api",
+		ErrUnreachable, c.API, response.Status, response.Header.Get("Content-Type"))
+}

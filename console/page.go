@@ -1,0 +1,163 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"servicebroker/servicetable"
+)
+
+//go:embed page.html style.css
+var assets embed.FS
+
+// pageLimit is how many services one page shows; the filter finds the others.
+const pageLimit = 100
+
+// refreshSeconds is how often the page loads itself anew.
+const refreshSeconds = 5
+
+// page is what the template shows.
+type page struct {
+	Status
+	Now     string
+	UpFor   string
+	Refresh int
+	Filter  string
+	Shown   []pageService
+	Matched int    // services that the filter lets through
+	Connect string // host:port where clients find the broker, "" if it does not listen
+	Target  string // the same as a database on another host would name it
+}
+
+// pageService is one service as the page shows it.
+type pageService struct {
+	Service
+	Instances []pageInstance
+	Connect   string // Easy Connect text
+}
+
+type pageInstance struct {
+	Instance
+	Sessions int    // that this broker relays there
+	Age      string // of the load report
+	Since    string // since when it is registered
+}
+
+// servePage returns the handler of the page; the template is parsed once.
+func (s *Server) servePage() http.HandlerFunc {
+	t := template.Must(template.New("page.html").Funcs(template.FuncMap{"lower": strings.ToLower}).ParseFS(assets, "page.html"))
+	return func(w http.ResponseWriter, r *http.Request) {
+		var text bytes.Buffer
+		if err := t.Execute(&text, s.page(r)); err != nil {
+			writeError(w, http.StatusInternalServerError, "the page cannot be rendered: "+err.Error(), "use /api/v1/services")
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(text.Bytes()) // who asked has gone, or reads it
+	}
+}
+
+func serveStyle(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, assets, "style.css")
+}
+
+func (s *Server) page(r *http.Request) page {
+	now := s.now()
+	p := page{
+		Status: s.status(), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
+		Filter: strings.TrimSpace(r.URL.Query().Get("q")),
+	}
+	if !p.Started.IsZero() {
+		p.UpFor = span(now.Sub(p.Started))
+	}
+	p.Connect = connectAddress(p.Listening, r.Host)
+	p.Target = seenFromOutside(p.Connect)
+	snapshot := s.snapshot()
+	var shown []servicetable.ServiceEntry
+	for _, e := range snapshot.Services() {
+		if !strings.Contains(strings.ToLower(e.Name), strings.ToLower(p.Filter)) {
+			continue
+		}
+		if p.Matched++; len(shown) < pageLimit {
+			shown = append(shown, e)
+		}
+	}
+	sessions := map[string]int{} // by instance key and service
+	for _, one := range s.sessions() {
+		sessions[one.Instance+"/"+strings.ToLower(one.Service)]++
+	}
+	for _, service := range s.serviceList(snapshot, shown).Services {
+		p.Shown = append(p.Shown, newPageService(service, p.Connect, sessions, now))
+	}
+	return p
+}
+
+func newPageService(service Service, connect string, sessions map[string]int, now time.Time) pageService {
+	p := pageService{Service: service}
+	if connect != "" {
+		p.Connect = "//" + connect + "/" + service.Name
+	}
+	for _, in := range service.Instances {
+		pi := pageInstance{Instance: in, Sessions: sessions[in.Key+"/"+strings.ToLower(service.Name)], Age: "never", Since: "static"}
+		if in.LoadAge != nil {
+			pi.Age = span(time.Duration(*in.LoadAge)*time.Millisecond) + " ago"
+		}
+		if in.RegisteredAt != nil {
+			pi.Since = span(now.Sub(*in.RegisteredAt))
+		}
+		p.Instances = append(p.Instances, pi)
+	}
+	return p
+}
+
+// connectAddress is where clients find the broker: the first plain address it listens on, by the name under which the
+// page itself was found where the address names no host.
+func connectAddress(listening []Endpoint, asked string) string {
+	for _, e := range listening {
+		if !strings.EqualFold(e.Protocol, "tcp") {
+			continue
+		}
+		host := e.Host
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = asked
+			if h, _, err := net.SplitHostPort(asked); err == nil {
+				host = h
+			}
+		}
+		return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(e.Port))
+	}
+	return ""
+}
+
+// seenFromOutside replaces a host name that means something else on every host.
+func seenFromOutside(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "broker-host:1521"
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return net.JoinHostPort("broker-host", port)
+	}
+	return address
+}
+
+// span words a length of time in its two greatest units at most.
+func span(d time.Duration) string {
+	switch s := int(max(d, 0).Seconds()); {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+	default:
+		return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+	}
+}

@@ -1,0 +1,224 @@
+// Package console shows a broker over HTTP: the JSON API, one page for people, health, and the Go client of that API
+// with its renderings as text. It only looks; it changes nothing.
+package console
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"servicebroker/servicetable"
+)
+
+// Server answers HTTP requests about one broker. Fields left nil have nothing to tell. Time-outs are those of the
+// http.Server that the handler is given to.
+type Server struct {
+	Snapshot func() *servicetable.Snapshot
+	Sessions func() []Session // those that are open
+	Identity func() Identity
+	// Counters tells how many connections the broker made to a handler, named as marks name it
+	// ("sales1@db1/DEDICATED"), and how many the instance refused there.
+	Counters func(handlerKey string) (established, refused uint64)
+	// Database names the group that a registrant belongs to, "" for none.
+	Database func(*servicetable.Registration) string
+	// Unready lists why the broker is not ready for clients: it does not listen yet, or is about to end.
+	Unready func() []string
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil is silent
+}
+
+// Identity tells which broker this is.
+type Identity struct {
+	Version   Version
+	Started   time.Time
+	Config    string // the file in force
+	Listening []Endpoint
+}
+
+// Handler returns the handler of all paths.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for path, answer := range map[string]http.HandlerFunc{
+		"/api/v1/services":        s.getServices,
+		"/api/v1/services/{name}": s.getService,
+		"/api/v1/sessions":        s.getSessions,
+		"/api/v1/version":         s.getVersion,
+		"/api/v1/status":          s.getStatus,
+		"/livez":                  s.getLive,
+		"/readyz":                 s.getReady,
+		"/readyz/{service}":       s.getServiceReady,
+		"/style.css":              serveStyle,
+		"/{$}":                    s.servePage(),
+	} {
+		mux.Handle(path, readOnly(answer))
+	}
+	mux.HandleFunc("/", s.notFound)
+	return secured(mux)
+}
+
+// secured adds what keeps a browser from doing anything else with an answer.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readOnly lets GET and HEAD through.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeError(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not offered here", "this address can only be read: use GET")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "the API begins at /api/v1/services; the page is at /")
+}
+
+func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {
+	snapshot := s.snapshot()
+	s.write(w, http.StatusOK, s.serviceList(snapshot, snapshot.Services()))
+}
+
+func (s *Server) getService(w http.ResponseWriter, r *http.Request) {
+	snapshot := s.snapshot()
+	entry, err := snapshot.Service(r.PathValue("name"))
+	if err != nil {
+		writeError(w, http.StatusNotFound, err.Error(), "GET /api/v1/services lists what is registered")
+		return
+	}
+	s.write(w, http.StatusOK, s.serviceList(snapshot, []servicetable.ServiceEntry{entry}))
+}
+
+func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
+	filter, err := parseFilter(r.URL.Query())
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error(), "filters are service, instance, client and upstream")
+		return
+	}
+	list := SessionList{Sessions: []Session{}}
+	for _, one := range s.sessions() {
+		if filter.matches(&one) {
+			list.Sessions = append(list.Sessions, one)
+		}
+	}
+	s.write(w, http.StatusOK, list)
+}
+
+func (s *Server) getVersion(w http.ResponseWriter, r *http.Request) {
+	s.write(w, http.StatusOK, s.identity().Version)
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
+	s.write(w, http.StatusOK, s.status())
+}
+
+func (s *Server) status() Status {
+	id, snapshot := s.identity(), s.snapshot()
+	reasons := s.unready()
+	st := Status{
+		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Listening: id.Listening,
+		Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(), Services: snapshot.ServiceCount(),
+		Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
+	}
+	if !id.Started.IsZero() {
+		st.Uptime = s.now().Sub(id.Started).Milliseconds()
+	}
+	if st.Listening == nil {
+		st.Listening = []Endpoint{}
+	}
+	return st
+}
+
+func (s *Server) getLive(w http.ResponseWriter, r *http.Request) {
+	s.write(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
+	s.writeReadiness(w, s.unready())
+}
+
+// getServiceReady answers whether clients could be sent to a service now.
+func (s *Server) getServiceReady(w http.ResponseWriter, r *http.Request) {
+	reasons := s.unready()
+	if _, err := s.snapshot().Match(servicetable.Query{Service: r.PathValue("service")}); err != nil {
+		reasons = append(reasons, err.Error())
+	}
+	s.writeReadiness(w, reasons)
+}
+
+func (s *Server) writeReadiness(w http.ResponseWriter, reasons []string) {
+	status := http.StatusOK
+	if len(reasons) > 0 {
+		status = http.StatusServiceUnavailable
+	}
+	s.write(w, status, Readiness{Ready: len(reasons) == 0, Reasons: reasons})
+}
+
+// write sends a JSON answer.
+func (s *Server) write(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := encoder(w).Encode(answer); err != nil && s.Log != nil {
+		s.Log.Debug("console answer not sent", "cause", err.Error())
+	}
+}
+
+func writeError(w http.ResponseWriter, status int, text, hint string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = encoder(w).Encode(errorBody{Error: text, Hint: hint}) // who asked has gone, or reads it
+}
+
+func encoder(w http.ResponseWriter) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // no browser takes it for HTML, and people read it
+	return e
+}
+
+func (s *Server) snapshot() *servicetable.Snapshot {
+	if s.Snapshot == nil {
+		return new(servicetable.Table).Snapshot()
+	}
+	return s.Snapshot()
+}
+
+func (s *Server) sessions() []Session {
+	if s.Sessions == nil {
+		return nil
+	}
+	return s.Sessions()
+}
+
+func (s *Server) identity() Identity {
+	if s.Identity == nil {
+		return Identity{}
+	}
+	return s.Identity()
+}
+
+// unready is never nil, so that it shows as a list.
+func (s *Server) unready() []string {
+	reasons := []string{}
+	if s.Unready != nil {
+		reasons = append(reasons, s.Unready()...)
+	}
+	return reasons
+}
+
+func (s *Server) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,73 @@
+package console
+
+import (
+	"time"
+
+	"servicebroker/servicetable"
+)
+
+// serviceList renders entries of a snapshot.
+func (s *Server) serviceList(snapshot *servicetable.Snapshot, entries []servicetable.ServiceEntry) ServiceList {
+	list := ServiceList{Version: snapshot.Version(), Services: make([]Service, len(entries))}
+	now := s.now()
+	for i, e := range entries {
+		list.Services[i] = Service{Name: e.Name, Instances: make([]Instance, len(e.Instances))}
+		for j := range e.Instances {
+			list.Services[i].Instances[j] = s.instance(&e.Instances[j], now)
+		}
+	}
+	return list
+}
+
+func (s *Server) instance(e *servicetable.InstanceEntry, now time.Time) Instance {
+	r := e.Registration
+	in := Instance{
+		Name: r.Instance, Key: r.Key(), Host: r.Host, HostRaw: r.HostRaw, Status: e.Status.String(),
+		NodeLoad: r.NodeLoad, NodeMax: r.NodeMax, Load: r.Load, Max: r.Max,
+		Goodness: e.Service.Goodness, Delta: e.Service.Delta, ServiceFlags: e.Service.Flags,
+		LoadSource: r.LoadSource, Marks: marks(e.Marks), Handlers: make([]Handler, len(e.Handlers)),
+	}
+	if s.Database != nil {
+		in.Database = s.Database(r)
+	}
+	if r.Peer.IsValid() {
+		in.Peer = r.Peer.String()
+	}
+	if !r.RegisteredAt.IsZero() {
+		at := r.RegisteredAt
+		in.RegisteredAt = &at
+	}
+	if !r.LoadAt.IsZero() {
+		age := max(now.Sub(r.LoadAt).Milliseconds(), 0)
+		in.LoadAge = &age
+	}
+	for i, h := range e.Handlers {
+		in.Handlers[i] = s.handler(r, h)
+	}
+	return in
+}
+
+func (s *Server) handler(r *servicetable.Registration, e servicetable.HandlerEntry) Handler {
+	h := Handler{
+		Name: e.Name, Kind: e.Kind.String(), State: "ready", Load: e.Load, Max: e.Max, Flags: e.Flags,
+		Address: e.Address, Info: e.Info, Marks: marks(e.Marks),
+	}
+	if e.Blocked() {
+		h.State = "blocked"
+	}
+	if s.Counters != nil {
+		h.Established, h.Refused = s.Counters(r.HandlerKey(e.Handler))
+	}
+	return h
+}
+
+func marks(list []servicetable.Mark) []Mark {
+	all := make([]Mark, len(list))
+	for i, m := range list {
+		all[i] = Mark{Mark: m.Kind.String(), Cause: m.Cause, Since: m.Since}
+		if until := m.Until; !until.IsZero() {
+			all[i].Until = &until
+		}
+	}
+	return all
+}

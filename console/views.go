@@ -1,0 +1,146 @@
+package console
+
+import "time"
+
+// ServiceList is the answer of GET /api/v1/services: the table at one version.
+type ServiceList struct {
+	Version  uint64    `json:"version"`
+	Services []Service `json:"services"` // sorted by name
+}
+
+// Service is one service with the instances that offer it.
+type Service struct {
+	Name      string     `json:"name"`
+	Instances []Instance `json:"instances"` // in order of registration
+}
+
+// Instance is one instance of a service. Loads and maxima are those that the database sent.
+type Instance struct {
+	Name     string `json:"name"`
+	Key      string `json:"key"`      // "sales1@db1"
+	Host     string `json:"host"`     // inner value of (HOST=…), trimmed
+	HostRaw  string `json:"host_raw"` // as registered
+	Database string `json:"database"` // the group a rule assigns the registrant to; "" for none
+	Status   string `json:"status"`   // READY, BLOCKED, RESTRICTED, UNKNOWN or STALE
+
+	NodeLoad     uint32 `json:"node_load"`
+	NodeMax      uint32 `json:"node_max"`
+	Load         uint32 `json:"load"`
+	Max          uint32 `json:"max"`
+	Goodness     uint32 `json:"goodness"`
+	Delta        uint32 `json:"delta"`
+	ServiceFlags uint32 `json:"service_flags"`
+
+	RegisteredAt *time.Time `json:"registered_at"` // null for a static service
+	LoadAge      *int64     `json:"load_age_ms"`   // null where load was never reported
+	LoadSource   string     `json:"load_source"`   // "registration", "agent", "feed"
+	Peer         string     `json:"peer"`          // address the registration came from; "" for a static service
+
+	Marks    []Mark    `json:"marks"`
+	Handlers []Handler `json:"handlers"`
+}
+
+// Handler is one address at which an instance takes connections for a service.
+type Handler struct {
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`  // dedicated, dispatcher or pooled
+	State       string `json:"state"` // ready or blocked
+	Load        uint32 `json:"load"`
+	Max         uint32 `json:"max"`
+	Flags       uint32 `json:"flags"`
+	Address     string `json:"address"`
+	Info        string `json:"info"`
+	Established uint64 `json:"established"` // connections this broker made there
+	Refused     uint64 `json:"refused"`     // connections it refused
+	Marks       []Mark `json:"marks"`
+}
+
+// Mark is what the broker holds about an instance or handler.
+type Mark struct {
+	Mark  string     `json:"mark"` // draining, ejected, maintenance or quarantined
+	Cause string     `json:"cause"`
+	Since time.Time  `json:"since"`
+	Until *time.Time `json:"until"` // null for as long as it is not taken off
+}
+
+// SessionList is the answer of GET /api/v1/sessions.
+type SessionList struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// Session is one client's session that the broker relays.
+type Session struct {
+	ID       string `json:"id"`
+	Client   string `json:"client"` // address and port
+	CID      CID    `json:"cid"`
+	Service  string `json:"service"`  // as registered
+	Instance string `json:"instance"` // key, "sales1@db1"
+	Handler  string `json:"handler"`  // its name
+
+	Server Upstream `json:"server_connection"`
+
+	Started    time.Time `json:"started"`
+	Idle       int64     `json:"idle_ms"`
+	FromClient uint64    `json:"bytes_from_client"`
+	ToClient   uint64    `json:"bytes_to_client"`
+	Rule       string    `json:"rule"` // that let it in
+	Ref        string    `json:"ref"`  // by which to find its explanation; "" for none
+}
+
+// CID is what a client says of itself.
+type CID struct {
+	Program string `json:"program"`
+	Host    string `json:"host"`
+	User    string `json:"user"`
+}
+
+// Upstream is the broker's side towards an instance.
+type Upstream struct {
+	ID     string `json:"id"`
+	Local  string `json:"local_address"`  // the broker's address and port as the instance sees them
+	Remote string `json:"remote_address"` // the instance's
+}
+
+// Version is the answer of GET /api/v1/version.
+type Version struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"`
+	Go       string `json:"go"`
+	Release  string `json:"release"` // the listener release that clients are told, "19.0.0.0.0"
+	Instance string `json:"instance"`
+}
+
+// Endpoint is one address on which the broker listens.
+type Endpoint struct {
+	Protocol string `json:"protocol"` // tcp or tcps
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+}
+
+// Status is the answer of GET /api/v1/status.
+type Status struct {
+	Instance      string     `json:"instance"`
+	Version       string     `json:"version"`
+	Started       time.Time  `json:"started"`
+	Uptime        int64      `json:"uptime_ms"`
+	Config        string     `json:"config"` // the file in force; "" for the built-in default
+	Listening     []Endpoint `json:"listening"`
+	Ready         bool       `json:"ready"`
+	Reasons       []string   `json:"reasons"` // why it is not ready
+	TableVersion  uint64     `json:"table_version"`
+	Services      int        `json:"services"`
+	Registrations int        `json:"registrations"`
+	Sessions      int        `json:"sessions"`
+}
+
+// Readiness is the answer of GET /readyz, with status 200 or 503.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+}
+
+// errorBody is the answer where something is wrong.
+type errorBody struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint"`
+}
