@@ -1,0 +1,202 @@
+"""Drives python-oracledb (thin mode) by a job: {"steps": [...]} on standard input,
+one JSON result a line on standard output, in the order of the steps. The
+vocabulary is described in ../drivers/job.go."""
+
+import datetime
+import decimal
+import json
+import sys
+import threading
+import time
+
+import oracledb
+
+oracledb.defaults.fetch_lobs = True  # LOBs are read with calls of their own
+oracledb.defaults.fetch_decimals = True  # every digit of a NUMBER
+
+KINDS = {
+    "number": oracledb.DB_TYPE_NUMBER,
+    "varchar": oracledb.DB_TYPE_VARCHAR,
+    "date": oracledb.DB_TYPE_DATE,
+    "timestamp": oracledb.DB_TYPE_TIMESTAMP,
+    "raw": oracledb.DB_TYPE_RAW,
+    "clob": oracledb.DB_TYPE_CLOB,
+}
+
+connections = {}
+
+
+def native(value):
+    text = value.get("text")
+    if text is None:
+        return None
+    kind = value["kind"]
+    if kind == "number":
+        return decimal.Decimal(text)
+    if kind in ("date", "timestamp"):
+        return datetime.datetime.fromisoformat(text)
+    if kind == "raw":
+        return bytes.fromhex(text)
+    return text
+
+
+def text_of(value):
+    if value is None:
+        return None
+    if isinstance(value, oracledb.LOB):
+        return text_of(value.read())
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="milliseconds")
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    return str(value)
+
+
+def binds(cursor, values):
+    """Variables for the values, each of the type the step names."""
+    bound = []
+    for value in values or []:
+        variable = cursor.var(KINDS[value["kind"]], size=4000)
+        if not value.get("out"):
+            variable.setvalue(0, native(value))
+        bound.append(variable)
+    return bound
+
+
+def connect(step):
+    connections[step["on"]] = oracledb.connect(
+        user=step["user"], password=step["password"], dsn=step["target"]
+    )
+    return {}
+
+
+def connection(step):
+    if step["on"] not in connections:
+        raise KeyError("no connection %r" % step["on"])
+    return connections[step["on"]]
+
+
+def close(step):
+    opened = connection(step)
+    del connections[step["on"]]
+    opened.close()
+    return {}
+
+
+def query(step):
+    with connection(step).cursor() as cursor:
+        cursor.execute(step["sql"], binds(cursor, step.get("binds")))
+        return {"rows": [[text_of(v) for v in row] for row in cursor.fetchmany(1000)]}
+
+
+def fetch(step):
+    count, total = 0, 0
+    with connection(step).cursor() as cursor:
+        cursor.arraysize = 1000
+        cursor.prefetchrows = 1000
+        cursor.execute(step["sql"])
+        while True:
+            rows = cursor.fetchmany()
+            if not rows:
+                break
+            count += len(rows)
+            total += sum(int(row[0]) for row in rows)
+    return {"count": count, "sum": str(total)}
+
+
+def execute(step):
+    with connection(step).cursor() as cursor:
+        cursor.execute(step["sql"], binds(cursor, step.get("binds")))
+        return {"affected": max(cursor.rowcount, 0)}
+
+
+def many(step):
+    with connection(step).cursor() as cursor:
+        cursor.setinputsizes(
+            *[4000 if v["kind"] == "varchar" else KINDS[v["kind"]] for v in step["rows"][0]]
+        )
+        rows = [[native(v) for v in row] for row in step["rows"]]
+        cursor.executemany(step["sql"], rows, arraydmlrowcounts=True)
+        return {"affected": cursor.rowcount, "counts": cursor.getarraydmlrowcounts()}
+
+
+def call(step):
+    with connection(step).cursor() as cursor:
+        bound = binds(cursor, step.get("binds"))
+        cursor.execute(step["sql"], bound)
+        outs = [v for v, given in zip(bound, step.get("binds") or []) if given.get("out")]
+        return {"out": [text_of(v.getvalue()) for v in outs]}
+
+
+def commit(step):
+    connection(step).commit()
+    return {}
+
+
+def rollback(step):
+    connection(step).rollback()
+    return {}
+
+
+def ping(step):
+    connection(step).ping()
+    return {}
+
+
+def interrupt(step):
+    """Runs a statement that must not run to its end."""
+    opened = connection(step)
+    if step["by"] == "timeout":
+        opened.call_timeout = step["after_ms"]
+        try:
+            return execute(step)
+        finally:
+            opened.call_timeout = 0
+    timer = threading.Timer(step["after_ms"] / 1000, opened.cancel)
+    timer.start()
+    try:
+        return execute(step)
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+ACTIONS = {
+    "connect": connect,
+    "close": close,
+    "query": query,
+    "fetch": fetch,
+    "execute": execute,
+    "many": many,
+    "call": call,
+    "commit": commit,
+    "rollback": rollback,
+    "ping": ping,
+    "interrupt": interrupt,
+}
+
+
+def run(step):
+    began = time.monotonic()
+    try:
+        result = ACTIONS[step["do"]](step)
+    except Exception as error:  # whatever the driver says is the result
+        result = {"error": str(error)}
+    result["took_ms"] = (time.monotonic() - began) * 1000
+    return result
+
+
+def main():
+    job = json.load(sys.stdin)
+    for step in job["steps"]:
+        print(json.dumps(run(step)), flush=True)
+    for opened in connections.values():
+        try:
+            opened.close()
+        except oracledb.Error:
+            pass
+
+
+main()
