@@ -45,6 +45,12 @@ func (c *Client) Services(ctx context.Context) (ServiceList, error) {
 
 // Service returns one service, by its name with or without domain; an *APIError with status 404 if there is none.
 func (c *Client) Service(ctx context.Context, name string) (ServiceList, error) {
+	switch name {
+	case "", ".", "..": // which in an address would mean something else
+		return ServiceList{}, &APIError{
+			Status: http.StatusNotFound, Message: fmt.Sprintf("there is no service %q", name), Hint: "GET /api/v1/services lists what is registered",
+		}
+	}
 	return get[ServiceList](ctx, c, "/api/v1/services/"+url.PathEscape(name))
 }
 

@@ -129,7 +129,7 @@ func WriteVersion(w io.Writer, v Version) error {
 	return err
 }
 
-// bytesText words a number of bytes with three digits at least.
+// bytesText words a number of bytes with two to four digits.
 func bytesText(n uint64) string {
 	const units = "kMGTPE"
 	if n < 10_000 {
