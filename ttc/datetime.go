@@ -15,7 +15,7 @@ const (
 	zoneHourBase      = 20
 	zoneMinuteBase    = 60
 	zoneRegion        = 0x80 // in the hour of the zone: the zone is a region's number
-	zoneLocal         = 0x40 // in the minute: the fields are in local time, not UTC
+	zoneLocal         = 0x40 // in the hour of the zone: the fields are in local time, not UTC
 )
 
 // AppendDate appends t, without fraction and zone, as a DATE.
@@ -67,9 +67,12 @@ func DecodeTime(b []byte) (time.Time, error) {
 	if len(b) < timestampTZLength || b[11]&zoneRegion != 0 {
 		return t, nil
 	}
-	offset := (int(b[11])-zoneHourBase)*3600 + (int(b[12]&^zoneLocal)-zoneMinuteBase)*60
+	offset := (int(b[11]&^zoneLocal)-zoneHourBase)*3600 + (int(b[12])-zoneMinuteBase)*60
 	if offset < -15*3600 || offset > 15*3600 {
 		return time.Time{}, fmt.Errorf("%w: time zone % x", ErrMalformed, b[11:])
+	}
+	if b[11]&zoneLocal != 0 {
+		t = t.Add(-time.Duration(offset) * time.Second)
 	}
 	return t.In(time.FixedZone("", offset)), nil
 }

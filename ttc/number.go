@@ -192,6 +192,9 @@ func DecodeNumber(b []byte) (string, error) {
 		}
 		digits = append(digits, byte('0'+digit/10), byte('0'+digit%10))
 	}
+	if len(digits) == 0 || digits[0] == '0' && digits[1] == '0' {
+		return "", fmt.Errorf("%w: no first digit in % x", ErrNumber, b)
+	}
 	return formatDecimal(digits, 2*(exponent+1), negative), nil
 }
 

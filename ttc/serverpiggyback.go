@@ -47,10 +47,12 @@ func (m *SessionReturn) decode(r *Reader) {
 	*m = SessionReturn{Changed: r.UB4()&sessionChanged != 0, SessionID: r.UB4(), Serial: r.UB2()}
 }
 
-// Property is one property of the session by its keyword's number.
+// Property is one property of the session by its keyword's number. The
+// current schema and the edition are texts, all others values.
 type Property struct {
 	Keyword uint16
 	Text    string
+	Value   string
 }
 
 // SessionSync tells properties of the session that clients keep.
@@ -64,7 +66,7 @@ func (m *SessionSync) AppendTo(dst []byte, _ Dialect) []byte {
 	dst = append(dst, 1)
 	for _, p := range m.Properties {
 		dst = appendDLCText(dst, p.Text)
-		dst = append(dst, 0)
+		dst = appendDLCText(dst, p.Value)
 		dst = appendUB(dst, uint64(p.Keyword))
 	}
 	return append(dst, 0)
@@ -77,9 +79,9 @@ func (m *SessionSync) decode(r *Reader) {
 	n := int(r.UB2())
 	r.Byte()
 	for range n {
-		text := string(r.DLC())
-		r.DLC()
-		m.Properties = append(m.Properties, Property{Keyword: r.UB2(), Text: text})
+		p := Property{Text: string(r.DLC()), Value: string(r.DLC())}
+		p.Keyword = r.UB2()
+		m.Properties = append(m.Properties, p)
 		if r.err != nil {
 			return
 		}

@@ -117,7 +117,7 @@ func (c *conversation) phaseTwo(ctx context.Context, m *ttc.Auth) error {
 
 	reply := ttc.AuthReply{Pairs: c.sessionPairs(proof)}
 	c.out.buf = reply.AppendTo(c.out.buf, c.dialect)
-	language := ttc.SessionSync{Properties: []ttc.Property{{Keyword: ttc.KeywordLanguage, Text: "AMERICAN"}}}
+	language := ttc.SessionSync{Properties: []ttc.Property{{Keyword: ttc.KeywordLanguage, Value: "AMERICAN"}}}
 	c.out.buf = language.AppendTo(c.out.buf, c.dialect)
 	return c.done(ttc.CallEnd{})
 }
