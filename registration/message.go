@@ -1,8 +1,10 @@
 package registration
 
 import (
+	"cmp"
 	"fmt"
 
+	"servicebroker/descriptor"
 	"servicebroker/registration/nsgr"
 	"servicebroker/servicetable"
 )
@@ -10,7 +12,8 @@ import (
 // ToMessage makes the message by which a database registers all of r, for a
 // sender of the given representation (the zero value: 64-bit little-endian).
 // r.GUID and the handlers' IDs should stay the same for the life of the
-// registration. Values are sent as they are: flags, loads, maxima.
+// registration. Values are sent as they are: flags, loads, maxima. Where the host
+// or a handler's address has no raw text, it is made from the parts.
 func ToMessage(r servicetable.Registration, rep nsgr.Representation) (*nsgr.Message, error) {
 	if r.Instance == "" {
 		return nil, fmt.Errorf("%w: give it a name", ErrNoInstance)
@@ -37,11 +40,18 @@ func ToMessage(r servicetable.Registration, rep nsgr.Representation) (*nsgr.Mess
 			return nil, err
 		}
 		nodes = append(nodes, nsgr.NewHandler(h.ID, nsgr.Handler{
-			Name: nsgr.NewText(h.Name), Address: nsgr.NewText(h.Address), Info: nsgr.NewText(h.Info),
+			Name: nsgr.NewText(h.Name), Address: nsgr.NewText(addressOf(&h)), Info: nsgr.NewText(h.Info),
 			Load: h.Load, Max: h.Max, Flags: h.Flags,
 		}, names...))
 	}
 	return nsgr.New(rep, nodes)
+}
+
+func addressOf(h *servicetable.Handler) string {
+	if h.Address != "" || h.Host == "" {
+		return h.Address
+	}
+	return descriptor.Address{Protocol: cmp.Or(h.Protocol, "TCP"), Host: h.Host, Port: h.Port}.String()
 }
 
 // updateScore is the change mask every service is sent with: goodness and delta

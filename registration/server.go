@@ -2,6 +2,8 @@ package registration
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -24,10 +26,11 @@ const (
 )
 
 // Server serves the databases that register. The zero value admits this host's
-// own databases and keeps nothing; set Apply and Drop at least.
+// own databases and keeps nothing; set Apply and Drop at least. It must not be
+// copied or changed once Serve has been called.
 type Server struct {
 	// Apply is called with the whole registration after each message that
-	// changed it, Drop once when it is over, if Apply was called.
+	// changed it, Drop when it is over, if Apply was called.
 	Apply func(servicetable.Registration)
 	Drop  func(servicetable.ID)
 
@@ -39,8 +42,11 @@ type Server struct {
 	Own func(host string, port int) bool
 
 	// Upstream is host:port of a real listener through which the dialogue is
-	// passed, so that its bytes answer; "" for none. While it cannot be
-	// reached, registrants are served without it.
+	// passed byte by byte, so that it answers and not we; "" for none. If it
+	// refuses a database, so do we. While it cannot be reached, or ends the
+	// connection without a reply, databases are served without it: they must be
+	// found although the listener is down, and go through it again when they
+	// next connect.
 	Upstream        string
 	UpstreamTimeout time.Duration // to reach it and to get its reply; 0: 5 s
 	DialUpstream    func(ctx context.Context, address string) (net.Conn, error)
@@ -53,35 +59,233 @@ type Server struct {
 	Report func(Event)  // told everything that happens, from the connection's goroutine; nil: nobody is
 	Log    *slog.Logger // nil: silent
 
+	once    sync.Once
+	gate    *gate
+	gateErr error
+
 	mu      sync.Mutex
 	serial  uint64
 	perPeer map[netip.Addr]int
 	total   int
 }
 
-// EventKind is what an Event tells of.
-type EventKind uint8
-
+// Defaults, and limits that nobody needs to change.
 const (
-	Registered  EventKind = iota // a database has registered
-	Updated                      // it has sent new values
-	Died                         // its connection is over, and its registration with it
-	Refused                      // someone was not allowed to register
-	Undecodable                  // a message was not understood and left out
+	defaultRegistrations = 512
+	defaultPerPeer       = 256
+	defaultFirstMessage  = 10 * time.Second
+	defaultUpstream      = 5 * time.Second
+	sendTime             = 10 * time.Second // for a peer to take what we send
+	refusalTime          = time.Second      // for a refused peer to read why
+	maxResends           = 4                // of an upstream listener, tns.md 5
 )
 
-// Event is something that happened to a registration.
-type Event struct {
-	Kind         EventKind
-	Registration *servicetable.Registration // as it is now, or was last; nil if there was none. Not to be changed
-	Peer         netip.AddrPort
-	Code         tns.Code // of a refusal
-	Cause        string   // for people
+// Serve holds the dialogue with the registrant that sent connect, until its
+// connection ends or ctx does, and closes conn. It has logged whatever people
+// should know when it returns. The error tells how the dialogue broke before
+// anything was registered; nil is returned after a registration, after a refusal,
+// and if the registrant left.
+func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect) error {
+	raw := conn.NetConn()
+	defer raw.Close()
+	stop := closeOnDone(ctx, raw)
+	defer stop()
+	keepAlive(raw)
+
+	peer := peerOf(raw)
+	if code, v := s.admit(ctx, raw, peer.Addr()); !v.allowed {
+		return s.refuse(conn, peer, code, v)
+	}
+	if !s.occupy(peer.Addr()) {
+		return s.refuse(conn, peer, tns.CodeLimit, verdict{why: "too many registration connections",
+			remedy: "raise MAX_REG_CONNECTIONS if they are all wanted"})
+	}
+	defer s.vacate(peer.Addr())
+
+	d := s.newDialogue(conn, connect, peer)
+	defer d.end()
+	if s.Upstream != "" {
+		if served, err := s.tap(ctx, d, connect); served {
+			return err
+		}
+	}
+	return s.answer(ctx, d, connect)
 }
 
-// Serve holds the dialogue with the registrant that sent connect, until its
-// connection ends or ctx does, and closes conn. It returns nil if the dialogue
-// took its course, refusals included, all of which it logs; else what broke it.
-func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect) error {
-	return conn.NetConn().Close()
+// answer accepts the registrant ourselves and listens to it.
+func (s *Server) answer(ctx context.Context, d *dialogue, connect *tns.Connect) error {
+	accept := tns.AnswerConnect(connect, tns.VersionHighest, nil)
+	if accept == nil {
+		return s.refuse(d.conn, d.peer, tns.CodeRefused, verdict{why: fmt.Sprintf("it speaks no version of the protocol below %d", connect.Lowest),
+			remedy: "none is known"})
+	}
+	if err := sendWithin(d.conn, sendTime, accept); err != nil {
+		return fmt.Errorf("accept the registrant at %s: %w", d.peer, err)
+	}
+	d.conn.SetVersion(accept.Version)
+	d.reply = func(payload []byte) error {
+		return sendWithin(d.conn, sendTime, inPackets{payload: payload, sdu: int(accept.SDU)})
+	}
+	return d.ended(ctx, d.listen(ctx))
+}
+
+func (s *Server) admit(ctx context.Context, raw net.Conn, peer netip.Addr) (tns.Code, verdict) {
+	s.once.Do(func() { s.gate, s.gateErr = newGate(s.Admit) })
+	if s.gateErr != nil {
+		return tns.CodeRegistrationRejected, verdict{why: s.gateErr.Error(), remedy: "correct that list"}
+	}
+	return tns.CodeRegistrationRejected, s.gate.admit(ctx, peer, transportOf(raw))
+}
+
+// refuse answers with the one form of REFUSE that holds an ERROR_STACK, by which
+// databases and scanners see that they are not welcome (nsgr.md 2, tns.md 10.5).
+func (s *Server) refuse(conn *tns.Conn, peer netip.AddrPort, code tns.Code, v verdict) error {
+	s.log().Warn("registration refused", "peer", peer.String(), "code", code.String(), "cause", v.why, "remedy", v.remedy)
+	s.report(Event{Kind: Refused, Peer: peer, Code: code, Cause: v.why})
+	if err := sendWithin(conn, sendTime, tns.NewRefuse(code, s.VSNNUM)); err != nil {
+		return fmt.Errorf("refuse the registrant at %s: %w", peer, err)
+	}
+	conn.CloseAfterReply(refusalTime)
+	return nil
+}
+
+// occupy takes a place for a registrant, unless there is none left.
+func (s *Server) occupy(peer netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.total >= or(s.MaxRegistrations, defaultRegistrations) || s.perPeer[peer] >= or(s.MaxPerPeer, defaultPerPeer) {
+		return false
+	}
+	if s.perPeer == nil {
+		s.perPeer = map[netip.Addr]int{}
+	}
+	s.total++
+	s.perPeer[peer]++
+	return true
+}
+
+func (s *Server) vacate(peer netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total--
+	if s.perPeer[peer]--; s.perPeer[peer] == 0 {
+		delete(s.perPeer, peer)
+	}
+}
+
+// newID names a registration: it must never come again while the broker runs.
+func (s *Server) newID(peer netip.AddrPort) servicetable.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serial++
+	return servicetable.ID(fmt.Sprintf("registration-%d-%s", s.serial, peer))
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
+func (s *Server) report(e Event) {
+	if s.Report != nil {
+		s.Report(e)
+	}
+}
+
+// or returns value, or standard where value is zero.
+func or[T int | time.Duration](value, standard T) T {
+	if value == 0 {
+		return standard
+	}
+	return value
+}
+
+// closeOnDone closes c when ctx ends. The returned function ends that, and waits
+// until it has.
+func closeOnDone(ctx context.Context, c net.Conn) (stop func()) {
+	closed := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		c.Close()
+	})
+	return func() {
+		if !cancel() {
+			<-closed
+		}
+	}
+}
+
+// keepAlive makes the system notice within two minutes that a host is gone: no
+// keepalive of the registration protocol is known (nsgr.md 10, rule 6).
+func keepAlive(c net.Conn) {
+	for range maxWrappers {
+		if t, ok := c.(interface {
+			SetKeepAliveConfig(net.KeepAliveConfig) error
+		}); ok {
+			_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4})
+			return
+		}
+		wrapper, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		c = wrapper.NetConn()
+	}
+}
+
+const maxWrappers = 8
+
+// transportOf tells what the registrant came over, in the words of
+// REGISTRATION_TRANSPORTS.
+func transportOf(c net.Conn) string {
+	if a := c.RemoteAddr(); a != nil && a.Network() == "unix" {
+		return "IPC"
+	}
+	for range maxWrappers {
+		if _, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			return "TCPS"
+		}
+		wrapper, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = wrapper.NetConn()
+	}
+	return "TCP"
+}
+
+// peerOf returns the address of the other side; the zero AddrPort if it has none.
+func peerOf(c net.Conn) netip.AddrPort {
+	if c.RemoteAddr() == nil {
+		return netip.AddrPort{}
+	}
+	p, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
+}
+
+// sendWithin sends m, and gives up on a peer that does not take it.
+func sendWithin(c *tns.Conn, limit time.Duration, m tns.Message) error {
+	if err := c.NetConn().SetWriteDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	if err := c.Send(m); err != nil {
+		return err
+	}
+	return c.NetConn().SetWriteDeadline(time.Time{})
+}
+
+// inPackets is a payload in DATA packets of at most sdu bytes.
+type inPackets struct {
+	payload []byte
+	sdu     int
+}
+
+// AppendTo writes the packets.
+func (p inPackets) AppendTo(dst []byte, large bool) []byte {
+	return tns.AppendData(dst, 0, p.payload, p.sdu, large)
 }

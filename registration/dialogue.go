@@ -1,0 +1,318 @@
+package registration
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/registration/nsgr"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// dialogue is one registrant's connection after it was admitted.
+type dialogue struct {
+	server *Server
+	log    *slog.Logger
+	conn   *tns.Conn // what the registrant sends
+	reply  func(payload []byte) error
+	peer   netip.AddrPort
+
+	collector nsgr.Collector
+	known     nsgr.Representation
+	framed    bool                      // a whole message has come: the time limit is over
+	current   servicetable.Registration // all that was said so far; without an instance until something was
+	shown     servicetable.Registration // what Apply was last told
+	cause     string                    // how the connection ended
+	own       map[string]bool           // handlers at our own addresses that were reported already
+
+	undecodable int
+	pace        bucket // messages, so that no registrant keeps us busy
+	dumps       bucket // messages logged in hex, so that none fills the disk
+}
+
+// How fast a registrant may talk. Databases send a message a minute or less;
+// who sends more than messageRate a second is read more slowly, never cut off.
+const (
+	messageRate  = 50
+	messageBurst = 200
+	dumpBurst    = 8
+	dumpRate     = 1.0 / 60
+	dumpBytes    = 8 << 10 // of one message; real ones are a few kilobytes
+)
+
+func (s *Server) newDialogue(conn *tns.Conn, connect *tns.Connect, peer netip.AddrPort) *dialogue {
+	d := &dialogue{server: s, conn: conn, peer: peer, own: map[string]bool{},
+		pace: bucket{rate: messageRate, burst: messageBurst}, dumps: bucket{rate: dumpRate, burst: dumpBurst}}
+	d.current = servicetable.Registration{ID: s.newID(peer), Peer: peer.Addr(), LoadSource: sourceOf(connect)}
+	if a := conn.NetConn().LocalAddr(); a != nil {
+		d.current.ArrivedOn = a.String()
+	}
+	d.log = s.log().With("peer", peer.String())
+	return d
+}
+
+// sourceOf tells a database from our agent by the program name in its CONNECT.
+func sourceOf(connect *tns.Connect) string {
+	n, err := descriptor.Parse(string(connect.Data))
+	if err == nil && descriptor.ConnectData(n).Text("CID", "PROGRAM") == AgentProgram {
+		return "agent"
+	}
+	return "registration"
+}
+
+// errEnded is the end of a dialogue by the registrant's own word.
+var errEnded = errors.New("the database ended it")
+
+// listen reads messages until the connection ends, and returns why it did.
+func (d *dialogue) listen(ctx context.Context) error {
+	limit := or(d.server.FirstMessageTimeout, defaultFirstMessage)
+	if err := d.conn.NetConn().SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	for {
+		p, err := d.conn.ReadPacket()
+		if err != nil {
+			return err
+		}
+		if err := d.packet(ctx, p); err != nil {
+			return err
+		}
+	}
+}
+
+// packet takes one packet.
+func (d *dialogue) packet(ctx context.Context, p tns.Packet) error {
+	switch p.Type {
+	case tns.TypeData:
+		var data tns.Data
+		if err := data.Decode(p); err != nil {
+			return err
+		}
+		if err := d.payload(ctx, data.Payload); err != nil {
+			return err
+		}
+		if data.Flags&tns.DataEOF != 0 {
+			return errEnded
+		}
+		return nil
+	case tns.TypeNull, tns.TypeMarker, tns.TypeAttention, tns.TypeControl:
+		return nil // nothing a registrant says in these concerns us
+	case tns.TypeAbort:
+		return errEnded
+	}
+	return fmt.Errorf("%w: %v from a registrant", tns.ErrUnexpected, p.Type)
+}
+
+// ended notes why the connection ended. It returns an error if it should not
+// have and nothing was registered that could be reported dead.
+func (d *dialogue) ended(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		d.cause = "the broker ended it"
+	case errors.Is(err, errEnded):
+		d.cause = err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		d.cause = "connection closed"
+	case errors.Is(err, os.ErrDeadlineExceeded) && !d.framed:
+		d.cause = fmt.Sprintf("no whole message within %v", or(d.server.FirstMessageTimeout, defaultFirstMessage))
+		d.log.Warn("registrant dropped", "cause", d.cause, "bytes", d.collector.Pending(),
+			"remedy", "if it is a database, look whether a firewall or the network holds its message back")
+	default:
+		d.cause = err.Error()
+		if d.shown.Instance == "" {
+			return fmt.Errorf("registrant at %s: %w", d.peer, err)
+		}
+	}
+	return nil
+}
+
+// payload takes what one DATA packet carries: part of a message, or several.
+func (d *dialogue) payload(ctx context.Context, payload []byte) error {
+	d.collector.Add(payload)
+	for {
+		message, ok := d.collector.Next()
+		if !ok {
+			return nil
+		}
+		if err := d.pace.wait(ctx); err != nil {
+			return err
+		}
+		if !d.framed && len(message) >= nsgr.MinMessage {
+			d.framed = true
+			if err := d.conn.NetConn().SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+		}
+		d.message(message)
+	}
+}
+
+// message takes one whole message. One that is not understood changes nothing
+// and ends nothing (nsgr.md 6, rule 7).
+func (d *dialogue) message(message []byte) {
+	m, err := nsgr.Decode(message, d.known)
+	if err != nil {
+		d.misunderstood(message, err)
+		return
+	}
+	d.known = m.Representation
+	next, change, err := Fold(d.current, m)
+	if err != nil {
+		d.misunderstood(message, err)
+		return
+	}
+	d.log.Debug("registration message", "summary", m.Summary(), "notes", strings.Join(change.Notes, "; "))
+	if hasUnknownRecord(m) && d.dumps.take() {
+		d.log.Info("registration message has a record of an unknown kind; please report it", "summary", m.Summary(), "hex", hexOf(message))
+	}
+	d.publish(next, change)
+	d.answerTo(m)
+}
+
+func hasUnknownRecord(m *nsgr.Message) bool {
+	for i := range m.Records {
+		if m.Records[i].Raw != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// misunderstood logs a message in full, as far as there is room for it: such
+// logs are the samples by which the protocol becomes known (nsgr.md 10, rule 2).
+func (d *dialogue) misunderstood(message []byte, err error) {
+	d.undecodable++
+	d.server.report(Event{Kind: Undecodable, Registration: d.registered(), Peer: d.peer, Cause: err.Error()})
+	if d.dumps.take() {
+		d.log.Warn("registration message not understood and left out; please report it", "cause", err.Error(),
+			"count", d.undecodable, "bytes", len(message), "hex", hexOf(message))
+	}
+}
+
+func hexOf(message []byte) string {
+	if len(message) > dumpBytes {
+		return hex.EncodeToString(message[:dumpBytes]) + "…"
+	}
+	return hex.EncodeToString(message)
+}
+
+// registered is what the table holds of this connection, nil if nothing.
+func (d *dialogue) registered() *servicetable.Registration {
+	if d.shown.Instance == "" {
+		return nil
+	}
+	shown := d.shown
+	return &shown
+}
+
+// publish hands on what the database says now.
+func (d *dialogue) publish(next servicetable.Registration, change Change) {
+	now := time.Now()
+	if change.Kind == ChangeWithdrawn {
+		d.cause = "the database withdrew it"
+		d.drop()
+		d.current = next
+		d.current.RegisteredAt, d.cause = time.Time{}, ""
+		return
+	}
+	if next.RegisteredAt.IsZero() {
+		next.RegisteredAt = now
+	}
+	next.LoadAt = now
+	kind, event := Updated, "registration updated"
+	if d.shown.Instance == "" || d.shown.GUID != next.GUID {
+		kind, event = Registered, "database registered"
+	}
+	d.current = next
+	d.shown = d.withoutOwn(next)
+	if d.server.Apply != nil {
+		d.server.Apply(d.shown)
+	}
+	level := slog.LevelInfo
+	if len(change.Notes) > 0 && kind == Registered {
+		level = slog.LevelWarn
+	}
+	d.log.Log(context.Background(), level, event, d.attributes("notes", strings.Join(change.Notes, "; "))...)
+	d.server.report(Event{Kind: kind, Registration: d.registered(), Peer: d.peer})
+}
+
+// attributes are what every line about a registration tells, and a last one if
+// it says something.
+func (d *dialogue) attributes(key, value string) []any {
+	a := []any{"instance", d.shown.Instance, "host", d.shown.Host, "services", len(d.shown.Services),
+		"handlers", len(d.shown.Handlers), "source", d.shown.LoadSource}
+	if value != "" {
+		a = append(a, key, value)
+	}
+	return a
+}
+
+// withoutOwn leaves out handlers at addresses on which we listen ourselves:
+// clients sent there would come back to us.
+func (d *dialogue) withoutOwn(r servicetable.Registration) servicetable.Registration {
+	if d.server.Own == nil {
+		return r
+	}
+	var kept []servicetable.Handler
+	for _, h := range r.Handlers {
+		if h.Port == 0 || !d.server.Own(h.Host, h.Port) {
+			kept = append(kept, h)
+			continue
+		}
+		if !d.own[h.Name] {
+			d.own[h.Name] = true
+			d.log.Warn("handler left out: its address is one of this broker's own", "instance", r.Instance, "handler", h.Name, "address", h.Address,
+				"remedy", "set LOCAL_LISTENER on the database to the address of its own listener, and REMOTE_LISTENER to this broker")
+		}
+	}
+	r.Handlers = kept
+	return r
+}
+
+// answerTo sends the guessed answer, if one is configured and no upstream answers.
+func (d *dialogue) answerTo(m *nsgr.Message) {
+	if d.server.Answer == AnswerNone || d.reply == nil {
+		return
+	}
+	answer, err := m.Answer(d.server.Answer == AnswerMirror)
+	var payload []byte
+	if err == nil {
+		payload, err = answer.AppendTo(nil)
+	}
+	if err == nil {
+		err = d.reply(payload)
+	}
+	if err != nil {
+		d.log.Warn("registration message not answered", "cause", err.Error())
+	}
+}
+
+// end drops the registration, by whatever path the connection ended.
+func (d *dialogue) end() {
+	d.drop()
+	if d.undecodable > dumpBurst {
+		d.log.Warn("registrant sent messages that were not understood", "count", d.undecodable)
+	}
+}
+
+func (d *dialogue) drop() {
+	if d.shown.Instance == "" {
+		return
+	}
+	if d.server.Drop != nil {
+		d.server.Drop(d.shown.ID)
+	}
+	d.log.Info("registration died", d.attributes("cause", d.cause)...)
+	d.server.report(Event{Kind: Died, Registration: d.registered(), Peer: d.peer, Cause: d.cause})
+	d.shown = servicetable.Registration{}
+}

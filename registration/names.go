@@ -1,0 +1,125 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// maxLookups is how many names are looked up at a time for one registrant.
+const maxLookups = 16
+
+// names remembers the addresses of host names. However many registrants come,
+// each name is looked up at most once in lookupFresh.
+type names struct {
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	mu    sync.Mutex
+	known map[string]*name
+}
+
+// name is what is known of one host name.
+type name struct {
+	addresses []netip.Addr
+	err       error
+	at        time.Time     // of the last lookup
+	busy      chan struct{} // closed when the lookup under way is over; nil if none is
+}
+
+// lookup returns the addresses of hosts by name, and those that could not be
+// looked up, with the reason. The addresses of a name whose lookup fails are
+// those of its last one that did not, unless there is no such name any more.
+func (n *names) lookup(ctx context.Context, hosts []string) (map[string][]netip.Addr, []string) {
+	if len(hosts) == 0 {
+		return nil, nil
+	}
+	found := make([]name, len(hosts))
+	slots := make(chan struct{}, maxLookups)
+	var wait sync.WaitGroup
+	for i, host := range hosts {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			found[i] = n.one(ctx, host)
+		})
+	}
+	wait.Wait()
+	resolved := map[string][]netip.Addr{}
+	var failed []string
+	for i, host := range hosts {
+		resolved[host] = found[i].addresses
+		if err := found[i].err; err != nil && len(found[i].addresses) == 0 {
+			failed = append(failed, fmt.Sprintf("%s: %v", host, err))
+		}
+	}
+	return resolved, failed
+}
+
+// one returns what is known of host, after looking it up or waiting for whoever does.
+func (n *names) one(ctx context.Context, host string) name {
+	for {
+		known, busy, mine := n.claim(host)
+		if busy == nil {
+			return known
+		}
+		if mine {
+			n.refresh(ctx, host)
+			continue
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			known.err = ctx.Err()
+			return known
+		}
+	}
+}
+
+// claim returns what is known of host if that is fresh. Otherwise busy tells
+// when it will be; mine, that the caller has to see to it.
+func (n *names) claim(host string) (known name, busy chan struct{}, mine bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known == nil {
+		n.known = map[string]*name{}
+	}
+	entry := n.known[host]
+	if entry == nil {
+		entry = &name{}
+		n.known[host] = entry
+	}
+	if entry.busy != nil {
+		return *entry, entry.busy, false
+	}
+	if !entry.at.IsZero() && time.Since(entry.at) < lookupFresh {
+		return *entry, nil, false
+	}
+	entry.busy = make(chan struct{})
+	return *entry, entry.busy, true
+}
+
+// refresh looks host up. Others may wait for the result, so the caller's own
+// end does not cut it short.
+func (n *names) refresh(ctx context.Context, host string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+	defer cancel()
+	found, err := n.resolve(ctx, host)
+	addresses := make([]netip.Addr, 0, len(found))
+	for _, a := range found {
+		addresses = append(addresses, a.Unmap().WithZone(""))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	entry := n.known[host]
+	var dns *net.DNSError
+	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
+		entry.addresses = addresses
+	}
+	entry.err, entry.at = err, time.Now()
+	close(entry.busy)
+	entry.busy = nil
+}
