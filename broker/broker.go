@@ -8,14 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"servicebroker/console"
-	"servicebroker/descriptor"
 	"servicebroker/failover"
 	"servicebroker/loadbalance"
 	"servicebroker/registration"
@@ -235,33 +232,6 @@ func (b *Broker) drain(abort context.Context) {
 	}
 }
 
-// serveConsole starts page and API on their TCP address and on the admin socket.
-func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
-	handler := b.consoleHandler()
-	var servers []*http.Server
-	for _, l := range []net.Listener{b.console, b.socket} {
-		if l == nil {
-			continue
-		}
-		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
-		}
-		servers = append(servers, server)
-		background.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				b.log.Error("console stopped", "cause", err.Error())
-			}
-		})
-	}
-	return servers
-}
-
-func (b *Broker) consoleHandler() http.Handler {
-	return (&console.Server{}).Handler()
-}
-
 // own reports whether host and port are an address this broker listens on.
 func (b *Broker) own(host string, port int) bool {
 	for _, l := range b.listeners {
@@ -279,7 +249,10 @@ func (b *Broker) own(host string, port int) bool {
 }
 
 func (b *Broker) closeListeners() {
-	for _, l := range append(b.listeners, b.console, b.socket) {
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
+	for _, l := range []net.Listener{b.console, b.socket} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -288,5 +261,3 @@ func (b *Broker) closeListeners() {
 		_ = b.state.Close()
 	}
 }
-
-var _ = descriptor.Address{}

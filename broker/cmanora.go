@@ -134,7 +134,7 @@ func (r *reader) choose(roots []*descriptor.Node, instance string) *descriptor.N
 
 // read reads one instance.
 func (r *reader) read(root *descriptor.Node) {
-	r.config.Name = root.Name
+	r.config.Name, r.config.File = root.Name, r.file
 	if inner := root.Child("CONFIGURATION"); inner != nil {
 		root = inner
 	}

@@ -17,6 +17,7 @@ import (
 // unless said otherwise.
 type Config struct {
 	Name      string               // instance name, as in cman.ora
+	File      string               // where it was read from; empty for the built-in default
 	Addresses []descriptor.Address // where it listens
 	Rules     relay.Rules          // nil: everyone may have every registered service
 	Mode      relay.Mode           // ROUTE

@@ -1,0 +1,95 @@
+package broker
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"servicebroker/console"
+	"servicebroker/tns"
+)
+
+// serveConsole starts page and API on their TCP address and on the admin socket.
+func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
+	handler := (&console.Server{
+		Snapshot: b.table.Snapshot,
+		Sessions: b.consoleSessions,
+		Identity: b.identity,
+		Counters: func(handlerKey string) (established, refused uint64) {
+			t := b.relay.Tally(handlerKey)
+			return t.Established, t.Refused
+		},
+		Unready: b.unready,
+		Log:     b.log.With("component", "console"),
+	}).Handler()
+	var servers []*http.Server
+	for _, l := range []net.Listener{b.console, b.socket} {
+		if l == nil {
+			continue
+		}
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, server)
+		background.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				b.log.Error("console stopped", "cause", err.Error())
+			}
+		})
+	}
+	return servers
+}
+
+func (b *Broker) unready() []string {
+	if b.stopping.Load() {
+		return []string{errStopping.Error()}
+	}
+	return nil
+}
+
+// VersionInfo tells which build this is, without an instance.
+func VersionInfo() console.Version {
+	v := console.Version{Version: Version, Go: runtime.Version(), Release: tns.VersionText(defaultVSNNUM)}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				v.Commit = setting.Value
+			}
+		}
+	}
+	return v
+}
+
+func (b *Broker) identity() console.Identity {
+	i := console.Identity{Version: VersionInfo(), Started: b.started, Config: b.config.File}
+	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
+	for _, l := range b.listeners {
+		at := l.Addr().(*net.TCPAddr)
+		i.Listening = append(i.Listening, console.Endpoint{Protocol: "tcp", Host: at.IP.String(), Port: at.Port})
+	}
+	return i
+}
+
+// consoleSessions shows the relay's sessions in the words of the API.
+func (b *Broker) consoleSessions() []console.Session {
+	open := b.relay.Sessions()
+	sessions := make([]console.Session, len(open))
+	for i, s := range open {
+		sessions[i] = console.Session{
+			ID: strconv.FormatUint(s.ID, 10), Client: s.Client,
+			CID:     console.CID{Program: s.Program, Host: s.Machine, User: s.User},
+			Service: s.Service, Instance: s.Instance, Handler: s.Handler,
+			Server:  console.Upstream{ID: strconv.FormatUint(s.ServerID, 10), Local: s.ServerLocal, Remote: s.Server},
+			Started: s.Started, Idle: s.Idle.Milliseconds(), FromClient: s.ToServer, ToClient: s.ToClient, Rule: s.Rule,
+		}
+	}
+	return sessions
+}

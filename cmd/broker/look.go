@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"servicebroker/broker"
+	"servicebroker/console"
+)
+
+// client returns the client of the API that the command line chooses: --api, else
+// the admin socket of the default instance if it is there, else the default
+// console address.
+func (c *cli) client() *console.Client {
+	api := c.API
+	if api == "" {
+		config := broker.DefaultConfig()
+		api = "http://" + config.ConsoleAddress
+		if path, err := config.SocketPath(); err == nil && isSocket(path) {
+			api = "unix:" + path
+		}
+	}
+	return &console.Client{API: api}
+}
+
+func isSocket(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&os.ModeSocket != 0
+}
+
+// unreachable gives an error of the client its exit code.
+func unreachable(err error) error {
+	if errors.Is(err, console.ErrUnreachable) {
+		return &exitError{exitUnreachable, err}
+	}
+	return err
+}
+
+// show prints an answer of the API as JSON or in the words of write.
+func show[T any](t *terminal, c *cli, answer T, err error, write func(io.Writer, T) error) error {
+	switch {
+	case err != nil:
+		return unreachable(err)
+	case c.Output == "json":
+		return writeJSON(t.out, answer)
+	}
+	return write(t.out, answer)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+type servicesCommand struct {
+	Name string `arg:"" optional:"" help:"Only this service."`
+}
+
+func (c *servicesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	if c.Name == "" {
+		list, err := global.client().Services(ctx)
+		return show(t, global, list, err, console.WriteServices)
+	}
+	list, err := global.client().Service(ctx, c.Name)
+	return show(t, global, list, err, console.WriteServices)
+}
+
+type statusCommand struct{}
+
+func (c *statusCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	status, err := global.client().Status(ctx)
+	return show(t, global, status, err, console.WriteStatus)
+}
+
+type sessionsCommand struct {
+	Service  string `help:"Only sessions of this service."`
+	Instance string `help:"Only sessions on this instance, by name or as instance@host."`
+	Client   string `placeholder:"HOST[:PORT]" help:"Only sessions of this client address."`
+	Upstream string `placeholder:"HOST:PORT" help:"Only the session that an instance sees as coming from this address of the broker."`
+}
+
+func (c *sessionsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Sessions(ctx, console.SessionFilter{Service: c.Service, Instance: c.Instance, Client: c.Client, Upstream: c.Upstream})
+	return show(t, global, list, err, func(w io.Writer, l console.SessionList) error {
+		return console.WriteSessions(w, l, time.Now())
+	})
+}
+
+type versionCommand struct{}
+
+// Run shows this program's version, and the broker's where one answers.
+func (c *versionCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	mine := broker.VersionInfo()
+	running, err := global.client().Version(ctx)
+	if errors.Is(err, console.ErrUnreachable) && global.API == "" {
+		return show(t, global, mine, nil, console.WriteVersion)
+	}
+	if err != nil {
+		return unreachable(err)
+	}
+	if global.Output == "json" {
+		return writeJSON(t.out, map[string]any{"program": mine, "broker": running})
+	}
+	if err := console.WriteVersion(t.out, mine); err != nil {
+		return err
+	}
+	fmt.Fprint(t.out, "running: ")
+	return console.WriteVersion(t.out, running)
+}

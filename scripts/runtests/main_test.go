@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const sample = `{"Action":"start","Package":"p"}
+{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"noise of a passing test\n"}
+{"Action":"pass","Package":"p","Test":"TestA","Elapsed":0.1}
+{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:7: node is not installed: run scripts/testdeps\n"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}
+{"Action":"skip","Package":"p","Test":"TestB"}
+{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:9: got 1, want 2\n"}
+{"Action":"fail","Package":"p","Test":"TestC"}
+{"Action":"output","Package":"p","Output":"FAIL\n"}
+{"Action":"fail","Package":"p","Elapsed":0.2}
+{"Action":"pass","Package":"q","Elapsed":1.25}
+{"Action":"skip","Package":"r"}
+not json at all
+`
+
+func TestSummary(t *testing.T) {
+	var out strings.Builder
+	res := read(strings.NewReader(sample), &out)
+	res.summarise(&out)
+	want := `    c_test.go:9: got 1, want 2
+FAIL
+ok    q  1.2s
+not json at all
+
+Skipped:
+  p TestB: node is not installed: run scripts/testdeps
+
+1 passed, 1 failed, 1 skipped
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestReason(t *testing.T) {
+	for _, c := range []struct {
+		output []string
+		want   string
+	}{
+		{nil, "no reason given"},
+		{[]string{"=== RUN   T\n", "--- SKIP: T (0.00s)\n"}, "no reason given"},
+		{[]string{"    a_test.go:1: because: of this\n"}, "because: of this"},
+		{[]string{"plain words\n"}, "plain words"},
+	} {
+		if got := reason(c.output); got != c.want {
+			t.Errorf("reason(%q) = %q, want %q", c.output, got, c.want)
+		}
+	}
+}
