@@ -1,0 +1,78 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// programs are the binaries under test, built once for all tests.
+var programs struct{ broker, testdb string }
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "servicebroker-programs-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	programs.broker, programs.testdb = filepath.Join(folder, "broker"), filepath.Join(folder, "testdb")
+	what := []string{"build", "-race", "-o", folder, "./cmd/broker"}
+	if os.Getenv("NO_TESTDB") == "" {
+		what = append(what, "./testenv/testdb")
+	}
+	build := exec.Command("go", what...)
+	build.Dir = moduleRoot
+	if said, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "broker and testdb cannot be built: %v\n%s", err, said)
+		return 1
+	}
+	return m.Run()
+}
+
+// moduleRoot and testenvFolder are relative to this package's folder, where its
+// tests run.
+const (
+	moduleRoot    = "../.."
+	testenvFolder = ".."
+)
+
+// eachDriver runs a subtest for each of the three drivers; one that is not
+// installed skips with the reason.
+func eachDriver(t *testing.T, test func(*testing.T, Driver)) {
+	t.Helper()
+	find := []struct {
+		name string
+		find func(context.Context) (Driver, error)
+	}{
+		{"node-oracledb", func(context.Context) (Driver, error) { return asDriver(Node(testenvFolder)) }},
+		{"python-oracledb", func(ctx context.Context) (Driver, error) { return asDriver(Python(ctx, testenvFolder)) }},
+		{"go-ora", func(context.Context) (Driver, error) { return GoOra{}, nil }},
+	}
+	for _, f := range find {
+		t.Run(f.name, func(t *testing.T) {
+			driver, err := f.find(t.Context())
+			if errors.Is(err, ErrNotInstalled) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			test(t, driver)
+		})
+	}
+}
+
+// asDriver keeps a nil *Script from becoming a Driver that is not nil.
+func asDriver(s *Script, err error) (Driver, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
