@@ -37,12 +37,12 @@ func (s *Server) redirect(d *dialogue, reservation Reservation) (bool, error) {
 			continue
 		}
 		reservation.Settle(c)
+		s.loops.sent(sentKeys(d, c)) // before the client can be back
 		_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 		if err := d.conn.Send(message); err != nil {
 			reservation.Release()
 			return true, &clientGone{err}
 		}
-		s.loops.sent(sentKeys(d, c))
 		s.countAttempt(c, nil)
 		s.logRedirected(d, c)
 		d.conn.CloseAfterReply(lingerTimeout)

@@ -87,6 +87,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnectio
 	s.mu.Unlock()
 
 	took := time.Since(d.began)
+	d.asked, d.connect = nil, nil // a session may last for months; what it asked for need not
 	err := one.link.Run(ctx)
 
 	s.mu.Lock()
@@ -207,8 +208,17 @@ func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
 	if d.asked != nil {
 		asked = descriptor.Mask(d.asked).String()
 	}
-	s.Log.Warn("refused", "client", d.client.String(), "code", code.String(), "cause", err.Error(),
-		"service", asksFor(d.query), "descriptor", descriptor.Escape(asked), "connect_ms", milliseconds(time.Since(d.began)))
+	s.Log.Warn("refused", "client", d.client.String(), "code", code.String(), "cause", brief(err.Error()),
+		"service", brief(asksFor(d.query)), "descriptor", brief(descriptor.Escape(asked)), "connect_ms", milliseconds(time.Since(d.began)))
+}
+
+// brief cuts what strangers can make as long as they like.
+func brief(text string) string {
+	const most = 1000
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + " … (" + itoa(len(text)) + " bytes)"
 }
 
 func milliseconds(d time.Duration) float64 {
