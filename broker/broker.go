@@ -116,6 +116,7 @@ func (b *Broker) wire() {
 		Upstream:         b.config.Upstream,
 		VSNNUM:           b.config.VSNNUM,
 		MaxRegistrations: b.config.MaxRegistrations,
+		MaxPerPeer:       max(1, b.config.MaxRegistrations*3/4), // no single host takes every place
 		Own:              b.own,
 		Log:              b.log.With("component", "registration"),
 	}

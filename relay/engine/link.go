@@ -100,7 +100,6 @@ type Link struct {
 	freeze  atomic.Bool
 	running atomic.Bool
 	stopped chan struct{}
-	once    sync.Once
 	err     atomic.Pointer[error]
 }
 
