@@ -76,9 +76,7 @@ var errEnded = errors.New("the database ended it")
 // listen reads messages until the connection ends, and returns why it did.
 func (d *dialogue) listen(ctx context.Context) error {
 	limit := or(d.server.FirstMessageTimeout, defaultFirstMessage)
-	if err := d.conn.NetConn().SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return err
-	}
+	_ = d.conn.NetConn().SetReadDeadline(time.Now().Add(limit))
 	for {
 		p, err := d.conn.ReadPacket()
 		if err != nil {
@@ -149,9 +147,7 @@ func (d *dialogue) payload(ctx context.Context, payload []byte) error {
 		}
 		if !d.framed && len(message) >= nsgr.MinMessage {
 			d.framed = true
-			if err := d.conn.NetConn().SetReadDeadline(time.Time{}); err != nil {
-				return err
-			}
+			_ = d.conn.NetConn().SetReadDeadline(time.Time{})
 		}
 		d.message(message)
 	}

@@ -32,19 +32,26 @@ type name struct {
 
 // lookup returns the addresses of hosts by name, and those that could not be
 // looked up, with the reason. The addresses of a name whose lookup fails are
-// those of its last one that did not, unless there is no such name any more.
+// those of its last one that did not, unless there is no such name any more. It
+// takes at most twice lookupTime, however many hosts there are.
 func (n *names) lookup(ctx context.Context, hosts []string) (map[string][]netip.Addr, []string) {
 	if len(hosts) == 0 {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*lookupTime)
+	defer cancel()
 	found := make([]name, len(hosts))
 	slots := make(chan struct{}, maxLookups)
 	var wait sync.WaitGroup
 	for i, host := range hosts {
 		wait.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			found[i] = n.one(ctx, host)
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				found[i] = n.one(ctx, host)
+			case <-ctx.Done():
+				found[i].err = ctx.Err()
+			}
 		})
 	}
 	wait.Wait()

@@ -268,15 +268,12 @@ func peerOf(c net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
 }
 
-// sendWithin sends m, and gives up on a peer that does not take it.
+// sendWithin sends m, and gives up on a peer that does not take it. A deadline
+// cannot be set on a connection that is over; sending or reading tells so.
 func sendWithin(c *tns.Conn, limit time.Duration, m tns.Message) error {
-	if err := c.NetConn().SetWriteDeadline(time.Now().Add(limit)); err != nil {
-		return err
-	}
-	if err := c.Send(m); err != nil {
-		return err
-	}
-	return c.NetConn().SetWriteDeadline(time.Time{})
+	_ = c.NetConn().SetWriteDeadline(time.Now().Add(limit))
+	defer func() { _ = c.NetConn().SetWriteDeadline(time.Time{}) }()
+	return c.Send(m)
 }
 
 // inPackets is a payload in DATA packets of at most sdu bytes.

@@ -66,25 +66,19 @@ func (s *Server) aloneBecause(d *dialogue, err error) {
 
 // ask sends the CONNECT on, and returns the reply and all bytes that came.
 func (s *Server) ask(up net.Conn, connect *tns.Connect) (tns.Message, []byte, error) {
-	if err := up.SetDeadline(time.Now().Add(or(s.UpstreamTimeout, defaultUpstream))); err != nil {
-		return nil, nil, err
-	}
+	_ = up.SetDeadline(time.Now().Add(or(s.UpstreamTimeout, defaultUpstream)))
+	defer func() { _ = up.SetDeadline(time.Time{}) }()
 	kept := &recorder{Conn: up}
 	conn := tns.NewConn(kept)
 	if err := conn.Send(connect); err != nil {
 		return nil, nil, err
 	}
 	reply, err := conn.ReadReply()
-	if err != nil {
-		return nil, nil, err
-	}
-	return reply, kept.read, up.SetDeadline(time.Time{})
+	return reply, kept.read, err
 }
 
 func readConnectAgain(c *tns.Conn, limit time.Duration) (*tns.Connect, error) {
-	if err := c.NetConn().SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return nil, err
-	}
+	_ = c.NetConn().SetReadDeadline(time.Now().Add(limit))
 	return c.ReadConnect()
 }
 
@@ -142,9 +136,7 @@ func (s *Server) passThrough(ctx context.Context, d *dialogue, up net.Conn, vers
 // what was registered so far stays as it is. It returns why the copying ended.
 func (d *dialogue) onlyPass(t *tee, cause error) error {
 	d.log.Warn("registration is passed on to the upstream listener without being read any further", "cause", cause.Error())
-	if err := t.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
+	_ = t.SetReadDeadline(time.Time{})
 	if _, err := io.Copy(io.Discard, t); err != nil {
 		return err
 	}
@@ -172,8 +164,12 @@ type tee struct {
 	err   error // of the connection itself, either side
 }
 
-// Read reads and passes on.
+// Read reads and passes on. An error sticks: what could not be passed on must not
+// be followed by what comes after it.
 func (t *tee) Read(p []byte) (int, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
 	var n int
 	if len(t.early) > 0 {
 		n = copy(p, t.early)
@@ -182,15 +178,13 @@ func (t *tee) Read(p []byte) (int, error) {
 		return 0, t.err
 	}
 	if err := writeWithin(t.to, p[:n]); err != nil {
-		t.err = fmt.Errorf("pass on to the upstream listener: %w", err)
+		t.err = fmt.Errorf("pass on to the upstream listener: %v", err) // not to be taken for a time limit of the registrant's
 	}
 	return n, t.err
 }
 
 func writeWithin(c net.Conn, b []byte) error {
-	if err := c.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
-		return err
-	}
+	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
 	_, err := c.Write(b)
 	return err
 }

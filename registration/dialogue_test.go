@@ -1,0 +1,459 @@
+package registration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"servicebroker/registration/nsgr"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+func TestReRegistrationChangesLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(encode(t, sales("one", 1)))
+		synctest.Wait()
+		before := b.registered()[0]
+		pass(time.Minute)
+		r.says(encode(t, sales("one", 42)))
+		synctest.Wait()
+		after := b.registered()
+		if len(after) != 1 || after[0].Load != 42 || after[0].Services[0].Goodness != 42 || after[0].Handlers[0].Load != 42 {
+			t.Fatalf("%+v", after)
+		}
+		if after[0].RegisteredAt != before.RegisteredAt || after[0].LoadAt != before.LoadAt.Add(time.Minute) {
+			t.Errorf("registered %v then %v, load %v then %v", before.RegisteredAt, after[0].RegisteredAt, before.LoadAt, after[0].LoadAt)
+		}
+		if b.count(Registered) != 1 || b.count(Updated) != 1 {
+			t.Errorf("%d registered, %d updated", b.count(Registered), b.count(Updated))
+		}
+		checkLog(t, b, "database registered", "registration updated")
+	})
+}
+
+// However the message is split, it registers once and whole.
+func TestMessagesInPieces(t *testing.T) {
+	message := encode(t, sid4(t))
+	for _, size := range []int{1, 2, 3, 7, 100, len(message) - 1, len(message)} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			r := b.connects(t, "127.0.0.1:1").accepted()
+			for rest := message; len(rest) > 0; {
+				n := min(size, len(rest))
+				r.says(rest[:n])
+				rest = rest[n:]
+			}
+			synctest.Wait()
+			if diff := cmp.Diff([]string{"apply orcl"}, b.history); diff != "" {
+				t.Errorf("pieces of %d:\n%s", size, diff)
+			}
+		})
+	}
+}
+
+func TestSingleByteWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		for _, one := range tns.AppendData(nil, 0, recording(t, "sid_4"), 512, false) {
+			if _, err := r.conn.NetConn().Write([]byte{one}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if len(b.registered()) != 1 {
+			t.Errorf("not registered\n%s", b.logged)
+		}
+	})
+}
+
+func TestSeveralMessagesInOnePacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(slicesConcat(encode(t, sales("one", 1)), encode(t, sales("one", 2)), encode(t, sales("one", 3))[:50]))
+		synctest.Wait()
+		if got := b.registered(); len(got) != 1 || got[0].Load != 2 || b.count(Updated) != 1 {
+			t.Errorf("%v", got)
+		}
+		r.says(encode(t, sales("one", 3))[50:])
+		synctest.Wait()
+		if got := b.registered(); got[0].Load != 3 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func slicesConcat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// A later message may lack the descriptor.
+func TestRepresentationIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(recording(t, "constructed-64be"))
+		m, err := nsgr.Decode(recording(t, "constructed-64be"), nsgr.Representation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Descriptor = nil
+		m.Nodes()[0].Instance.Load = 77
+		bare, err := m.AppendTo(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.says(bare)
+		synctest.Wait()
+		if got := b.registered(); len(got) != 1 || got[0].Load != 77 {
+			t.Errorf("%v\n%s", got, b.logged)
+		}
+	})
+}
+
+func TestGarbageIsCountedAndTheConnectionKept(t *testing.T) {
+	damaged := bytes.Clone(recording(t, "sid_4"))
+	damaged[0x228-10] = 9 // a node of unknown kind
+	noName, err := nsgr.New(nsgr.Linux64(), message(instanceNode(""), serviceNode("sales", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless, err := noName.AppendTo(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, garbage := range [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n"), {0, 0, 0, 0}, damaged, nameless} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			r := b.connects(t, "127.0.0.1:1").accepted()
+			r.says(garbage)
+			r.says(recording(t, "sid_4"))
+			r.says(garbage)
+			synctest.Wait()
+			if len(b.registered()) != 1 || b.count(Undecodable) != 2 {
+				t.Errorf("%.20q: %d registrations, %d not understood", garbage, len(b.registered()), b.count(Undecodable))
+			}
+			checkLog(t, b, "not understood", fmt.Sprintf("%x", garbage), "database registered", "not understood", "count=2")
+			r.leaves()
+			if len(b.registered()) != 0 {
+				t.Error("still registered")
+			}
+		})
+	}
+}
+
+func TestUnknownRecordsAreLoggedAndTheRestUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		m, err := nsgr.Decode(recording(t, "sid_4"), nsgr.Representation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Records = append(m.Records, nsgr.Record{Kind: 9, Raw: []byte("more")})
+		payload, err := m.AppendTo(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(payload)
+		synctest.Wait()
+		if len(b.registered()) != 1 || b.count(Undecodable) != 0 {
+			t.Errorf("%d registrations", len(b.registered()))
+		}
+		checkLog(t, b, "record of an unknown kind", fmt.Sprintf("%x", payload))
+	})
+}
+
+// Who floods us is read slowly and fills no disk, and is not cut off.
+func TestFloodIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(recording(t, "sid_4"))
+		start := time.Now()
+		const flood = 2000
+		for range flood {
+			r.says([]byte("garbage!"))
+		}
+		pass(time.Second)
+		if took, least := time.Since(start), (flood-messageBurst)*time.Second/messageRate; took < least || took > least+time.Minute {
+			t.Errorf("%d messages were read in %v", flood, took)
+		}
+		if n := b.logged.count("not understood and left out"); n > dumpBurst+3 {
+			t.Errorf("%d messages were logged", n)
+		}
+		if b.count(Undecodable) != flood || len(b.registered()) != 1 {
+			t.Errorf("%d counted, %d registered", b.count(Undecodable), len(b.registered()))
+		}
+		r.leaves()
+		checkLog(t, b, "sent messages that were not understood", "count=2000")
+	})
+}
+
+func TestFloodEndsWithTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		many := bytes.Repeat(encode(t, sales("one", 1)), messageBurst+10)
+		r.says(many[:min(len(many), 60000)])
+		for rest := many[min(len(many), 60000):]; len(rest) > 0; {
+			n := min(60000, len(rest))
+			r.says(rest[:n])
+			rest = rest[n:]
+		}
+		r.leaves()
+		if len(b.registered()) != 0 {
+			t.Error("still registered")
+		}
+	})
+}
+
+func TestHexInTheLogIsBounded(t *testing.T) {
+	if got := hexOf(make([]byte, nsgr.MaxMessage)); len(got) > 2*dumpBytes+4 || !strings.HasSuffix(got, "…") {
+		t.Errorf("%d characters", len(got))
+	}
+	if got := hexOf([]byte{1, 0xab}); got != "01ab" {
+		t.Error(got)
+	}
+}
+
+func TestFirstMessageHasATimeLimit(t *testing.T) {
+	message := recording(t, "sid_4")
+	for name, send := range map[string][]byte{"silence": nil, "half a message": message[:700], "what is no message": []byte("HELO")} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			r := b.connects(t, "127.0.0.1:1").accepted()
+			start := time.Now()
+			if send != nil {
+				r.says(send)
+			}
+			if err := <-r.done; err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if took := time.Since(start); took != defaultFirstMessage {
+				t.Errorf("%s: dropped after %v", name, took)
+			}
+			checkLog(t, b, `msg="registrant dropped"`, "no whole message within 10s", "firewall")
+		})
+	}
+}
+
+func TestLaterMessagesHaveNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.FirstMessageTimeout = time.Second
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		pass(time.Second - 1)
+		r.says(encode(t, sales("one", 1)))
+		pass(24 * time.Hour)
+		r.says(encode(t, sales("one", 2))[:100])
+		pass(24 * time.Hour)
+		r.says(encode(t, sales("one", 2))[100:])
+		synctest.Wait()
+		if got := b.registered(); len(got) != 1 || got[0].Load != 2 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestEndsOfADialogue(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		send  func(r *registrant)
+		cause string
+	}{
+		{"end of file", func(r *registrant) { r.send(tns.Data{Flags: tns.DataEOF}) }, "the database ended it"},
+		{"abort", func(r *registrant) { r.write(0, 8, 0, 0, 9, 0, 0, 0) }, "the database ended it"},
+		{"closed", func(r *registrant) { r.conn.NetConn().Close() }, "connection closed"},
+		{"CONNECT again", func(r *registrant) { r.write(0, 8, 0, 0, 1, 0, 0, 0) }, "unexpected packet"},
+		{"no packet", func(r *registrant) { r.write(0, 3, 0, 0, 0, 0, 0, 0) }, "malformed packet"},
+		{"DATA without flags", func(r *registrant) { r.write(0, 9, 0, 0, 6, 0, 0, 0, 0) }, "malformed packet"},
+		{"half a packet", func(r *registrant) { r.write(0, 90, 0, 0, 6, 0, 0, 0, 0); r.conn.NetConn().Close() }, "EOF"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t)
+				early, known := b.connects(t, "127.0.0.1:1").accepted(), b.connects(t, "127.0.0.1:2").accepted()
+				known.says(recording(t, "sid_4"))
+				c.send(early)
+				c.send(known)
+				if err := <-early.done; err != nil && !strings.Contains(err.Error(), c.cause) {
+					t.Errorf("before the registration: %v", err)
+				}
+				if err := <-known.done; err != nil || len(b.registered()) != 0 || b.count(Died) != 1 {
+					t.Errorf("after the registration: %v, %v", err, b.registered())
+				}
+				checkLog(t, b, "registration died", c.cause)
+			})
+		})
+	}
+}
+
+func (r *registrant) write(b ...byte) {
+	r.t.Helper()
+	if _, err := r.conn.NetConn().Write(b); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		r.t.Errorf("write: %v", err)
+	}
+}
+
+func TestEndOfFileWithTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.send(tns.Data{Flags: tns.DataEOF, Payload: recording(t, "sid_4")})
+		<-r.done
+		if diff := cmp.Diff([]string{"apply orcl", "drop"}, b.history); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestOtherPacketsDoNotMatter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.write(0, 8, 0, 0, 7, 0, 0, 0)         // NULL
+		r.send(tns.Marker{Kind: 1, Value: 2})   // reset
+		r.send(tns.Data{})                      // nothing
+		r.write(0, 8, 0, 0, 13, 0, 0, 0)        // ATTENTION
+		r.write(0, 10, 0, 0, 14, 0, 0, 0, 0, 9) // CONTROL
+		r.says(recording(t, "sid_4"))
+		synctest.Wait()
+		if len(b.registered()) != 1 {
+			t.Errorf("not registered\n%s", b.logged)
+		}
+	})
+}
+
+func TestWithdrawalAndReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(encode(t, sales("one", 1)))
+		gone, err := nsgr.New(nsgr.Linux64(), message(nsgr.Node{Op: 1, Kind: nsgr.Instances, ID: append([]byte{1}, make([]byte, 15)...)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := gone.AppendTo(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.says(payload)
+		synctest.Wait()
+		if len(b.registered()) != 0 {
+			t.Errorf("%v", b.registered())
+		}
+		r.says(encode(t, sales("one", 2)))
+		r.leaves()
+		if diff := cmp.Diff([]string{"apply one", "drop", "apply one", "drop"}, b.history); diff != "" {
+			t.Error(diff)
+		}
+		checkLog(t, b, "the database withdrew it", "database registered", `cause="connection closed"`)
+	})
+}
+
+func TestOwnAddressesAreLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Own = func(host string, port int) bool { return host == "broker1" && port == 1521 }
+		reg := sales("one", 1)
+		reg.Handlers = append(reg.Handlers,
+			servicetable.Handler{ID: [16]byte{3}, Name: "LOOP", Host: "broker1", Port: 1521, Flags: 2, Services: []int{0}},
+			servicetable.Handler{ID: [16]byte{4}, Name: "OTHER", Host: "broker1", Port: 1522, Flags: 2, Services: []int{0}},
+			servicetable.Handler{ID: [16]byte{5}, Name: "LOCAL", Address: "(PROGRAM=oracle)", Flags: 2, Services: []int{0}})
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		for range 3 {
+			r.says(encode(t, reg))
+		}
+		synctest.Wait()
+		if got := brief(b.registered()[0]); got != "one@db1 1 | sales:1 | DEDICATED:1>sales OTHER:0>sales LOCAL:0>sales" {
+			t.Error(got)
+		}
+		if n := b.logged.count("handler left out"); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
+		checkLog(t, b, "one of this broker's own", "handler=LOOP", "LOCAL_LISTENER")
+	})
+}
+
+func TestAnswers(t *testing.T) {
+	for _, mode := range []AnswerMode{AnswerNone, AnswerIDs, AnswerMirror} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			b.Server.Answer = mode
+			r := b.connects(t, "127.0.0.1:1").accepted()
+			var answers nsgr.Collector
+			ended := make(chan error)
+			go func() {
+				for {
+					p, err := r.conn.ReadPacket()
+					if err != nil {
+						ended <- err
+						return
+					}
+					var data tns.Data
+					if err := data.Decode(p); err != nil || len(data.Payload) > 2048-10 {
+						t.Errorf("%v, %d bytes", err, len(data.Payload))
+					}
+					answers.Add(data.Payload)
+				}
+			}()
+			r.says(recording(t, "sid_4"))
+			synctest.Wait()
+			r.leaves()
+			<-ended
+			payload, ok := answers.Next()
+			if ok != (mode != AnswerNone) {
+				t.Fatalf("mode %d answers %x", mode, payload)
+			}
+			if !ok {
+				return
+			}
+			m, err := nsgr.Decode(payload, nsgr.Representation{})
+			if err != nil || len(m.Nodes()) != 6 || (m.Nodes()[0].Instance != nil) != (mode == AnswerMirror) || !bytes.Contains(payload, []byte("orclXDB")) {
+				t.Errorf("mode %d: %v, %x", mode, err, payload)
+			}
+		})
+	}
+}
+
+// A database that does not read answers does not hold up its own registration for ever.
+func TestAnswerThatIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Server.Answer = AnswerMirror
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(recording(t, "sid_4"))
+		synctest.Wait()
+		if len(b.registered()) != 1 {
+			t.Error("not registered before it is answered")
+		}
+		pass(sendTime)
+		synctest.Wait()
+		checkLog(t, b, "registration message not answered")
+		r.says(encode(t, sales("one", 2)))
+		r.leaves()
+		checkLog(t, b, "instance=one")
+	})
+}
+
+func TestServerWithoutHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Server.Apply, b.Server.Drop, b.Server.Report, b.Server.Log = nil, nil, nil, nil
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		r.says(recording(t, "sid_4"))
+		if err := r.leaves(); err != nil {
+			t.Error(err)
+		}
+	})
+}
