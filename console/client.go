@@ -68,9 +68,9 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return get[Version](ctx, c, "/api/v1/version")
 }
 
-// Status returns how the broker is.
+// Status returns how the broker is, with the summary of its services.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return get[Status](ctx, c, "/api/v1/status")
+	return get[Status](ctx, c, "/api/v1/status?summary=true")
 }
 
 // Ready tells whether the broker takes clients, or with a service whether it can serve that.
@@ -135,7 +135,7 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err // without the address, which is named anyway
 	}
-	todo := "start it with \"broker serve\", or name another one with --api"
+	todo := "start it with \"broker serve\", or name another one with --api or BROKER_API"
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		todo = "ask as the user that runs the broker, or name another address with --api"

@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"embed"
-	"fmt"
 	"html/template"
 	"net"
 	"net/http"
@@ -70,8 +69,9 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) page(r *http.Request) page {
 	now := s.now()
+	snapshot := s.snapshot()
 	p := page{
-		Status: s.status(), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
+		Status: s.status(snapshot), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
 		Filter: strings.TrimSpace(r.URL.Query().Get("q")),
 	}
 	if !p.Started.IsZero() {
@@ -79,7 +79,6 @@ func (s *Server) page(r *http.Request) page {
 	}
 	p.Connect = connectAddress(p.Listening, r.Host)
 	p.Target = seenFromOutside(p.Connect)
-	snapshot := s.snapshot()
 	var shown []servicetable.ServiceEntry
 	for _, e := range snapshot.Services() {
 		if !strings.Contains(strings.ToLower(e.Name), strings.ToLower(p.Filter)) {
@@ -146,18 +145,4 @@ func seenFromOutside(address string) string {
 		return net.JoinHostPort("broker-host", port)
 	}
 	return address
-}
-
-// span words a length of time in its two greatest units at most.
-func span(d time.Duration) string {
-	switch s := int(max(d, 0).Seconds()); {
-	case s < 60:
-		return fmt.Sprintf("%d s", s)
-	case s < 3600:
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
-	case s < 86400:
-		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
-	default:
-		return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"html"
 	"strings"
 	"testing"
-	"time"
 
 	"servicebroker/servicetable"
 )
@@ -119,17 +118,6 @@ func TestConnectAddress(t *testing.T) {
 	} {
 		if got := connectAddress(c.listening, c.asked); got != c.want || seenFromOutside(got) != c.from {
 			t.Errorf("%v asked at %s: %s (from outside %s), want %s (%s)", c.listening, c.asked, got, seenFromOutside(got), c.want, c.from)
-		}
-	}
-}
-
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0 s", 0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 1 s", 3*time.Hour + 59*time.Minute + time.Second: "3 h 59 min",
-		50 * time.Hour: "2 d 2 h",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"servicebroker/servicetable"
@@ -33,6 +35,8 @@ type Identity struct {
 	Version   Version
 	Started   time.Time
 	Config    string // the file in force
+	Route     string // relay or redirect, where no rule says otherwise
+	Console   string // host:port of page and API
 	Listening []Endpoint
 }
 
@@ -94,10 +98,23 @@ func (s *Server) getService(w http.ResponseWriter, r *http.Request) {
 	snapshot := s.snapshot()
 	entry, err := snapshot.Service(r.PathValue("name"))
 	if err != nil {
-		writeError(w, http.StatusNotFound, err.Error(), "GET /api/v1/services lists what is registered")
+		writeError(w, http.StatusNotFound, err.Error(), unknownServiceHint(r.PathValue("name"), snapshot))
 		return
 	}
 	s.write(w, http.StatusOK, s.serviceList(snapshot, []servicetable.ServiceEntry{entry}))
+}
+
+// unknownServiceHint quotes names, so that whoever prints it prints no control characters.
+func unknownServiceHint(name string, snapshot *servicetable.Snapshot) string {
+	hint := "GET /api/v1/services lists what is registered"
+	near := nearNames(name, snapshot.Services())
+	if len(near) == 0 {
+		return hint
+	}
+	for i := range near {
+		near[i] = strconv.Quote(near[i])
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? " + hint
 }
 
 func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
@@ -116,28 +133,9 @@ func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getVersion(w http.ResponseWriter, r *http.Request) {
-	s.write(w, http.StatusOK, s.identity().Version)
-}
-
-func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
-	s.write(w, http.StatusOK, s.status())
-}
-
-func (s *Server) status() Status {
-	id, snapshot := s.identity(), s.snapshot()
-	reasons := s.unready()
-	st := Status{
-		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Listening: id.Listening,
-		Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(), Services: snapshot.ServiceCount(),
-		Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
-	}
-	if !id.Started.IsZero() {
-		st.Uptime = s.now().Sub(id.Started).Milliseconds()
-	}
-	if st.Listening == nil {
-		st.Listening = []Endpoint{}
-	}
-	return st
+	id := s.identity()
+	id.Version.Started = id.Started
+	s.write(w, http.StatusOK, id.Version)
 }
 
 func (s *Server) getLive(w http.ResponseWriter, r *http.Request) {

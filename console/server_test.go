@@ -35,6 +35,8 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/sessions", "sessions.json", 200},
 		{"/api/v1/version", "version.json", 200},
 		{"/api/v1/status", "status.json", 200},
+		{"/api/v1/status?summary=false", "status.json", 200},
+		{"/api/v1/status?summary=true", "status-summary.json", 200},
 	} {
 		golden(t, c.golden, indented(t, wantAnswer(t, ask(s, "GET", c.path), c.status)))
 	}
@@ -118,6 +120,7 @@ func TestErrors(t *testing.T) {
 		{"OPTIONS", "/", 405, "OPTIONS"},
 		{"PUT", "/livez", 405, "PUT"},
 		{"GET", "/api/v1/sessions?servise=x", 400, "servise"},
+		{"GET", "/api/v1/status?summary=yes", 400, "summary"},
 	} {
 		w := ask(s, c.method, c.path)
 		var body map[string]string

@@ -42,21 +42,22 @@ func (s *Server) instance(e *servicetable.InstanceEntry, now time.Time) Instance
 		in.LoadAge = &age
 	}
 	for i, h := range e.Handlers {
-		in.Handlers[i] = s.handler(r, h)
+		in.Handlers[i] = s.handler(e, h)
 	}
 	return in
 }
 
-func (s *Server) handler(r *servicetable.Registration, e servicetable.HandlerEntry) Handler {
+// handler renders one handler of an instance. It is blocked where it is full, and where its instance takes nobody.
+func (s *Server) handler(in *servicetable.InstanceEntry, e servicetable.HandlerEntry) Handler {
 	h := Handler{
 		Name: e.Name, Kind: e.Kind.String(), State: "ready", Load: e.Load, Max: e.Max, Flags: e.Flags,
 		Address: e.Address, Info: e.Info, Marks: marks(e.Marks),
 	}
-	if e.Blocked() {
+	if e.Blocked() || in.Status == servicetable.Blocked {
 		h.State = "blocked"
 	}
 	if s.Counters != nil {
-		h.Established, h.Refused = s.Counters(r.HandlerKey(e.Handler))
+		h.Established, h.Refused = s.Counters(in.Registration.HandlerKey(e.Handler))
 	}
 	return h
 }

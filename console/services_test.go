@@ -52,7 +52,7 @@ func TestEveryFigureIsShownAsSent(t *testing.T) {
 			at, age := r.RegisteredAt, noon().Sub(r.LoadAt).Milliseconds()
 			h := r.Handlers[i]
 			state := "ready"
-			if h.Blocked() {
+			if h.Blocked() || r.Status(&s) == servicetable.Blocked {
 				state = "blocked"
 			}
 			want := Instance{

@@ -5,78 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
-
-// view is what the server answers about the test broker's table.
-func view() ServiceList {
-	s := testServer(tableOf(registrations()))
-	snapshot := s.snapshot()
-	return s.serviceList(snapshot, snapshot.Services())
-}
-
-func TestServicesAsListenersPrintThem(t *testing.T) {
-	var b bytes.Buffer
-	if err := WriteServices(&b, view()); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "services.txt", b.String())
-}
-
-func TestNoServices(t *testing.T) {
-	var b bytes.Buffer
-	if err := WriteServices(&b, ServiceList{}); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := b.String(), "The listener supports no services\nThe command completed successfully\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-func TestInstanceWithoutHandlers(t *testing.T) {
-	var b bytes.Buffer
-	list := ServiceList{Services: []Service{{Name: "s", Instances: []Instance{{Name: "i", Status: "READY"}}}}}
-	if err := WriteServices(&b, list); err != nil {
-		t.Fatal(err)
-	}
-	const want = "Services Summary...\nService \"s\" has 1 instance(s).\n  Instance \"i\", status READY, has 0 handler(s) for this service...\nThe command completed successfully\n"
-	if got := b.String(); got != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
-}
-
-func TestSessionsAsText(t *testing.T) {
-	var b bytes.Buffer
-	if err := WriteSessions(&b, SessionList{Sessions: openSessions()}, noon()); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "sessions.txt", b.String())
-	b.Reset()
-	if err := WriteSessions(&b, SessionList{}, noon()); err != nil || b.String() != "No sessions.\n" {
-		t.Errorf("%q, %v", b.String(), err)
-	}
-}
-
-func TestStatusAndVersionAsText(t *testing.T) {
-	s := testServer(tableOf(registrations()))
-	st := s.status()
-	var b bytes.Buffer
-	if err := WriteStatus(&b, st); err != nil {
-		t.Fatal(err)
-	}
-	st.Config, st.Ready, st.Reasons = "", false, []string{"one", "two"}
-	if err := WriteStatus(&b, st); err != nil {
-		t.Fatal(err)
-	}
-	v := s.identity().Version
-	if err := WriteVersion(&b, v); err != nil {
-		t.Fatal(err)
-	}
-	v.Commit = ""
-	if err := WriteVersion(&b, v); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "status.txt", b.String())
-}
 
 // Names come from the network: none may move a terminal's cursor or look like another line.
 func TestTextIsHarmlessToTerminals(t *testing.T) {
@@ -89,7 +19,7 @@ func TestTextIsHarmlessToTerminals(t *testing.T) {
 	var b bytes.Buffer
 	for _, err := range []error{
 		WriteServices(&b, list), WriteSessions(&b, SessionList{Sessions: []Session{session}}, noon()),
-		WriteStatus(&b, Status{Instance: hostile, Version: hostile, Config: hostile, Reasons: []string{hostile}}), WriteVersion(&b, Version{Version: hostile}),
+		WriteStatus(&b, hostileStatus(hostile)), WriteVersion(&b, Version{Version: hostile}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +27,13 @@ func TestTextIsHarmlessToTerminals(t *testing.T) {
 	}
 	if strings.ContainsAny(b.String(), "\x1b\x00\u202e") || strings.Contains(b.String(), "\nc") {
 		t.Errorf("%q", b.String())
+	}
+}
+
+func hostileStatus(word string) Status {
+	return Status{
+		Instance: word, Version: word, Config: word, Route: word, Console: word, Reasons: []string{word}, Listening: []Endpoint{{Protocol: word, Host: word}},
+		Summary: []ServiceSummary{{Name: word, Instances: []InstanceSummary{{Name: word, Status: word}}}},
 	}
 }
 
@@ -120,6 +57,17 @@ func TestWriteErrorsAreReturned(t *testing.T) {
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 1 s", 3*time.Hour + 59*time.Minute + time.Second: "3 h 59 min",
+		50 * time.Hour: "2 d 2 h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
 }

@@ -108,6 +108,8 @@ type Version struct {
 	Go       string `json:"go"`
 	Release  string `json:"release"` // the listener release that clients are told, "19.0.0.0.0"
 	Instance string `json:"instance"`
+
+	Started time.Time `json:"started,omitzero"` // of the running broker; absent from what a program says of itself
 }
 
 // Endpoint is one address on which the broker listens.
@@ -117,13 +119,15 @@ type Endpoint struct {
 	Port     int    `json:"port"`
 }
 
-// Status is the answer of GET /api/v1/status.
+// Status is the answer of GET /api/v1/status. Summary is there if it was asked for with ?summary=true.
 type Status struct {
 	Instance      string     `json:"instance"`
 	Version       string     `json:"version"`
 	Started       time.Time  `json:"started"`
 	Uptime        int64      `json:"uptime_ms"`
-	Config        string     `json:"config"` // the file in force; "" for the built-in default
+	Config        string     `json:"config"`  // the file in force; "" for the built-in default
+	Route         string     `json:"route"`   // relay or redirect, where no rule says otherwise
+	Console       string     `json:"console"` // address of page and API; "" if they are off or the address is not told
 	Listening     []Endpoint `json:"listening"`
 	Ready         bool       `json:"ready"`
 	Reasons       []string   `json:"reasons"` // why it is not ready
@@ -131,6 +135,21 @@ type Status struct {
 	Services      int        `json:"services"`
 	Registrations int        `json:"registrations"`
 	Sessions      int        `json:"sessions"`
+
+	Summary []ServiceSummary `json:"summary,omitempty"` // sorted by name
+}
+
+// ServiceSummary is one service, without its handlers and figures.
+type ServiceSummary struct {
+	Name      string            `json:"name"`
+	Instances []InstanceSummary `json:"instances"` // in order of registration
+}
+
+// InstanceSummary is one instance of a service, in short.
+type InstanceSummary struct {
+	Name     string `json:"name"`
+	Status   string `json:"status"`
+	Handlers int    `json:"handlers"` // how many serve the service
 }
 
 // Readiness is the answer of GET /readyz, with status 200 or 503.

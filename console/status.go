@@ -1,0 +1,49 @@
+package console
+
+import (
+	"net/http"
+
+	"servicebroker/servicetable"
+)
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
+	snapshot := s.snapshot()
+	st := s.status(snapshot)
+	switch r.URL.Query().Get("summary") {
+	case "", "false":
+	case "true":
+		st.Summary = summary(snapshot)
+	default:
+		writeError(w, http.StatusBadRequest, "summary is neither true nor false", "ask for /api/v1/status?summary=true, or leave it out")
+		return
+	}
+	s.write(w, http.StatusOK, st)
+}
+
+func (s *Server) status(snapshot *servicetable.Snapshot) Status {
+	id, reasons := s.identity(), s.unready()
+	st := Status{
+		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Route: id.Route,
+		Console: id.Console, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(),
+		Services: snapshot.ServiceCount(), Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
+	}
+	if !id.Started.IsZero() {
+		st.Uptime = s.now().Sub(id.Started).Milliseconds()
+	}
+	if st.Listening == nil {
+		st.Listening = []Endpoint{}
+	}
+	return st
+}
+
+func summary(snapshot *servicetable.Snapshot) []ServiceSummary {
+	entries := snapshot.Services()
+	services := make([]ServiceSummary, len(entries))
+	for i, e := range entries {
+		services[i] = ServiceSummary{Name: e.Name, Instances: make([]InstanceSummary, len(e.Instances))}
+		for j, in := range e.Instances {
+			services[i].Instances[j] = InstanceSummary{Name: in.Registration.Instance, Status: in.Status.String(), Handlers: len(in.Handlers)}
+		}
+	}
+	return services
+}

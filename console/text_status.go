@@ -1,0 +1,80 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// WriteStatus writes how a broker is, in the layout of `lsnrctl status`: one fact a line, then where it listens, then
+// which instances offer what.
+func WriteStatus(w io.Writer, s Status) error {
+	var b strings.Builder
+	b.WriteString("STATUS of the BROKER\n--------------------\n")
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-26s%s\n", name, printable(value))
+		}
+	}
+	line("Alias", s.Instance)
+	line("Version", "Service broker "+s.Version)
+	line("Start Date", strings.ToUpper(s.Started.UTC().Format("02-Jan-2006 15:04:05 MST")))
+	line("Uptime", uptime(time.Duration(s.Uptime)*time.Millisecond))
+	if s.Ready {
+		line("Ready", "yes")
+	} else {
+		line("Ready", "no: "+strings.Join(s.Reasons, "; "))
+	}
+	line("Route", s.Route)
+	if s.Config == "" {
+		line("Configuration File", "none: built-in default")
+	} else {
+		line("Configuration File", s.Config)
+	}
+	line("Console", s.Console)
+	line("Table", fmt.Sprintf("version %d: %d service(s), %d instance(s)", s.TableVersion, s.Services, s.Registrations))
+	line("Open Sessions", fmt.Sprint(s.Sessions))
+	writeEndpoints(&b, s.Listening)
+	writeSummary(&b, s.Summary)
+	b.WriteString("The command completed successfully\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeEndpoints(b *strings.Builder, listening []Endpoint) {
+	b.WriteString("Listening Endpoints Summary...\n")
+	for _, e := range listening {
+		fmt.Fprintf(b, "  (DESCRIPTION=(ADDRESS=(PROTOCOL=%s)(HOST=%s)(PORT=%d)))\n", printable(e.Protocol), printable(e.Host), e.Port)
+	}
+}
+
+func writeSummary(b *strings.Builder, services []ServiceSummary) {
+	if len(services) == 0 {
+		b.WriteString(noServices)
+		return
+	}
+	b.WriteString(servicesHeading)
+	for _, s := range services {
+		writeServiceLine(b, s.Name, len(s.Instances))
+		for _, in := range s.Instances {
+			writeInstanceLine(b, in.Name, in.Status, in.Handlers)
+		}
+	}
+}
+
+// uptime words a length of time as listeners do.
+func uptime(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	return fmt.Sprintf("%d days %d hr. %d min. %d sec", s/86400, s/3600%24, s/60%60, s%60)
+}
+
+// WriteVersion writes what a broker is, on one line.
+func WriteVersion(w io.Writer, v Version) error {
+	text := "broker " + v.Version
+	if v.Commit != "" {
+		text += " (" + v.Commit + ")"
+	}
+	_, err := fmt.Fprintf(w, "%s, %s, tells clients release %s\n", printable(text), printable(v.Go), printable(v.Release))
+	return err
+}

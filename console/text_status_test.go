@@ -1,0 +1,78 @@
+package console
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"servicebroker/servicetable"
+)
+
+func statusText(t *testing.T, st Status) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteStatus(&b, st); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestStatusAsText(t *testing.T) {
+	s := testServer(tableOf(registrations()))
+	snapshot := s.snapshot()
+	st := s.status(snapshot)
+	st.Summary = summary(snapshot)
+	golden(t, "status.txt", statusText(t, st))
+}
+
+func TestStatusOfAnEmptyBroker(t *testing.T) {
+	s := testServer(&servicetable.Table{})
+	s.Unready = func() []string { return []string{"one", "two"} }
+	s.Identity = func() Identity { return Identity{Version: Version{Version: "1", Instance: "I"}, Started: noon()} }
+	s.Sessions = nil
+	golden(t, "status-empty.txt", statusText(t, s.status(s.snapshot())))
+}
+
+// The handlers that status counts are those that services lists.
+func TestSummaryAgreesWithServices(t *testing.T) {
+	s := testServer(tableOf(registrations()))
+	list, short := view(), summary(s.snapshot())
+	if len(short) != len(list.Services) {
+		t.Fatalf("%d services, want %d", len(short), len(list.Services))
+	}
+	for i, service := range list.Services {
+		for j, in := range service.Instances {
+			got := short[i].Instances[j]
+			if short[i].Name != service.Name || got != (InstanceSummary{in.Name, in.Status, len(in.Handlers)}) {
+				t.Errorf("%s: %+v, want that of %+v", short[i].Name, got, in)
+			}
+		}
+	}
+}
+
+func TestUptime(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour:             "0 days 0 hr. 0 min. 0 sec",
+		5*time.Second + 999999: "0 days 0 hr. 0 min. 5 sec",
+		26*time.Hour + 3*time.Minute + 4*time.Second: "1 days 2 hr. 3 min. 4 sec",
+	} {
+		if got := uptime(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestVersionAsText(t *testing.T) {
+	v := Version{Version: "1.2.3", Commit: "abcdef0", Go: "go1.26", Release: "19.0.0.0.0"}
+	for commit, want := range map[string]string{
+		"abcdef0": "broker 1.2.3 (abcdef0), go1.26, tells clients release 19.0.0.0.0\n",
+		"":        "broker 1.2.3, go1.26, tells clients release 19.0.0.0.0\n",
+	} {
+		v.Commit = commit
+		var b strings.Builder
+		if err := WriteVersion(&b, v); err != nil || b.String() != want {
+			t.Errorf("%q, %v; want %q", b.String(), err, want)
+		}
+	}
+}
