@@ -30,7 +30,7 @@ type brokerOptions struct {
 }
 
 // started is the line by which a broker tells where it is.
-var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses=\[([^ \]]+)\] console=(\S+)`)
+var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses=\[(\S+?:\d+)[^\n]*?\] console=(\S+)`)
 
 // startBroker starts a broker by a cman.ora of its own and returns once it answers.
 func startBroker(t *testing.T, o brokerOptions) *broker {

@@ -1,0 +1,209 @@
+package drivers
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"servicebroker/registration/nsgr"
+)
+
+// foreignNetwork is another network on this machine: a network namespace joined to
+// ours by a pair of interfaces.
+type foreignNetwork struct {
+	namespace string
+	here      string // our address on it
+	there     string // the address over there
+	prefix    string // of both
+}
+
+// newForeignNetwork makes a namespace of the test's own, or skips where that is not allowed.
+func newForeignNetwork(t *testing.T) *foreignNetwork {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace can be made by root only: run the tests as root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("iproute2 is not installed: run scripts/testdeps as root, or apt-get install iproute2")
+	}
+	// 198.18.0.0/15 is set aside for tests of networks; it has room for 2^15
+	// pairs of addresses. The process id keeps two runs at a time apart.
+	base := 198<<24 | 18<<16 | uint32(os.Getpid())%(1<<15)<<2
+	f := &foreignNetwork{
+		namespace: fmt.Sprintf("broker-test-%d", os.Getpid()),
+		here:      address4(base + 1), there: address4(base + 2), prefix: address4(base) + "/30",
+	}
+	outer, inner := fmt.Sprintf("bto%d", os.Getpid()), fmt.Sprintf("bti%d", os.Getpid())
+	if said, err := ip("netns", "add", f.namespace); err != nil {
+		t.Skipf("a network namespace cannot be made here: %v: %s: run the tests with CAP_SYS_ADMIN and CAP_NET_ADMIN", err, said)
+	}
+	t.Cleanup(func() {
+		_, _ = ip("link", "del", outer)
+		if said, err := ip("netns", "del", f.namespace); err != nil {
+			t.Errorf("the namespace is left behind: %v: %s", err, said)
+		}
+	})
+	for _, command := range [][]string{
+		{"link", "add", outer, "type", "veth", "peer", "name", inner, "netns", f.namespace},
+		{"addr", "add", f.here + "/30", "dev", outer},
+		{"link", "set", outer, "up"},
+		{"-n", f.namespace, "addr", "add", f.there + "/30", "dev", inner},
+		{"-n", f.namespace, "link", "set", inner, "up"},
+		{"-n", f.namespace, "link", "set", "lo", "up"},
+	} {
+		if said, err := ip(command...); err != nil {
+			t.Skipf("ip %s: %v: %s: run the tests with CAP_NET_ADMIN and veth interfaces", strings.Join(command, " "), err, said)
+		}
+	}
+	return f
+}
+
+func address4(number uint32) string {
+	return netip.AddrFrom4([4]byte{byte(number >> 24), byte(number >> 16), byte(number >> 8), byte(number)}).String()
+}
+
+func ip(arguments ...string) (string, error) {
+	said, err := exec.Command("ip", arguments...).CombinedOutput()
+	return strings.TrimSpace(string(said)), err
+}
+
+// dial connects from within the namespace. The thread that enters it is never used
+// for anything else: it ends with its goroutine.
+func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	type dialled struct {
+		conn net.Conn
+		err  error
+	}
+	result := make(chan dialled, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	go func() {
+		runtime.LockOSThread()
+		namespace, err := os.Open("/run/netns/" + f.namespace)
+		if err == nil {
+			defer namespace.Close()
+			err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
+		}
+		if err != nil {
+			result <- dialled{err: err}
+			return
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		result <- dialled{conn, err}
+	}()
+	got := <-result
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	t.Cleanup(func() { got.conn.Close() })
+	if from, _, _ := net.SplitHostPort(got.conn.LocalAddr().String()); from != f.there {
+		t.Fatalf("dialled from %s instead of %s", from, f.there)
+	}
+	return got.conn
+}
+
+// poisonProbes are what published scanners for CVE-2012-1675 send. They call a
+// listener vulnerable unless the reply is a refusal with an error stack.
+func poisonProbes() map[string][]byte {
+	return map[string][]byte{
+		"as a database":          registerConnect(),
+		"as a scanner":           rawConnect([]byte(registerCommand)),
+		"in lower case":          rawConnect([]byte(strings.ToLower(registerCommand))),
+		"within a description":   rawConnect([]byte("(DESCRIPTION=" + registerCommand + ")")),
+		"with blanks and breaks": rawConnect([]byte("(CONNECT_DATA =\n  (COMMAND = service_register_NSGR))")),
+		"of a long description":  rawConnect([]byte("(DESCRIPTION=(CONNECT_DATA=(CID=(PROGRAM=" + strings.Repeat("x", 400) + "))(COMMAND=service_register_NSGR)))")),
+	}
+}
+
+// Who is not invited registers nothing and is told so in the form that scanners
+// and databases know.
+func TestForeignRegistrationRefused(t *testing.T) {
+	network := newForeignNetwork(t)
+	b := startBroker(t, brokerOptions{listen: "0.0.0.0:0"})
+	_, port, _ := net.SplitHostPort(b.address)
+	at := net.JoinHostPort(network.here, port)
+	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
+	for name, probe := range poisonProbes() {
+		t.Run(name, func(t *testing.T) {
+			c := network.dial(t, at)
+			writeAll(t, c, probe)
+			_, _ = c.Write(rawData(message)) // a bold one does not wait for the answer
+			reply, err := readRaw(c, patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := reply.text(); reply.kind != typeRefuse || !strings.Contains(text, "(ERROR_STACK=(ERROR=") || !strings.Contains(text, "(ERR=") {
+				t.Errorf("vulnerable: answered with type %d and %q", reply.kind, text)
+			}
+			if _, err := discardUntilClosed(c, patience); err != nil {
+				t.Error(err)
+			}
+			b.awaitTable(t, nil)
+		})
+	}
+	t.Run("this host still registers", func(t *testing.T) {
+		c := register(t, "127.0.0.1:"+port, registerConnect())
+		writeAll(t, c, rawData(message))
+		b.awaitTable(t, tableOf(t, message))
+		c.Close()
+		b.awaitTable(t, nil)
+	})
+	t.Run("this host registers by its outer address", func(t *testing.T) {
+		c := register(t, at, registerConnect())
+		writeAll(t, c, rawData(message))
+		b.awaitTable(t, tableOf(t, message))
+	})
+}
+
+// Who is invited registers from afar, by network and by address; administration
+// stays with this host all the same, but for ping.
+func TestForeignRegistrationInvited(t *testing.T) {
+	network := newForeignNetwork(t)
+	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
+	for name, invitation := range map[string]string{
+		"network":          "REGISTRATION_INVITED_NODES=" + network.prefix,
+		"address":          "REGISTRATION_INVITED_NODES=(203.0.113.7, " + network.there + ")",
+		"subnet":           "VALID_NODE_CHECKING_REGISTRATION=SUBNET",
+		"everyone":         "VALID_NODE_CHECKING_REGISTRATION=OFF",
+		"not one of these": "REGISTRATION_INVITED_NODES=203.0.113.0/24",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBroker(t, brokerOptions{listen: "0.0.0.0:0", parameters: []string{invitation}})
+			_, port, _ := net.SplitHostPort(b.address)
+			at := net.JoinHostPort(network.here, port)
+			c := network.dial(t, at)
+			writeAll(t, c, registerConnect())
+			reply, err := readRaw(c, patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "not one of these" {
+				if reply.kind != typeRefuse {
+					t.Errorf("answered with type %d", reply.kind)
+				}
+			} else {
+				if reply.kind != typeAccept {
+					t.Fatalf("answered with type %d and %q", reply.kind, reply.text())
+				}
+				writeAll(t, c, rawData(message))
+				b.awaitTable(t, tableOf(t, message))
+			}
+			for command, want := range map[string]string{"ping": "(ERR=0)", "status": "(ERR=1189)", "services": "(ERR=1189)", "stop": "(ERR=1189)"} {
+				c := network.dial(t, at)
+				writeAll(t, c, rawConnect([]byte("(CONNECT_DATA=(COMMAND="+command+"))")))
+				if reply, err := readRaw(c, patience); err != nil || reply.kind != typeRefuse || !strings.Contains(reply.text(), want) {
+					t.Errorf("%s from afar is answered with type %d and %q, %v; want %s", command, reply.kind, reply.text(), err, want)
+				}
+			}
+		})
+	}
+}
