@@ -28,25 +28,51 @@ type page struct {
 	Now     string
 	UpFor   string
 	Refresh int
+	Finding bool // somebody types a filter: the page must not load itself anew under their hands
 	Filter  string
 	Shown   []pageService
 	Matched int    // services that the filter lets through
 	Connect string // host:port where clients find the broker, "" if it does not listen
-	Target  string // the same as a database on another host would name it
+	Target  string // the same as another host would name it
+
+	Addresses []string // on which the broker listens
 }
 
 // pageService is one service as the page shows it.
 type pageService struct {
 	Service
 	Instances []pageInstance
+	Ready     int    // instances that take new connects, as far as they say
 	Connect   string // Easy Connect text
 }
 
+// pageInstance is one instance; fields of the same name stand before those of the API.
 type pageInstance struct {
 	Instance
-	Sessions int    // that this broker relays there
-	Age      string // of the load report
-	Since    string // since when it is registered
+	LoadGauge, NodeGauge gauge
+
+	Sessions  int    // that this broker relays there
+	Age       string // of the load report
+	Since     string // when it registered
+	MarkTexts []pageMark
+	Handlers  []pageHandler
+}
+
+type pageHandler struct {
+	Handler
+	MarkTexts []pageMark
+}
+
+type pageMark struct{ Kind, Cause, When string }
+
+// gauge is a load with its maximum as a bar.
+type gauge struct {
+	Value, Max uint32
+	Busy, Full uint32 // from where the bar changes its colour
+}
+
+func newGauge(value, most uint32) gauge {
+	return gauge{value, most, uint32(uint64(most) * 70 / 100), uint32(uint64(most) * 90 / 100)}
 }
 
 // servePage returns the handler of the page; the template is parsed once.
@@ -72,10 +98,13 @@ func (s *Server) page(r *http.Request) page {
 	snapshot := s.snapshot()
 	p := page{
 		Status: s.status(snapshot), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
-		Filter: strings.TrimSpace(r.URL.Query().Get("q")),
+		Finding: r.URL.Query().Has("find"), Filter: strings.TrimSpace(r.URL.Query().Get("q")),
 	}
 	if !p.Started.IsZero() {
 		p.UpFor = span(now.Sub(p.Started))
+	}
+	for _, e := range p.Listening {
+		p.Addresses = append(p.Addresses, e.Protocol+" "+net.JoinHostPort(e.Host, strconv.Itoa(e.Port)))
 	}
 	p.Connect = connectAddress(p.Listening, r.Host)
 	p.Target = seenFromOutside(p.Connect)
@@ -101,19 +130,47 @@ func (s *Server) page(r *http.Request) page {
 func newPageService(service Service, connect string, sessions map[string]int, now time.Time) pageService {
 	p := pageService{Service: service}
 	if connect != "" {
-		p.Connect = "//" + connect + "/" + service.Name
+		p.Connect = connect + "/" + service.Name
 	}
 	for _, in := range service.Instances {
-		pi := pageInstance{Instance: in, Sessions: sessions[in.Key+"/"+strings.ToLower(service.Name)], Age: "never", Since: "static"}
-		if in.LoadAge != nil {
-			pi.Age = span(time.Duration(*in.LoadAge)*time.Millisecond) + " ago"
-		}
-		if in.RegisteredAt != nil {
-			pi.Since = span(now.Sub(*in.RegisteredAt))
-		}
+		pi := newPageInstance(in, now)
+		pi.Sessions = sessions[in.Key+"/"+strings.ToLower(service.Name)]
 		p.Instances = append(p.Instances, pi)
+		if in.Status == servicetable.Ready.String() {
+			p.Ready++
+		}
 	}
 	return p
+}
+
+func newPageInstance(in Instance, now time.Time) pageInstance {
+	p := pageInstance{
+		Instance: in, LoadGauge: newGauge(in.Load, in.Max), NodeGauge: newGauge(in.NodeLoad, in.NodeMax),
+		Age: "never", Since: "static", MarkTexts: pageMarks(in.Marks, now),
+	}
+	if in.LoadAge != nil {
+		p.Age = span(time.Duration(*in.LoadAge)*time.Millisecond) + " ago"
+	}
+	if in.RegisteredAt != nil {
+		p.Since = span(now.Sub(*in.RegisteredAt)) + " ago"
+	}
+	for _, h := range in.Handlers {
+		p.Handlers = append(p.Handlers, pageHandler{h, pageMarks(h.Marks, now)})
+	}
+	return p
+}
+
+// pageMarks words since when and for how long each mark holds.
+func pageMarks(list []Mark, now time.Time) []pageMark {
+	var marks []pageMark
+	for _, m := range list {
+		when := "since " + span(now.Sub(m.Since))
+		if m.Until != nil {
+			when += ", for another " + span(m.Until.Sub(now))
+		}
+		marks = append(marks, pageMark{m.Mark, m.Cause, when})
+	}
+	return marks
 }
 
 // connectAddress is where clients find the broker: the first plain address it listens on, by the name under which the

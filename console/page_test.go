@@ -5,7 +5,9 @@ import (
 	"html"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"servicebroker/servicetable"
 )
 
@@ -41,9 +43,9 @@ func TestPageEscapesHostileNames(t *testing.T) {
 	s.Database = func(*servicetable.Registration) string { return hostile }
 	s.Unready = func() []string { return []string{hostile} }
 	s.Identity = func() Identity {
-		return Identity{Version: Version{Instance: hostile, Version: hostile}, Listening: []Endpoint{{Protocol: "tcp", Host: hostile, Port: 1}}}
+		return Identity{Version: Version{Instance: hostile, Version: hostile}, Route: hostile, Console: hostile, Listening: []Endpoint{{Protocol: "tcp", Host: hostile, Port: 1}}}
 	}
-	for _, path := range []string{"/", "/?q=%3Cscript%3E", "/?q=%22%3E%3Cscript%3Enothing"} {
+	for _, path := range []string{"/", "/?find=1&q=%3Cscript%3E%22'%3E", "/?q=%3Cscript%3E", "/?q=%22%3E%3Cscript%3Enothing"} {
 		text := pageText(t, s, path)
 		for _, tag := range []string{"<script", "<img", `"'>`} {
 			if strings.Contains(text, tag) {
@@ -68,21 +70,63 @@ func TestPageFilter(t *testing.T) {
 		sections int
 		note     string
 	}{
-		"/":              {pageLimit, fmt.Sprintf("The first %d of %d services", pageLimit, 2*pageLimit+5)},
-		"/?q=service01":  {10, ""},
-		"/?q=+SERVICE0+": {pageLimit, ""},
+		"/":              {pageLimit, fmt.Sprintf("These are the first %d of %d", pageLimit, 2*pageLimit+5)},
+		"/?q=service01":  {10, "10 of 205 services have “service01” in their name"},
+		"/?q=+SERVICE0+": {pageLimit, "100 of 205 services have “SERVICE0” in their name"},
 		"/?q=nothing":    {1, "No service name contains “nothing”"},
 	} {
 		text := pageText(t, s, path)
 		if n := strings.Count(text, "<section"); n != want.sections || !strings.Contains(text, want.note) {
 			t.Errorf("%s: %d services, want %d and the note %q", path, n, want.sections, want.note)
 		}
-		if want.note == "" && strings.Contains(text, "The first") {
-			t.Errorf("%s: says that it is not all", path)
+		if (path == "/") != strings.Contains(text, "the first") {
+			t.Errorf("%s: is wrong about being all", path)
 		}
 	}
-	if text := pageText(t, s, "/?q=service01"); !strings.Contains(text, `value="service01"`) {
-		t.Error("the filter is not in its field")
+}
+
+// While a filter is typed, the page does not load itself anew.
+func TestFindPageStandsStill(t *testing.T) {
+	s := testServer(tableOf(registrations()))
+	text := pageText(t, s, "/?find=1&q=sales+%26")
+	if !strings.Contains(text, `value="sales &amp;"`) || !strings.Contains(text, "<form") || strings.Contains(text, "http-equiv") {
+		t.Errorf("find page:\n%s", text)
+	}
+	text = pageText(t, s, "/?q=sales+%26")
+	if !strings.Contains(text, `href="/?find=1&amp;q=sales%20%26"`) || strings.Contains(text, "<form") || !strings.Contains(text, `http-equiv="refresh" content="5"`) {
+		t.Errorf("page:\n%s", text)
+	}
+}
+
+func TestPageInstance(t *testing.T) {
+	at, age := noon().Add(-time.Hour), int64(61_000)
+	until := noon().Add(30 * time.Minute)
+	in := Instance{Status: "READY", Load: 3, Max: 4_000_000_000, NodeLoad: 1, RegisteredAt: &at, LoadAge: &age,
+		Marks:    []Mark{{Mark: "draining", Cause: "why", Since: at, Until: &until}, {Mark: "ejected", Since: noon()}},
+		Handlers: []Handler{{Name: "D000", Marks: []Mark{{Mark: "ejected", Cause: "refused", Since: at}}}}}
+	got := newPageInstance(in, noon())
+	want := pageInstance{
+		Instance: in, LoadGauge: gauge{3, 4_000_000_000, 2_800_000_000, 3_600_000_000}, NodeGauge: gauge{Value: 1}, Age: "1 min 1 s ago", Since: "1 h ago",
+		MarkTexts: []pageMark{{"draining", "why", "since 1 h, for another 30 min"}, {"ejected", "", "since 0 s"}},
+		Handlers:  []pageHandler{{in.Handlers[0], []pageMark{{"ejected", "refused", "since 1 h"}}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := newPageInstance(Instance{}, noon()); got.Age != "never" || got.Since != "static" {
+		t.Errorf("static: %+v", got)
+	}
+}
+
+// Sessions are counted at the instance and service they are open at, and an instance is ready or not for each service.
+func TestPageService(t *testing.T) {
+	service := Service{Name: "Sales", Instances: []Instance{{Key: "a@h", Status: "READY"}, {Key: "b@h", Status: "BLOCKED"}, {Key: "c@h", Status: "STALE"}}}
+	got := newPageService(service, "h:1521", map[string]int{"a@h/sales": 2, "b@h/hr": 5}, noon())
+	if got.Ready != 1 || got.Connect != "h:1521/Sales" || got.Instances[0].Sessions != 2 || got.Instances[1].Sessions != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := newPageService(service, "", nil, noon()); got.Connect != "" {
+		t.Errorf("a broker that does not listen is connected to at %s", got.Connect)
 	}
 }
 

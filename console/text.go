@@ -7,18 +7,27 @@ import (
 	"unicode"
 )
 
-// span words a length of time in its two greatest units at most.
+// span words a length of time in its greatest unit, and the next smaller one where that is not zero.
 func span(d time.Duration) string {
-	switch s := int(max(d, 0).Seconds()); {
-	case s < 60:
-		return fmt.Sprintf("%d s", s)
-	case s < 3600:
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
-	case s < 86400:
-		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
-	default:
-		return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+	units := []struct {
+		name    string
+		seconds int
+	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}}
+	s := int(max(d, 0).Seconds())
+	for i, u := range units {
+		n := s / u.seconds
+		if n == 0 && u.seconds > 1 {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", n, u.name)
+		if i+1 < len(units) {
+			if rest := s % u.seconds / units[i+1].seconds; rest > 0 {
+				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return text
 	}
+	return "0 s"
 }
 
 // bytesText words a number of bytes with two to four digits.

@@ -64,7 +64,7 @@ func TestWriteErrorsAreReturned(t *testing.T) {
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0 s", 0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 1 s", 3*time.Hour + 59*time.Minute + time.Second: "3 h 59 min",
-		50 * time.Hour: "2 d 2 h",
+		50 * time.Hour: "2 d 2 h", 3 * time.Hour: "3 h", 48*time.Hour + time.Minute: "2 d", 60 * time.Second: "1 min", 1000 * 24 * time.Hour: "1000 d",
 	} {
 		if got := span(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
