@@ -1,0 +1,287 @@
+package drivers
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pair starts a relaying broker with two instances of one service.
+func pair(t *testing.T, parameters ...string) (*broker, [2]*database) {
+	t.Helper()
+	b := startBroker(t, brokerOptions{parameters: parameters})
+	var databases [2]*database
+	for i := range databases {
+		databases[i] = startDatabase(t, databaseOptions{
+			instance: fmt.Sprintf("sales%d", i+1), services: []string{"sales"}, brokers: []string{b.address}})
+	}
+	b.awaitService(t, "sales", "READY", 2)
+	return b, databases
+}
+
+// connectLoop is so many visits one after the other.
+func connectLoop(target string, times int) []Step {
+	var steps []Step
+	for range times {
+		steps = append(steps, visit(target)...)
+	}
+	return steps
+}
+
+// An instance that dies while clients connect costs none of them their connect. Only
+// a visit that was under way on the instance when it died may end with it.
+func TestInstanceKilled(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d Driver) {
+		const before, after = 10, 20
+		b, databases := pair(t)
+		var killed time.Time
+		var begun []time.Time // of each visit, as far as this process can tell
+		last := time.Now()
+		results := work(t, d, connectLoop(b.descriptor("(SERVICE_NAME=sales)"), before+after), func(i int, _ Result) {
+			if i%3 == 0 {
+				begun = append(begun, last)
+			}
+			last = time.Now()
+			if i == 3*before-1 {
+				killed = last
+				databases[0].kill()
+			}
+		})
+		reached := map[string]int{}
+		for i := range before + after {
+			at, err := visited(results[3*i : 3*i+3])
+			if err != nil && begun[i].Before(killed) && i >= before {
+				t.Logf("visit %d was under way when the instance died: %v", i, err)
+				continue
+			}
+			if err != nil {
+				t.Errorf("visit %d: %v", i, err)
+				continue
+			}
+			reached[at]++
+			if connect := results[3*i]; i >= before+1 && connect.TookMS > 1000 {
+				t.Errorf("connect %d took %.0f ms", i, connect.TookMS)
+			}
+			if i > before && at != "sales2" {
+				t.Errorf("visit %d says it is at %s", i, at)
+			}
+		}
+		if reached["sales1"] == 0 {
+			t.Errorf("sales1 was never reached before it died: %v", reached)
+		}
+		b.awaitService(t, "sales", "READY", 1)
+	})
+}
+
+// attemptTimeout is what the brokers with silent hosts give one attempt; loaded
+// machines and drivers take their time besides.
+const (
+	attemptTimeout = time.Second
+	attemptMargin  = 2 * time.Second
+)
+
+// A host that takes connections and says nothing costs a connect its time for one
+// attempt at most.
+func TestSilentInstance(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		silence func(*testing.T, *database)
+		resume  func(*testing.T, *database)
+	}{
+		{"listener hangs",
+			func(t *testing.T, d *database) { d.tell(t, "/listener", listenerSetting{Mode: "hang"}) },
+			func(t *testing.T, d *database) { d.tell(t, "/listener", listenerSetting{Mode: "accept"}) }},
+		{"process stopped",
+			func(t *testing.T, d *database) { d.signal(t, syscall.SIGSTOP) },
+			func(t *testing.T, d *database) { d.signal(t, syscall.SIGCONT) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, databases := pair(t, "ATTEMPT_TIMEOUT=1")
+			test.silence(t, databases[0])
+			const connects = 6
+			eachDriver(t, func(t *testing.T, d Driver) {
+				results := work(t, d, connectLoop(b.descriptor("(SERVICE_NAME=sales)"), connects), nil)
+				for i := range connects {
+					at, err := visited(results[3*i : 3*i+3])
+					if err != nil || at != "sales2" {
+						t.Errorf("connect %d: at %q, %v", i, at, err)
+					}
+					if took := time.Duration(results[3*i].TookMS * float64(time.Millisecond)); took > attemptTimeout+attemptMargin {
+						t.Errorf("connect %d took %v with ATTEMPT_TIMEOUT=1", i, took)
+					}
+				}
+			})
+			test.resume(t, databases[0])
+			eventually(t, patience, func() error { // the instance takes part again
+				results, err := GoOra{}.Run(t.Context(), visit(b.descriptor("(SERVICE_NAME=sales)(INSTANCE_NAME=sales1)")), nil)
+				if err == nil {
+					_, err = visited(results)
+				}
+				return err
+			})
+		})
+	}
+}
+
+// An instance that refuses, resets or sends clients elsewhere is passed over, or followed.
+func TestRefusingInstance(t *testing.T) {
+	b, databases := pair(t)
+	for name, setting := range map[string]listenerSetting{
+		"refuses": {Mode: "refuse", Code: 12516}, "resets": {Mode: "reset"},
+		"redirects": {Mode: "redirect", To: databases[1].address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			databases[0].tell(t, "/listener", setting)
+			results := work(t, GoOra{}, connectLoop(b.descriptor("(SERVICE_NAME=sales)"), 8), nil)
+			for i := range 8 {
+				if at, err := visited(results[3*i : 3*i+3]); err != nil || at != "sales2" {
+					t.Errorf("connect %d: at %q, %v", i, at, err)
+				}
+			}
+		})
+	}
+	databases[0].tell(t, "/listener", listenerSetting{Mode: "accept"})
+}
+
+// Where nobody answers, a client learns that nobody does.
+func TestNobodyAnswers(t *testing.T) {
+	b, databases := pair(t, "ATTEMPT_TIMEOUT=1")
+	for _, d := range databases {
+		d.tell(t, "/listener", listenerSetting{Mode: "hang"})
+	}
+	results := work(t, GoOra{}, []Step{open("c", b.descriptor("(SERVICE_NAME=sales)"))}, nil)
+	if err := fails("ORA-12535", "ORA-12541")(nil, results[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a database says of itself while it runs shows at once.
+func TestDatabaseChanges(t *testing.T) {
+	b, databases := pair(t)
+	d := databases[0]
+	find := func() (*instanceView, error) {
+		instances, err := b.instancesOf("sales")
+		for i := range instances {
+			if instances[i].Name == d.instance {
+				return &instances[i], err
+			}
+		}
+		return nil, err
+	}
+	d.tell(t, "/load", loadSetting{NodeLoad: 77, Load: 5, Goodness: map[string]uint32{"sales": 3}})
+	eventually(t, patience, func() error {
+		i, err := find()
+		if err == nil && (i == nil || i.NodeLoad != 77 || i.Load != 5 || i.Goodness != 3) {
+			err = fmt.Errorf("shown as %+v", i)
+		}
+		return err
+	})
+	d.tell(t, "/status", statusSetting{Status: "blocked"})
+	b.awaitService(t, "sales", "BLOCKED", 1)
+	d.tell(t, "/status", statusSetting{Status: "ready"})
+	b.awaitService(t, "sales", "READY", 2)
+	d.tell(t, "/services", servicesSetting{Add: []string{"pdb1"}})
+	b.awaitService(t, "pdb1", "READY", 1)
+	d.tell(t, "/services", servicesSetting{Drop: []string{"pdb1"}})
+	b.awaitService(t, "pdb1", "READY", 0)
+	d.tell(t, "/registration", registrationSetting{Connected: false})
+	b.awaitService(t, "sales", "READY", 1)
+	d.tell(t, "/registration", registrationSetting{Connected: true})
+	b.awaitService(t, "sales", "READY", 2)
+	d.kill()
+	b.measureGone(t, "sales", 1)
+}
+
+// A database registers with two brokers; either serves its clients alone, and one
+// that comes back learns of it anew.
+func TestTwoBrokers(t *testing.T) {
+	consoles := [2]string{freeAddress(t), freeAddress(t)}
+	listens := [2]string{freeAddress(t), freeAddress(t)}
+	var brokers [2]*broker
+	start := func(i int) {
+		brokers[i] = startBroker(t, brokerOptions{listen: listens[i], console: consoles[i]})
+	}
+	start(0)
+	start(1)
+	startDatabase(t, databaseOptions{instance: "sales1", services: []string{"sales"}, brokers: listens[:]})
+	arrives := func(target string) {
+		t.Helper()
+		if at, err := visited(work(t, GoOra{}, visit(target), nil)); err != nil || at != "sales1" {
+			t.Errorf("at %q, %v", at, err)
+		}
+	}
+	for _, b := range brokers {
+		b.awaitService(t, "sales", "READY", 1)
+		arrives(b.descriptor("(SERVICE_NAME=sales)"))
+	}
+	brokers[0].kill()
+	arrives("(DESCRIPTION=(ADDRESS_LIST=" + addressText(listens[0]) + addressText(listens[1]) + ")(CONNECT_DATA=(SERVICE_NAME=sales)))")
+	brokers[1].awaitService(t, "sales", "READY", 1)
+	start(0)
+	brokers[0].awaitService(t, "sales", "READY", 1)
+	arrives(brokers[0].descriptor("(SERVICE_NAME=sales)"))
+}
+
+// stopsWithin is how soon a broker that has nothing to wait for must end.
+const stopsWithin = 3 * time.Second
+
+// A broker told to stop ends at once if nobody is connected; with an open session
+// it lets no one else in and waits, until the session is over or it is told again.
+func TestBrokerStops(t *testing.T) {
+	exits := func(t *testing.T, b *broker) {
+		t.Helper()
+		code, took := b.waitExit(t, patience)
+		if code != 0 || took > stopsWithin {
+			t.Errorf("exit code %d after %v", code, took)
+		}
+	}
+	t.Run("without sessions", func(t *testing.T) {
+		for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			b, _ := pair(t)
+			b.signal(t, s)
+			exits(t, b)
+		}
+	})
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, b *broker, session *gooraConnection)
+	}{
+		{"session ends", func(t *testing.T, _ *broker, session *gooraConnection) {
+			if err := session.close(); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"second signal", func(t *testing.T, b *broker, _ *gooraConnection) { b.signal(t, syscall.SIGTERM) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, _ := pair(t)
+			target := b.descriptor("(SERVICE_NAME=sales)")
+			session, err := gooraConnect(t.Context(), open("c", target))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.close()
+			b.signal(t, syscall.SIGTERM)
+			eventually(t, patience, func() error { // new clients are turned away
+				results, err := GoOra{}.Run(t.Context(), visit(target), nil)
+				if err == nil {
+					if _, visit := visited(results); visit == nil {
+						err = fmt.Errorf("a new client still gets in")
+					}
+				}
+				return err
+			})
+			var one int
+			if err := session.conn.QueryRowContext(t.Context(), "select 1 from dual").Scan(&one); err != nil || one != 1 {
+				t.Errorf("the open session does not go on: %d, %v", one, err)
+			}
+			if !b.running() {
+				t.Fatal("the broker has ended although a session was open")
+			}
+			test.end(t, b, session)
+			exits(t, b)
+		})
+	}
+}
