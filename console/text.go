@@ -13,21 +13,18 @@ func span(d time.Duration) string {
 		name    string
 		seconds int
 	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}}
-	s := int(max(d, 0).Seconds())
-	for i, u := range units {
-		n := s / u.seconds
-		if n == 0 && u.seconds > 1 {
-			continue
-		}
-		text := fmt.Sprintf("%d %s", n, u.name)
-		if i+1 < len(units) {
-			if rest := s % u.seconds / units[i+1].seconds; rest > 0 {
-				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
-			}
-		}
+	s, i := int(max(d, 0).Seconds()), 0
+	for i < len(units)-1 && s < units[i].seconds {
+		i++
+	}
+	text := fmt.Sprintf("%d %s", s/units[i].seconds, units[i].name)
+	if i == len(units)-1 {
 		return text
 	}
-	return "0 s"
+	if rest := s % units[i].seconds / units[i+1].seconds; rest > 0 {
+		text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+	}
+	return text
 }
 
 // bytesText words a number of bytes with two to four digits.
