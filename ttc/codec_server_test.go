@@ -168,10 +168,10 @@ func TestLOBReply(t *testing.T) {
 		m.Null = call.WantNull && rapid.Bool().Draw(t, "null")
 		checkCodec(t, codec{
 			draw:   func(*rapid.T, Dialect) any { return m },
-			encode: func(any, Dialect) []byte { return m.AppendTo(nil, &call) },
-			decode: func(r *Reader, _ any, _ Dialect) any {
+			encode: func(_ any, d Dialect) []byte { return m.AppendTo(nil, &call, d) },
+			decode: func(r *Reader, _ any, d Dialect) any {
 				var got LOBReply
-				got.Decode(r, &call)
+				got.Decode(r, &call, d)
 				return got
 			},
 		})

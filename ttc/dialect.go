@@ -23,8 +23,9 @@ type Dialect struct {
 	// CLRText: characters of calls (SQL text, names) are CLR; else raw bytes
 	// of the announced length.
 	CLRText bool
-	// RawScale: the scale of a column is one raw byte; else, for NUMBER,
-	// timestamps and intervals, a variable-length integer.
+	// RawScale: small signed integers are one raw byte; else they have a
+	// variable length. They are the scale of a column of type NUMBER, timestamp
+	// or interval, and the NULL flag that LOB operations return.
 	RawScale bool
 	// EndOfResponse: the client asked for a last byte 29 on answers. It takes
 	// the ACCEPT's consent too.

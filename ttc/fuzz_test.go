@@ -121,7 +121,7 @@ func FuzzCells(f *testing.F) {
 		DecodeRowHeader(NewReader(data))
 		call := LOBCall{Source: make([]byte, 40), HasAmount: prefetch, WantNull: kind&1 != 0}
 		var reply LOBReply
-		reply.Decode(NewReader(data), &call)
+		reply.Decode(NewReader(data), &call, fuzzDialect(kind))
 	})
 }
 
@@ -129,6 +129,7 @@ func FuzzValues(f *testing.F) {
 	f.Add([]byte{0xc1, 8}, "-12.5e3")
 	f.Add([]byte{0x80, 1, 0x30}, "1e-130") // too small, hidden behind a zero
 	f.Add([]byte{0x78, 0x7e, 0x0b, 0x15, 3, 0x1d, 0x39, 0, 0, 0, 0, 0x14, 0x3c}, "AAASNFAAEAAAACDAAH")
+	f.Add([]byte("0000000000000000000000"), "0") // one byte more than a NUMBER has
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		if number, err := DecodeNumber(data); err == nil {
 			if encoded, err := AppendNumber(nil, number); err != nil {

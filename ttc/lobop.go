@@ -150,7 +150,7 @@ type LOBReply struct {
 
 // AppendTo appends the messages with their codes. Which fields it has, call
 // decides.
-func (m *LOBReply) AppendTo(dst []byte, call *LOBCall) []byte {
+func (m *LOBReply) AppendTo(dst []byte, call *LOBCall, d Dialect) []byte {
 	if m.HasData {
 		dst = append(dst, byte(MessageLOBData))
 		dst = AppendCLR(dst, m.Data)
@@ -166,14 +166,17 @@ func (m *LOBReply) AppendTo(dst []byte, call *LOBCall) []byte {
 	if call.HasAmount {
 		dst = appendUB(dst, m.Amount)
 	}
-	if call.WantNull {
+	switch {
+	case call.WantNull && d.RawScale:
 		dst = appendPointer(dst, m.Null)
+	case call.WantNull:
+		dst = appendUB(dst, boolNumber(m.Null))
 	}
 	return dst
 }
 
 // Decode reads the messages with their codes.
-func (m *LOBReply) Decode(r *Reader, call *LOBCall) {
+func (m *LOBReply) Decode(r *Reader, call *LOBCall, d Dialect) {
 	*m = LOBReply{}
 	if r.Peek() == byte(MessageLOBData) {
 		r.Byte()
@@ -191,7 +194,10 @@ func (m *LOBReply) Decode(r *Reader, call *LOBCall) {
 	if call.HasAmount {
 		m.Amount = r.UB8()
 	}
-	if call.WantNull {
+	switch {
+	case call.WantNull && d.RawScale:
 		m.Null = r.Byte() != 0
+	case call.WantNull:
+		m.Null = r.UB2() != 0
 	}
 }

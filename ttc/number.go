@@ -165,7 +165,7 @@ func (d *decimal) round() {
 // either side of the point, with an exponent beyond. It fails with ErrNumber.
 func DecodeNumber(b []byte) (string, error) {
 	switch {
-	case len(b) == 0 || len(b) > maxNumberBytes+1:
+	case len(b) == 0 || len(b) > maxNumberBytes:
 		return "", fmt.Errorf("%w: %d bytes", ErrNumber, len(b))
 	case len(b) == 1 && b[0] == numberZero:
 		return "0", nil

@@ -183,6 +183,8 @@ func (c *conversation) message(ctx context.Context, code ttc.MessageCode) error 
 	switch code {
 	case 0, ttc.MessageFlushOutBinds:
 		return nil // nothing to do; some drivers end a text with a zero byte too many
+	case ttc.MessageNativeServices:
+		return c.nativeServices()
 	case ttc.MessageProtocol:
 		return c.protocol()
 	case ttc.MessageDataTypes:

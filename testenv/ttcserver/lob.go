@@ -18,7 +18,7 @@ func (c *conversation) lobCall(ctx context.Context) error {
 	if err := c.session.lobs.operate(&m, &reply); err != nil {
 		return c.failed(ctx, err, 0)
 	}
-	c.out.buf = reply.AppendTo(c.out.buf, &m)
+	c.out.buf = reply.AppendTo(c.out.buf, &m, c.dialect)
 	return c.done(ttc.CallEnd{})
 }
 

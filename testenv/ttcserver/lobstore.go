@@ -144,6 +144,7 @@ func (l *lob) read(offset, amount uint64, national bool) (data []byte, got uint6
 	got = min(amount, size-offset)
 	switch {
 	case l.units != nil:
+		got = wholeCharacters(l.units[offset:], got)
 		text := string(utf16.Decode(l.units[offset : offset+got]))
 		return ttc.AppendCharacters(nil, text, formOf(national)), got
 	case l.character:
@@ -151,6 +152,22 @@ func (l *lob) read(offset, amount uint64, national bool) (data []byte, got uint6
 	}
 	return l.data[offset : offset+got], got
 }
+
+// wholeCharacters gives how many units to read for n so that the end does not
+// fall inside a character of two units: one less, or one more if that were
+// none.
+func wholeCharacters(units []uint16, n uint64) uint64 {
+	if n == 0 || n >= uint64(len(units)) || !utf16.IsSurrogate(rune(units[n-1])) || units[n-1] >= firstLowSurrogate {
+		return n
+	}
+	if n > 1 {
+		return n - 1
+	}
+	return 2
+}
+
+// firstLowSurrogate begins the second units of characters that take two.
+const firstLowSurrogate = 0xDC00
 
 func formOf(national bool) byte {
 	if national {

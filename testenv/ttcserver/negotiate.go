@@ -63,6 +63,18 @@ func (c *conversation) fieldVersion() byte {
 	return ttc.DefaultFieldVersion
 }
 
+// nativeServices answers clients that want to negotiate services although the
+// ACCEPT says that there are none.
+func (c *conversation) nativeServices() error {
+	var m ttc.NativeServices
+	m.Decode(c.in)
+	if err := c.in.Err(); err != nil {
+		return err
+	}
+	c.out.buf = m.Answer().AppendTo(c.out.buf)
+	return c.out.finish()
+}
+
 func (c *conversation) protocol() error {
 	var m ttc.Protocol
 	m.Decode(c.in)
