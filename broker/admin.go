@@ -98,7 +98,7 @@ func (b *Broker) serviceEntries(handlers bool) []string {
 				value(instance.Registration.Instance), i+1, instance.Status, len(instance.Handlers))
 			for _, h := range instance.Handlers {
 				if handlers {
-					e.WriteString(b.handlerEntry(instance.Registration, h.Handler))
+					e.WriteString(b.handlerEntry(instance, h.Handler))
 				}
 			}
 			e.WriteByte(')')
@@ -109,9 +109,9 @@ func (b *Broker) serviceEntries(handlers bool) []string {
 	return entries
 }
 
-func (b *Broker) handlerEntry(r *servicetable.Registration, h *servicetable.Handler) string {
-	state, tally := "ready", b.relay.Tally(r.HandlerKey(h))
-	if h.Blocked() {
+func (b *Broker) handlerEntry(in servicetable.InstanceEntry, h *servicetable.Handler) string {
+	state, tally := "ready", b.relay.Tally(in.Registration.HandlerKey(h))
+	if h.Blocked() || in.Status == servicetable.Blocked {
 		state = "blocked"
 	}
 	return fmt.Sprintf("(HANDLER=(HANDLER_DISPLAY=%s)(STA=%s)(HANDLER_MAXLOAD=%d)(HANDLER_LOAD=%d)(ESTABLISHED=%d)(REFUSED=%d)(HANDLER_ID=%X)(PRE=ttc)(HANDLER_NAME=%s)(SESSION=NS)(HANDLER_INFO=%s)%s)",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 
 func (b *Broker) bind() error {
 	for _, a := range b.config.Addresses {
-		l, err := net.Listen("tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+		l, err := net.Listen(networkFor(a.Host), net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
 		if err != nil {
 			return fmt.Errorf("ADDRESS %s: %w: stop whoever listens there, or change HOST or PORT", a, err)
 		}
@@ -76,6 +77,14 @@ func (b *Broker) bind() error {
 		b.console = l
 	}
 	return b.bindSocket()
+}
+
+// networkFor keeps 0.0.0.0 to IPv4: whoever writes it means that.
+func networkFor(host string) string {
+	if a, err := netip.ParseAddr(host); err == nil && a.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // bindSocket opens state folder and admin socket. Where the folder is only the

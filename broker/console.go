@@ -69,7 +69,10 @@ func VersionInfo() console.Version {
 }
 
 func (b *Broker) identity() console.Identity {
-	i := console.Identity{Version: VersionInfo(), Started: b.started, Config: b.config.File}
+	i := console.Identity{
+		Version: VersionInfo(), Started: b.started, Config: b.config.File,
+		Console: b.ConsoleAddress(), Route: b.config.Mode.String(),
+	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
 	for _, l := range b.listeners {
 		at := l.Addr().(*net.TCPAddr)

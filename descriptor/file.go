@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// byteOrderMark is what Windows editors put first in a file.
+const byteOrderMark = "\ufeff"
+
 // ParseFile reads a whole parameter file (cman.ora, listener.ora, tnsnames.ora, sqlnet.ora) within the default Limits and
 // returns its assignments in order. The error is a *SyntaxError.
 //
@@ -18,7 +21,7 @@ func ParseFile(text string) ([]*Node, error) { return Limits{}.ParseFile(text) }
 
 // ParseFile is the function ParseFile within these limits.
 func (l Limits) ParseFile(text string) ([]*Node, error) {
-	text = strings.TrimPrefix(text, "\ufeff") // a byte order mark, which Windows editors put first
+	text = strings.TrimPrefix(text, byteOrderMark)
 	var p parser
 	p.begin(text, l.or(fileBytes, fileNodes))
 	p.comments = true

@@ -110,6 +110,9 @@ func plain(text string, as role) bool {
 	if text == "" {
 		return as == asValue || as == asLine
 	}
+	if as == asName && strings.HasPrefix(text, byteOrderMark) {
+		return false // at the beginning of a file it would be dropped
+	}
 	first, last := kindOf[text[0]], kindOf[text[len(text)-1]]
 	if first&(blank|quote) != 0 || last&(blank|backslash) != 0 || first == hash && as != asValue {
 		return false
