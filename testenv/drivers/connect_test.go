@@ -24,6 +24,7 @@ func to(connectData string) func(string) string {
 const deadAddress = "(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=1))"
 
 func ways() []way {
+	noInstance := map[string]string{"python-oracledb": "version 1 leaves INSTANCE_NAME out"}
 	noEasyConnect := map[string]string{"go-ora": "takes URLs instead of Easy Connect Plus"}
 	only := func(driver, reason string) map[string]string {
 		not := map[string]string{"node-oracledb": reason, "python-oracledb": reason, "go-ora": reason}
@@ -39,8 +40,8 @@ func ways() []way {
 		{name: "service without its domain", target: to("(SERVICE_NAME=orders)")},
 		{name: "sid", target: to("(SID=sales2)"), instance: "sales2"},
 		{name: "sid in capitals", target: to("(SID=SALES1)"), instance: "sales1"},
-		{name: "instance 1", target: to("(SERVICE_NAME=sales)(INSTANCE_NAME=sales1)"), instance: "sales1"},
-		{name: "instance 2", target: to("(SERVICE_NAME=sales)(INSTANCE_NAME=sales2)"), instance: "sales2"},
+		{name: "instance 1", target: to("(SERVICE_NAME=sales)(INSTANCE_NAME=sales1)"), instance: "sales1", not: noInstance},
+		{name: "instance 2", target: to("(SERVICE_NAME=sales)(INSTANCE_NAME=sales2)"), instance: "sales2", not: noInstance},
 		{name: "dedicated", target: to("(SERVICE_NAME=sales)(SERVER=DEDICATED)")},
 		{name: "pooled", target: to("(SERVICE_NAME=sales)(SERVER=POOLED)")},
 		{name: "with program", target: to("(SERVICE_NAME=sales)(CID=(PROGRAM=billing run)(HOST=client1)(USER=scott))")},
@@ -139,8 +140,8 @@ func longDescriptor(driver, address string, length int) string {
 		return descriptorFor(address, connectData+"(PADDING="+strings.Repeat("x", length)+")")
 	}
 	d := "(DESCRIPTION=(ADDRESS_LIST=" + addressText(address)
-	for i := 0; len(d) < length; i++ {
-		d += fmt.Sprintf("(ADDRESS=(PROTOCOL=tcp)(HOST=spare%d.example.com)(PORT=1521))", i)
+	for len(d) < length {
+		d += deadAddress // never tried, since the first one answers
 	}
 	return d + ")(CONNECT_DATA=" + connectData + "))"
 }
@@ -178,7 +179,7 @@ type refusal struct {
 	name                string
 	connectData         string
 	password            string
-	node, python, goOra string
+	node, python, goOra string // empty: the driver cannot ask for this
 }
 
 // oraAs makes a refusal whose code the drivers pass on in their usual form.
@@ -191,7 +192,7 @@ func refusals() []refusal {
 		{name: "unknown service", connectData: "(SERVICE_NAME=nosuch)", node: "NJS-518", python: "DPY-6001", goOra: "ORA-12514"},
 		{name: "unknown service and instance", connectData: "(SERVICE_NAME=nosuch)(INSTANCE_NAME=sales1)", node: "NJS-518", python: "DPY-6001", goOra: "ORA-12514"},
 		{name: "unknown sid", connectData: "(SID=nosuch)", node: "NJS-519", python: "DPY-6003", goOra: "ORA-12505"},
-		oraAs("unknown instance", "(SERVICE_NAME=sales)(INSTANCE_NAME=sales9)", "12521"),
+		{name: "unknown instance", connectData: "(SERVICE_NAME=sales)(INSTANCE_NAME=sales9)", node: "ORA-12521", goOra: "ORA-12521"},
 		oraAs("blocked", "(SERVICE_NAME=closed)", "12528"),
 		oraAs("restricted", "(SERVICE_NAME=patching)", "12526"),
 		oraAs("shared without dispatchers", "(SERVICE_NAME=sales)(SERVER=SHARED)", "12520"),
@@ -217,9 +218,12 @@ func testRefusals(t *testing.T, l *landscape) {
 			results := work(t, d, steps, nil)
 			for i, r := range refusals() {
 				t.Run(r.name, func(t *testing.T) {
-					want := map[string]string{"node-oracledb": r.node, "python-oracledb": r.python, "go-ora": r.goOra}[d.Name()]
-					if !strings.Contains(results[i].Error, want) {
-						t.Errorf("it says %q, want %s", results[i].Error, want)
+					want, said := map[string]string{"node-oracledb": r.node, "python-oracledb": r.python, "go-ora": r.goOra}[d.Name()], results[i].Error
+					if want == "" {
+						return // python-oracledb 1 leaves INSTANCE_NAME out
+					}
+					if !strings.Contains(said, want) {
+						t.Errorf("it says %q, want %s", said, want)
 					}
 				})
 			}

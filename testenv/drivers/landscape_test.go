@@ -25,7 +25,7 @@ const (
 	redirecting = "redirect"
 )
 
-// startLandscape starts two instances of sales and one each of a service that is
+// startLandscape starts two instances of sales, the first of which alone has ledger, and one each of a service that is
 // blocked and one that is restricted.
 func startLandscape(t *testing.T) *landscape {
 	t.Helper()
@@ -36,7 +36,7 @@ func startLandscape(t *testing.T) *landscape {
 		addresses = append(addresses, l.brokers[mode].address)
 	}
 	sales := []string{"sales", "orders.example.com", "MixedCase"}
-	l.sales1 = startDatabase(t, databaseOptions{instance: "sales1", services: sales, brokers: addresses})
+	l.sales1 = startDatabase(t, databaseOptions{instance: "sales1", services: append(sales, "ledger"), brokers: addresses})
 	l.sales2 = startDatabase(t, databaseOptions{instance: "sales2", services: sales, brokers: addresses})
 	l.closed = startDatabase(t, databaseOptions{instance: "closed1", services: []string{"closed"}, brokers: addresses})
 	l.patching = startDatabase(t, databaseOptions{instance: "patching1", services: []string{"patching"}, brokers: addresses})
@@ -44,7 +44,7 @@ func startLandscape(t *testing.T) *landscape {
 	l.patching.tell(t, "/status", statusSetting{Status: "restricted"})
 	for _, b := range l.brokers {
 		b.awaitService(t, "sales", "READY", 2)
-		b.awaitService(t, "MixedCase", "READY", 2)
+		b.awaitService(t, "ledger", "READY", 1)
 		b.awaitService(t, "closed", "BLOCKED", 1)
 		b.awaitService(t, "patching", "RESTRICTED", 1)
 	}

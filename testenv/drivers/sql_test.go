@@ -26,7 +26,7 @@ func TestStatements(t *testing.T) {
 	eachDriver(t, func(t *testing.T, d Driver) {
 		l.eachMode(t, func(t *testing.T, b *broker) {
 			// Both sessions on one instance, since each test database has its own data.
-			target := b.descriptor("(SERVICE_NAME=sales)(INSTANCE_NAME=sales1)")
+			target := b.descriptor("(SERVICE_NAME=ledger)")
 			exchanges := []exchange{{open("a", target), nil}, {open("b", target), nil}}
 			prefix := strings.ReplaceAll("t_"+d.Name(), "-", "_")
 			for _, part := range [](func(string) []exchange){transactions, types, arrays, largeObjects, blocks, mistakes, longFetch, interrupts} {
