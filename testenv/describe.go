@@ -1,0 +1,62 @@
+package testenv
+
+import (
+	"net"
+	"strconv"
+
+	"servicebroker/descriptor"
+	"servicebroker/registration"
+	"servicebroker/servicetable"
+)
+
+// describe is the database's whole registration as of now.
+func (d *Database) describe() servicetable.Registration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	load := d.Load + d.sessions
+	r := servicetable.Registration{
+		Instance: d.Instance, Host: d.Host, HostRaw: "(HOST=" + d.Host + ")",
+		NodeLoad: d.NodeLoad, NodeMax: nodeMax, Load: load, Max: d.Max,
+	}
+	host, port := d.advertised()
+	h := servicetable.Handler{
+		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "TCP", Host: host, Port: port,
+		Address: descriptor.Address{Protocol: "TCP", Host: host, Port: port}.String(),
+		Info:    "REMOTE SERVER", Load: load, Max: d.Max, Flags: registration.FlagDedicated,
+	}
+	for i, name := range d.services {
+		goodness, given := d.goodness[name]
+		if !given {
+			goodness = load
+		}
+		r.Services = append(r.Services, servicetable.Service{Name: name, Flags: d.flags(), Goodness: goodness, Delta: 1})
+		h.Services = append(h.Services, i)
+	}
+	r.Handlers = []servicetable.Handler{h}
+	return r
+}
+
+// flags are the service flags of the status, by this project's convention.
+func (d *Database) flags() uint32 {
+	switch d.status {
+	case servicetable.Blocked:
+		return 0
+	case servicetable.Restricted:
+		return servicetable.FlagUnblocked | servicetable.FlagRestricted
+	}
+	return servicetable.FlagUnblocked
+}
+
+// advertised is where clients are sent to.
+func (d *Database) advertised() (host string, port int) {
+	address := d.Advertise
+	if address == "" {
+		address = d.Addr()
+	}
+	host, text, _ := net.SplitHostPort(address)
+	port, _ = strconv.Atoi(text)
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = d.Host
+	}
+	return host, port
+}
