@@ -58,6 +58,9 @@ type Accept struct {
 	Data []byte
 	// Trailer is what follows the accept data inside the packet: a session id.
 	Trailer []byte
+	// Inline keeps accept data of more than 230 bytes in the packet itself, as the
+	// listener sent it; else it follows in DATA packets.
+	Inline bool
 }
 
 // AnswerConnect is the ACCEPT for a CONNECT (tns.md 14, Accepting): the version is the
@@ -105,7 +108,7 @@ func (a *Accept) AppendTo(dst []byte, _ bool) []byte {
 	}
 	fields := acceptFields(a.Version, a.size())
 	offset := fields + len(a.Extra)
-	inline := len(a.Data) <= inlineLimit && offset+len(a.Data)+len(a.Trailer) <= maxSmallPacket
+	inline := (a.Inline || len(a.Data) <= inlineLimit) && offset+len(a.Data)+len(a.Trailer) <= maxSmallPacket
 
 	dst, start := beginPacket(dst, TypeAccept, a.HeaderFlags)
 	for _, v := range [...]uint16{a.Version, a.Options, sdu, tdu} {
@@ -179,6 +182,7 @@ func (a *Accept) splitData(in *cursor, length int) (following int) {
 	switch {
 	case length <= len(rest):
 		a.Data, a.Trailer = clone(rest[:length]), clone(rest[length:])
+		a.Inline = length > inlineLimit
 	case len(rest) == 0 || withID:
 		a.Trailer = clone(rest)
 		return length
