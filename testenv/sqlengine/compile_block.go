@@ -212,7 +212,7 @@ func (b *blockCompiler) enclose() {
 		sql += " WHERE " + strings.Join(b.where, " AND ")
 	}
 	if b.limit != "" {
-		sql += " LIMIT " + b.limit
+		sql += " LIMIT " + b.limit + " OFFSET 0" // OFFSET keeps SQLite from merging it into the outer query
 	}
 	b.from, b.where, b.limit = " FROM ("+sql+") AS "+alias, nil, ""
 }

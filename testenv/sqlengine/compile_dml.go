@@ -12,6 +12,7 @@ type translation struct {
 	target    *object        // of DML
 	locking   *lockClause
 	singleRow bool // INSERT … VALUES
+	checks    []selfCheck
 }
 
 type step struct {
@@ -320,7 +321,8 @@ func (c *compiler) delete(s *deleteStatement) *translation {
 	}
 	alias := c.alias()
 	sql := "DELETE FROM " + o.stored() + " AS " + alias + c.changeWhere(o, s.alias, alias, s.where)
-	return c.finish(&translation{target: o}, sql, tableScope(o, s.alias, ""), s.returning)
+	out := &translation{target: o, checks: c.dictionary.selfChecks(o)}
+	return c.finish(out, sql, tableScope(o, s.alias, ""), s.returning)
 }
 
 // merge translates MERGE as an UPDATE and an INSERT of what matches nothing.

@@ -118,7 +118,7 @@ func (st *Statement) change(ctx context.Context, values []driver.Value, kinds []
 	}
 	s.readUp(ctx)
 	mark := ""
-	if len(t.steps) > 1 {
+	if len(t.steps)+len(t.checks) > 1 {
 		if mark, err = s.setMark(ctx); err != nil {
 			return 0, nil, err
 		}
@@ -156,6 +156,16 @@ func (st *Statement) steps(ctx context.Context, t *translation, values []driver.
 		}
 		changed += n
 		returned = append(returned, rows...)
+	}
+	for _, check := range t.checks {
+		rows, problem := s.writer.all(check.sql)
+		if problem != nil {
+			return 0, nil, oracleError(ctx, problem, t.target)
+		}
+		if len(rows) > 0 {
+			copied := *check.err
+			return 0, nil, &copied
+		}
 	}
 	return changed, returned, nil
 }

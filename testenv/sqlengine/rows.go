@@ -52,6 +52,10 @@ func (st *Statement) query(ctx context.Context, query *queryStatement, values []
 	if err != nil {
 		return nil, err
 	}
+	if !shared {
+		// an interrupt of one query stops all of its connection, so the session's own has one at a time
+		s.readUp(ctx)
+	}
 	r, err := st.open(ctx, c, query, values, kinds)
 	if err != nil {
 		if shared {
