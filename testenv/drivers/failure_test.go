@@ -219,7 +219,7 @@ func TestTwoBrokers(t *testing.T) {
 }
 
 // stopsWithin is how soon a broker that has nothing to wait for must end.
-const stopsWithin = 3 * time.Second
+const stopsWithin = time.Second
 
 // A broker told to stop ends at once if nobody is connected; with an open session
 // it lets no one else in and waits, until the session is over or it is told again.

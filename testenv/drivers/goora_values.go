@@ -35,11 +35,8 @@ func gooraBind(v Value) (any, error) {
 			return n, nil
 		}
 		return strconv.ParseFloat(*v.Text, 64)
-	case KindDate:
+	case KindDate, KindTimestamp: // go-ora's own TimeStamp does not get past database/sql
 		return time.Parse(timeLayout, *v.Text)
-	case KindTimestamp:
-		t, err := time.Parse(timeLayout, *v.Text)
-		return goora.TimeStamp(t), err
 	case KindRaw:
 		return hex.DecodeString(*v.Text)
 	case KindCLOB:
@@ -55,10 +52,8 @@ func gooraNull(kind Kind) any {
 	switch kind {
 	case KindNumber:
 		return sql.NullInt64{}
-	case KindDate:
+	case KindDate, KindTimestamp:
 		return sql.NullTime{}
-	case KindTimestamp:
-		return goora.NullTimeStamp{}
 	case KindRaw:
 		return []byte(nil)
 	case KindCLOB:

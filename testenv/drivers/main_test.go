@@ -23,11 +23,7 @@ func runTests(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	programs.broker, programs.testdb = filepath.Join(folder, "broker"), filepath.Join(folder, "testdb")
-	what := []string{"build", "-race", "-o", folder, "./cmd/broker"}
-	if os.Getenv("NO_TESTDB") == "" {
-		what = append(what, "./testenv/testdb")
-	}
-	build := exec.Command("go", what...)
+	build := exec.Command("go", "build", "-race", "-o", folder, "./cmd/broker", "./testenv/testdb")
 	build.Dir = moduleRoot
 	if said, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "broker and testdb cannot be built: %v\n%s", err, said)
