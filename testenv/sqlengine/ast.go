@@ -161,7 +161,6 @@ type queryExpression struct {
 	order   []orderItem
 	offset  expression
 	fetch   expression
-	percent bool
 	lock    *lockClause
 }
 

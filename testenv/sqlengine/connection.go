@@ -129,20 +129,18 @@ func named(args []driver.Value) []driver.NamedValue {
 	return out
 }
 
-// execute runs a statement and gives the rows it changed and the last rowid it inserted.
-func (c *connection) execute(ctx context.Context, sql string, args []driver.Value) (changed, lastID int64, err error) {
+// execute runs a statement and gives the number of rows it changed.
+func (c *connection) execute(ctx context.Context, sql string, args []driver.Value) (int64, error) {
 	p, err := c.prepare(sql)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	defer p.done()
 	result, err := p.statement.ExecContext(ctx, named(args))
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	changed, err = result.RowsAffected()
-	lastID, err2 := result.LastInsertId()
-	return changed, lastID, errors.Join(err, err2)
+	return result.RowsAffected()
 }
 
 // open starts a query. SQLite computes its first row at once.

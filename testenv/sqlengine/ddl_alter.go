@@ -82,7 +82,7 @@ func (d *definer) fillColumn(ctx context.Context, o *object, column *tableColumn
 	if err != nil {
 		return err
 	}
-	if _, _, problem := d.connection.execute(ctx, sql, args); problem != nil {
+	if _, problem := d.connection.execute(ctx, sql, args); problem != nil {
 		return oracleError(ctx, problem, o)
 	}
 	return nil

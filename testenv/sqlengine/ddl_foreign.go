@@ -79,7 +79,7 @@ func (d *definer) foreignTriggers(k foreignKey) *Error {
 	full := k.child.Owner + "." + c.Name
 	orphan := failure(2291, "integrity constraint (%s) violated - parent key not found", full)
 	for _, event := range [...]string{"INSERT", "UPDATE"} {
-		if err := d.trigger(c.Stored+strings.ToLower(event), "AFTER "+event, k.child, orphan, k.orphan()); err != nil {
+		if err := d.refuse(trigger{c.Stored + strings.ToLower(event), "AFTER " + event, k.child}, orphan, k.orphan()); err != nil {
 			return err
 		}
 	}
@@ -90,14 +90,14 @@ func (d *definer) foreignTriggers(k foreignKey) *Error {
 		changed = append(changed, "OLD."+column+" IS NOT NEW."+column)
 	}
 	when := "(" + strings.Join(changed, " OR ") + ") AND " + exists
-	if err := d.trigger(c.Stored+"parentupdate", "AFTER UPDATE", k.parent, childFound, when); err != nil {
+	if err := d.refuse(trigger{c.Stored + "parentupdate", "AFTER UPDATE", k.parent}, childFound, when); err != nil {
 		return err
 	}
 	if c.OnDelete == "" {
 		if k.child.ID == k.parent.ID {
 			return nil // rows may go together with their parents: see selfChecks
 		}
-		return d.trigger(c.Stored+"parent", "AFTER DELETE", k.parent, childFound, exists)
+		return d.refuse(trigger{c.Stored + "parent", "AFTER DELETE", k.parent}, childFound, exists)
 	}
 	action := "DELETE FROM " + k.child.stored()
 	if c.OnDelete == "SET NULL" {

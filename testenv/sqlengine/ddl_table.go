@@ -118,7 +118,7 @@ func substitute(sql string, args []driver.Value) string {
 
 func (s *createTable) fill(ctx context.Context, d *definer, o *object, selected string) *Error {
 	sql := "INSERT INTO " + o.stored() + " " + selected
-	if _, _, err := d.connection.execute(ctx, sql, nil); err != nil {
+	if _, err := d.connection.execute(ctx, sql, nil); err != nil {
 		return oracleError(ctx, err, nil)
 	}
 	return nil
@@ -274,7 +274,8 @@ func (d *definer) addCheck(o *object, c *constraint) *Error {
 	}
 	message := failure(2290, "check constraint (%s.%s) violated", o.Owner, c.Name)
 	for _, event := range [...]string{"INSERT", "UPDATE"} {
-		if err := d.trigger(c.Stored+strings.ToLower(event), "AFTER "+event, o, message, "NOT "+condition); err != nil {
+		refuse := trigger{c.Stored + strings.ToLower(event), "AFTER " + event, o}
+		if err := d.refuse(refuse, message, "NOT "+condition); err != nil {
 			return err
 		}
 	}
@@ -291,9 +292,15 @@ func mentionsMoment(parameters []parameter) bool {
 	return false
 }
 
-// trigger makes a trigger that refuses a row for which a condition holds.
-func (d *definer) trigger(trigger, event string, o *object, message *Error, when string) *Error {
-	return d.run("CREATE TRIGGER " + trigger + " " + event + " ON " + o.stored() + " WHEN " + when +
+// A trigger is a SQLite trigger of a table.
+type trigger struct {
+	name, event string
+	on          *object
+}
+
+// refuse makes a trigger that refuses a row for which a condition holds.
+func (d *definer) refuse(t trigger, message *Error, when string) *Error {
+	return d.run("CREATE TRIGGER " + t.name + " " + t.event + " ON " + t.on.stored() + " WHEN " + when +
 		" BEGIN SELECT RAISE(ABORT," + textLiteral(message.Error()) + "); END")
 }
 

@@ -13,7 +13,6 @@ type (
 		columns     []columnDefinition
 		constraints []constraintDefinition
 		as          *queryExpression
-		asNames     []name
 		text        string // of the query
 		temporary   bool
 		deleteRows  bool

@@ -24,8 +24,8 @@ type Engine struct {
 
 	driver    *sqlite.Driver
 	path      string
-	temporary string        // directory to remove at Close
-	writer    chan struct{} // holds a token while no session writes
+	temporary *temporaryFolder // of a temporary database
+	writer    chan struct{}    // holds a token while no session writes
 	sequences *sequenceStore
 	started   time.Time
 
@@ -48,11 +48,11 @@ func Open(path string) (*Engine, error) {
 	}
 	e.writer <- struct{}{}
 	if path == "" {
-		directory, err := os.MkdirTemp("", "testdb-")
+		folder, err := newTemporaryFolder(os.TempDir(), e.started)
 		if err != nil {
-			return nil, fmt.Errorf("sqlengine: cannot make a temporary database: %w", err)
+			return nil, fmt.Errorf("sqlengine: cannot make a temporary database: %w; check the folder for temporary files", err)
 		}
-		e.temporary, e.path = directory, filepath.Join(directory, "data")
+		e.temporary, e.path = folder, filepath.Join(folder.path, "data")
 	}
 	e.sequences = newSequenceStore(e)
 	if err := e.registerFunctions(); err != nil {
@@ -80,8 +80,8 @@ func (e *Engine) Close() error {
 		errs = append(errs, c.close())
 	}
 	errs = append(errs, e.sequences.close())
-	if e.temporary != "" {
-		errs = append(errs, os.RemoveAll(e.temporary))
+	if e.temporary != nil {
+		errs = append(errs, e.temporary.remove())
 	}
 	return errors.Join(errs...)
 }
@@ -93,7 +93,7 @@ func (e *Engine) connect() (*connection, error) {
 		return nil, err
 	}
 	synchronous := "NORMAL"
-	if e.temporary != "" {
+	if e.temporary != nil {
 		synchronous = "OFF"
 	}
 	return c, c.run("PRAGMA synchronous=" + synchronous + "; PRAGMA temp_store=MEMORY; PRAGMA recursive_triggers=ON")

@@ -90,11 +90,11 @@ func (st *Statement) run(ctx context.Context, rows [][]Value, batch bool) (Resul
 
 // runRow runs DML for one row of binds.
 func (st *Statement) runRow(ctx context.Context, row []Value, result *Result) *Error {
-	values, kinds, err := st.storedBinds(row)
+	b, err := st.storedBinds(row)
 	if err != nil {
 		return err
 	}
-	changed, returned, err := st.change(ctx, values, kinds, result)
+	changed, returned, err := st.change(ctx, b, result)
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func (st *Statement) runRow(ctx context.Context, row []Value, result *Result) *E
 }
 
 // change runs the steps of a translated DML statement.
-func (st *Statement) change(ctx context.Context, values []driver.Value, kinds []datatype, result *Result) (int64, [][]Value, *Error) {
+func (st *Statement) change(ctx context.Context, b bound, result *Result) (int64, [][]Value, *Error) {
 	s := st.session
 	if lock, ok := st.tree.(*lockTableStatement); ok {
 		return 0, nil, st.checkTable(lock)
 	}
-	t, err := st.translate(s.writer, st.tree, kinds)
+	t, err := st.translate(s.writer, st.tree, b.kinds)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -123,7 +123,7 @@ func (st *Statement) change(ctx context.Context, values []driver.Value, kinds []
 			return 0, nil, err
 		}
 	}
-	changed, returned, err := st.steps(ctx, t, values, result)
+	changed, returned, err := st.steps(ctx, t, b.values, result)
 	if mark != "" && s.InTransaction() {
 		s.dropMark(mark, len(s.savepoints), err != nil)
 	}
@@ -149,13 +149,19 @@ func (st *Statement) steps(ctx context.Context, t *translation, values []driver.
 		if err != nil {
 			return 0, nil, err
 		}
-		n, rows, problem := st.step(ctx, t, step.sql, args, result)
+		n, rows, problem := s.step(ctx, t, step.sql, args)
 		if problem != nil {
 			s.lost()
 			return 0, nil, oracleError(ctx, problem, t.target)
 		}
 		changed += n
 		returned = append(returned, rows...)
+	}
+	if t.singleRow && changed == 1 {
+		rows, problem := s.writer.all("SELECT last_insert_rowid()")
+		if problem == nil {
+			result.LastRowID = rowIDText(rows[0][0].(int64))
+		}
 	}
 	for _, check := range t.checks {
 		rows, problem := s.writer.all(check.sql)
@@ -180,16 +186,12 @@ func (st *Statement) checkTable(lock *lockTableStatement) *Error {
 }
 
 // step runs one SQLite statement, and reads what RETURNING gives.
-func (st *Statement) step(ctx context.Context, t *translation, sql string, args []driver.Value, result *Result) (int64, [][]Value, error) {
-	c := st.session.writer
+func (s *Session) step(ctx context.Context, t *translation, sql string, args []driver.Value) (int64, [][]Value, error) {
 	if len(t.columns) == 0 {
-		changed, id, err := c.execute(ctx, sql, args)
-		if t.singleRow && err == nil && changed > 0 {
-			result.LastRowID = rowIDText(id)
-		}
+		changed, err := s.writer.execute(ctx, sql, args)
 		return changed, nil, err
 	}
-	u, err := c.open(ctx, sql, args)
+	u, err := s.writer.open(ctx, sql, args)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -35,41 +35,6 @@ func timeFunctions() []scalar {
 		{name: "o_timestamp", args: 1, call: ofMoment(func(m moment, _ []driver.Value) (driver.Value, error) {
 			return encodeTime(moment{wallClock(m), timestamp}), nil
 		})},
-		{name: "o_instant", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
-			if m.kind != timestampTZ {
-				zone, err := parseZone(text(rest[0]))
-				if err != nil {
-					return nil, err
-				}
-				m.Time = inZone(m.Time, zone)
-			}
-			return encodeTime(moment{m.UTC(), timestamp}), nil
-		})},
-		{name: "o_utc", args: 1, call: ofMoment(func(m moment, _ []driver.Value) (driver.Value, error) {
-			return encodeTime(moment{m.UTC(), timestamp}), nil
-		})},
-		{name: "o_at_zone", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
-			zone, err := parseZone(text(rest[0]))
-			if err != nil {
-				return nil, err
-			}
-			return encodeTime(moment{fixed(m.In(zone)), timestampTZ}), nil
-		})},
-		{name: "o_from_tz", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
-			zone, err := parseZone(text(rest[0]))
-			if err != nil {
-				return nil, err
-			}
-			return encodeTime(moment{fixed(inZone(m.Time, zone)), timestampTZ}), nil
-		})},
-		{name: "o_tz_offset", args: 1, call: func(a []driver.Value) (driver.Value, error) {
-			zone, err := parseZone(text(a[0]))
-			if err != nil {
-				return nil, err
-			}
-			_, offset := time.Now().In(zone).Zone()
-			return zoneOf(offset / 60).String(), nil
-		}},
 		{name: "o_add_months", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
 			n, err := integer(rest[0])
 			if err != nil {
@@ -115,6 +80,47 @@ func timeFunctions() []scalar {
 				return nil, failure(1867, "the interval is invalid")
 			}
 			return encodeInterval(v), nil
+		}},
+	}
+}
+
+// zoneFunctions are those of time zones.
+func zoneFunctions() []scalar {
+	return []scalar{
+		{name: "o_instant", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
+			if m.kind != timestampTZ {
+				zone, err := parseZone(text(rest[0]))
+				if err != nil {
+					return nil, err
+				}
+				m.Time = inZone(m.Time, zone)
+			}
+			return encodeTime(moment{m.UTC(), timestamp}), nil
+		})},
+		{name: "o_utc", args: 1, call: ofMoment(func(m moment, _ []driver.Value) (driver.Value, error) {
+			return encodeTime(moment{m.UTC(), timestamp}), nil
+		})},
+		{name: "o_at_zone", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
+			zone, err := parseZone(text(rest[0]))
+			if err != nil {
+				return nil, err
+			}
+			return encodeTime(moment{fixed(m.In(zone)), timestampTZ}), nil
+		})},
+		{name: "o_from_tz", args: 2, call: ofMoment(func(m moment, rest []driver.Value) (driver.Value, error) {
+			zone, err := parseZone(text(rest[0]))
+			if err != nil {
+				return nil, err
+			}
+			return encodeTime(moment{fixed(inZone(m.Time, zone)), timestampTZ}), nil
+		})},
+		{name: "o_tz_offset", args: 1, call: func(a []driver.Value) (driver.Value, error) {
+			zone, err := parseZone(text(a[0]))
+			if err != nil {
+				return nil, err
+			}
+			_, offset := time.Now().In(zone).Zone()
+			return zoneOf(offset / 60).String(), nil
 		}},
 	}
 }

@@ -3,21 +3,29 @@ package sqlengine
 // expression takes a whole expression or condition.
 func (p *parser) expression() expression {
 	defer p.enter()()
-	left := p.andExpression()
-	for p.peek().is("OR") {
-		t := p.take()
-		left = &operation{node{t.start}, "OR", left, p.andExpression()}
+	operands := []expression{p.andExpression()}
+	for p.accept("OR") {
+		operands = append(operands, p.andExpression())
 	}
-	return left
+	return balanced("OR", operands)
 }
 
 func (p *parser) andExpression() expression {
-	left := p.notExpression()
-	for p.peek().is("AND") {
-		t := p.take()
-		left = &operation{node{t.start}, "AND", left, p.notExpression()}
+	operands := []expression{p.notExpression()}
+	for p.accept("AND") {
+		operands = append(operands, p.notExpression())
 	}
-	return left
+	return balanced("AND", operands)
+}
+
+// balanced joins operands in a tree no deeper than it must be, since a statement may hold thousands of them.
+func balanced(operator string, operands []expression) expression {
+	if len(operands) == 1 {
+		return operands[0]
+	}
+	half := len(operands) / 2
+	left, right := balanced(operator, operands[:half]), balanced(operator, operands[half:])
+	return &operation{node{operands[0].position()}, operator, left, right}
 }
 
 func (p *parser) notExpression() expression {
@@ -121,6 +129,7 @@ func (p *parser) sum() expression {
 			return left
 		}
 		p.next++
+		p.countOperator()
 		left = &operation{node{t.start}, t.text, left, p.product()}
 	}
 }
@@ -134,6 +143,7 @@ func (p *parser) product() expression {
 			return left
 		}
 		p.next++
+		p.countOperator()
 		left = &operation{node{t.start}, t.text, left, p.factor()}
 	}
 }

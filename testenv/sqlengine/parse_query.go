@@ -282,6 +282,7 @@ func (p *parser) joined() fromItem {
 				p.fail(missing("ON"))
 			}
 		}
+		p.countOperator()
 		left = fromItem{start: start, join: j}
 	}
 	return left

@@ -11,7 +11,9 @@ type parser struct {
 	tokens []token
 	next   int
 	depth  int
-	err    *Error
+	// operators counts those that make a tree deeper one by one.
+	operators int
+	err       *Error
 	// binds are the placeholders so far: each occurrence, or with shared set (PL/SQL) each name once.
 	binds  []string
 	shared bool
@@ -108,6 +110,15 @@ func (p *parser) enter() func() {
 		p.fail(failure(913, "statement is nested too deeply for the test database"))
 	}
 	return func() { p.depth-- }
+}
+
+// maxOperators bounds a statement's arithmetic operators and joins, for the same reason.
+const maxOperators = 900
+
+func (p *parser) countOperator() {
+	if p.operators++; p.operators > maxOperators {
+		p.fail(failure(913, "statement has too many operators for the test database"))
+	}
 }
 
 // reserved are the words that cannot name anything unquoted.

@@ -15,11 +15,11 @@ func (st *Statement) Call(ctx context.Context, binds []Value) (map[int]Value, er
 	if !ok {
 		return nil, failure(6550, "line 1, column 1:\nPLS-00103: this is not a PL/SQL block")
 	}
-	values, kinds, err := st.storedBinds(binds)
+	values, err := st.storedBinds(binds)
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{statement: st, session: st.session, binds: values, kinds: kinds, variables: variables{}, assigned: map[int]struct{}{}}
+	r := &runner{statement: st, session: st.session, binds: values.values, kinds: values.kinds, variables: variables{}, assigned: map[int]struct{}{}}
 	if err := r.run(ctx, b); err != nil {
 		return nil, err
 	}

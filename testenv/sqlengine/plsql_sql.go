@@ -13,7 +13,7 @@ func (r *runner) within(tree any) *Statement {
 
 // openQuery opens a query of the block's.
 func (r *runner) openQuery(ctx context.Context, q *queryStatement) (*Rows, *Error) {
-	rows, err := r.within(q).query(ctx, q, r.binds, r.kinds)
+	rows, err := r.within(q).query(ctx, q, bound{r.binds, r.kinds})
 	return rows, r.static(err, q.query.start)
 }
 
@@ -45,7 +45,7 @@ func (r *runner) sql(ctx context.Context, s *plsqlSQL) *Error {
 	}
 	st := r.within(s.tree)
 	var result Result
-	changed, returned, err := st.change(ctx, r.binds, r.kinds, &result)
+	changed, returned, err := st.change(ctx, bound{r.binds, r.kinds}, &result)
 	if err != nil {
 		return r.static(err, s.start)
 	}

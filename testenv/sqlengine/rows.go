@@ -30,18 +30,18 @@ func (st *Statement) Query(ctx context.Context, binds []Value) (*Rows, error) {
 	if !ok {
 		return nil, failure(24333, "statement is not a query")
 	}
-	values, kinds, err := st.storedBinds(binds)
+	b, err := st.storedBinds(binds)
 	if err != nil {
 		return nil, err
 	}
-	r, err := st.query(ctx, query, values, kinds)
+	r, err := st.query(ctx, query, b)
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (st *Statement) query(ctx context.Context, query *queryStatement, values []driver.Value, kinds []datatype) (*Rows, *Error) {
+func (st *Statement) query(ctx context.Context, query *queryStatement, b bound) (*Rows, *Error) {
 	s := st.session
 	if query.query.lock != nil {
 		if err := s.lockFor(ctx, query.query.lock); err != nil {
@@ -56,7 +56,7 @@ func (st *Statement) query(ctx context.Context, query *queryStatement, values []
 		// an interrupt of one query stops all of its connection, so the session's own has one at a time
 		s.readUp(ctx)
 	}
-	r, err := st.open(ctx, c, query, values, kinds)
+	r, err := st.open(ctx, c, query, b)
 	if err != nil {
 		if shared {
 			s.engine.release(c)
@@ -91,12 +91,12 @@ func (s *Session) lockFor(ctx context.Context, lock *lockClause) *Error {
 }
 
 // open translates and starts a query on a connection.
-func (st *Statement) open(ctx context.Context, c *connection, query *queryStatement, values []driver.Value, kinds []datatype) (*Rows, *Error) {
-	t, err := st.translate(c, query, kinds)
+func (st *Statement) open(ctx context.Context, c *connection, query *queryStatement, b bound) (*Rows, *Error) {
+	t, err := st.translate(c, query, b.kinds)
 	if err != nil {
 		return nil, err
 	}
-	args, err := st.session.arguments(t.steps[0].parameters, values, st.session.now())
+	args, err := st.session.arguments(t.steps[0].parameters, b.values, st.session.now())
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type scalar struct {
 func (e *Engine) registerFunctions() error {
 	var errs []error
 	for _, group := range [...][]scalar{
-		conversionFunctions(), numberFunctions(), textFunctions(), regexpFunctions(), rawFunctions(), timeFunctions(),
+		conversionFunctions(), numberFunctions(), textFunctions(), regexpFunctions(), rawFunctions(), timeFunctions(), zoneFunctions(),
 		e.sessionFunctions(),
 	} {
 		for _, f := range group {

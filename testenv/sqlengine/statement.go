@@ -173,22 +173,27 @@ func (c *compiler) statement(tree any) *translation {
 	return nil
 }
 
-// storedBinds gives binds in stored form and their types.
-func (st *Statement) storedBinds(binds []Value) ([]driver.Value, []datatype, *Error) {
+// bound are binds in stored form, and their types.
+type bound struct {
+	values []driver.Value
+	kinds  []datatype
+}
+
+func (st *Statement) storedBinds(binds []Value) (bound, *Error) {
 	if len(binds) < len(st.binds) {
-		return nil, nil, failure(1008, "not all variables bound")
+		return bound{}, failure(1008, "not all variables bound")
 	}
-	values, kinds := make([]driver.Value, len(st.binds)), make([]datatype, len(st.binds))
+	b := bound{make([]driver.Value, len(st.binds)), make([]datatype, len(st.binds))}
 	for i := range st.binds {
 		var err *Error
-		if values[i], kinds[i], err = storedBind(binds[i]); err != nil {
-			return nil, nil, err
+		if b.values[i], b.kinds[i], err = storedBind(binds[i]); err != nil {
+			return bound{}, err
 		}
 	}
 	for _, i := range st.returning {
-		values[i], kinds[i] = nil, datatype{}
+		b.values[i], b.kinds[i] = nil, datatype{}
 	}
-	return values, kinds, nil
+	return b, nil
 }
 
 // now is the moment a statement sees as SYSDATE throughout.

@@ -69,11 +69,11 @@ func (s *timeScan) element(e modelElement, fixed bool) {
 	case "MONTH", "MON":
 		s.monthName()
 	case "MM":
-		s.month = s.ranged(2, fixed, 1, 12, failure(1843, "not a valid month"))
+		s.month = s.ranged(monthField, fixed)
 	case "DD":
-		s.day = s.ranged(2, fixed, 1, 31, failure(1847, "day of month must be between 1 and last day of month"))
+		s.day = s.ranged(dayField, fixed)
 	case "DDD":
-		s.yearDay = s.ranged(3, fixed, 1, 366, failure(1848, "day of year must be between 1 and 365 (366 for leap year)"))
+		s.yearDay = s.ranged(yearDayField, fixed)
 	case "J":
 		s.julian = s.number(7, fixed)
 	default:
@@ -84,14 +84,14 @@ func (s *timeScan) element(e modelElement, fixed bool) {
 func (s *timeScan) clock(code string, fixed bool) {
 	switch code {
 	case "HH24":
-		s.hour = s.ranged(2, fixed, 0, 23, failure(1850, "hour must be between 0 and 23"))
+		s.hour = s.ranged(hourField, fixed)
 	case "HH", "HH12":
 		s.twelve = true
-		s.hour = s.ranged(2, fixed, 1, 12, failure(1849, "hour must be between 1 and 12"))
+		s.hour = s.ranged(halfDayField, fixed)
 	case "MI":
-		s.minute = s.ranged(2, fixed, 0, 59, failure(1851, "minutes must be between 0 and 59"))
+		s.minute = s.ranged(minuteField, fixed)
 	case "SS":
-		s.second = s.ranged(2, fixed, 0, 59, failure(1852, "seconds must be between 0 and 59"))
+		s.second = s.ranged(secondField, fixed)
 	case "SSSSS":
 		s.secondOfDay = s.number(5, fixed)
 	case "AM", "PM", "A.M.", "P.M.":
@@ -149,10 +149,29 @@ func (s *timeScan) number(width int, fixed bool) int {
 	return value
 }
 
-func (s *timeScan) ranged(width int, fixed bool, low, high int, problem *Error) int {
-	n := s.number(width, fixed)
-	if s.err == nil && (n < low || n > high) {
-		s.err = problem
+// A timeField is a number with limits, and the error for one beyond them.
+type timeField struct {
+	width, low, high int
+	code             int
+	problem          string
+}
+
+var (
+	monthField      = timeField{2, 1, 12, 1843, "not a valid month"}
+	dayField        = timeField{2, 1, 31, 1847, "day of month must be between 1 and last day of month"}
+	yearDayField    = timeField{3, 1, 366, 1848, "day of year must be between 1 and 365 (366 for leap year)"}
+	hourField       = timeField{2, 0, 23, 1850, "hour must be between 0 and 23"}
+	halfDayField    = timeField{2, 1, 12, 1849, "hour must be between 1 and 12"}
+	minuteField     = timeField{2, 0, 59, 1851, "minutes must be between 0 and 59"}
+	secondField     = timeField{2, 0, 59, 1852, "seconds must be between 0 and 59"}
+	zoneHourField   = timeField{2, 0, 15, 1874, "time zone hour must be between -15 and 15"}
+	zoneMinuteField = timeField{2, 0, 59, 1875, "time zone minute must be between -59 and 59"}
+)
+
+func (s *timeScan) ranged(f timeField, fixed bool) int {
+	n := s.number(f.width, fixed)
+	if n < f.low || n > f.high {
+		s.fail(f.code, f.problem)
 	}
 	return n
 }
@@ -193,7 +212,7 @@ func nearCentury(year int) int {
 
 func (s *timeScan) monthName() {
 	if s.text != "" && s.text[0] >= '0' && s.text[0] <= '9' {
-		s.month = s.ranged(2, false, 1, 12, failure(1843, "not a valid month"))
+		s.month = s.ranged(monthField, false)
 		return
 	}
 	word := strings.ToUpper(s.word())
@@ -231,10 +250,10 @@ func (s *timeScan) zone(region bool) {
 		s.zoneNegative = s.text[0] == '-'
 		s.text = s.text[1:]
 	}
-	s.zoneHours = s.ranged(2, false, 0, 15, failure(1874, "time zone hour must be between -15 and 15"))
+	s.zoneHours = s.ranged(zoneHourField, false)
 	if region && strings.HasPrefix(s.text, ":") {
 		s.text = s.text[1:]
-		s.zoneMinutes = s.ranged(2, false, 0, 59, failure(1875, "time zone minute must be between -59 and 59"))
+		s.zoneMinutes = s.ranged(zoneMinuteField, false)
 	}
 }
 
