@@ -43,7 +43,8 @@ type HostPattern struct {
 type verdict struct {
 	ctx     context.Context
 	client  netip.Addr
-	service string
+	service string // or SID
+	bySID   bool
 	resolve func(context.Context, string) []netip.Addr
 }
 
@@ -77,17 +78,18 @@ func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]service
 func (r Rules) first(v *verdict, c servicetable.Candidate) *Rule {
 	for i := range r {
 		rule := &r[i]
-		if rule.matchesService(v.service, c.Service.Name) && rule.Source.matchesAddr(v, v.client) && rule.Destination.matchesHost(v, c.Handler.Host) {
+		if rule.matchesService(v, c) && rule.Source.matchesAddr(v, v.client) && rule.Destination.matchesHost(v, c.Handler.Host) {
 			return rule
 		}
 	}
 	return nil
 }
 
-// matchesService compares with what was asked for and with the name it is
-// registered under, which may differ by its domain.
-func (r *Rule) matchesService(asked, registered string) bool {
-	return glob(r.Service, asked) || glob(r.Service, registered)
+// matchesService compares with what was asked for and with the name the service is
+// registered under, which may differ by its domain. A SID stands for itself: which
+// of the instance's services it leads to is the instance's affair.
+func (r *Rule) matchesService(v *verdict, c servicetable.Candidate) bool {
+	return glob(r.Service, v.service) || !v.bySID && glob(r.Service, c.Service.Name)
 }
 
 // glob compares without case; * stands for any text.

@@ -89,6 +89,10 @@ func TestRulesOnTheWire(t *testing.T) {
 	w.instance("s1", accepts, "sales")
 	w.wantCode(sales, tns.CodeRuleRejects)
 
+	w.wantCode("(DESCRIPTION=(CONNECT_DATA=(SID=s1)))", tns.CodeRuleRejects)
+	rules = Rules{{any, any, "sales", Accept, 0, ""}}
+	w.wantCode("(DESCRIPTION=(CONNECT_DATA=(SID=s1)))", tns.CodeRuleRejects) // a rule for a service is none for a SID
+
 	rules = Rules{{any, any, "*", Drop, 0, ""}}
 	client := w.client(sales)
 	if _, err := client.NetConn().Read(make([]byte, 1)); err == nil {

@@ -148,7 +148,7 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 		return candidates, nil
 	}
 	granted, rule, err := s.Rules().admit(&verdict{
-		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), resolve: s.Resolve,
+		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve,
 	}, candidates)
 	d.rule = rule
 	return granted, err

@@ -20,7 +20,7 @@ type SessionInfo struct {
 	Program     string // CID of the client, where its driver sends one
 	Machine     string
 	User        string
-	Service     string // as registered
+	Service     string // as registered; (SID=…) for a client that asked for an instance by SID
 	Instance    string // key of the instance, instance@host
 	Handler     string // name of the handler
 	Server      string // address and port of the instance's side
@@ -104,6 +104,9 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Server:      server.conn.NetConn().RemoteAddr().String(),
 		ServerLocal: server.conn.NetConn().LocalAddr().String(),
 		Started:     time.Now(),
+	}
+	if d.query.Service == "" {
+		info.Service = "(SID=" + d.query.SID + ")" // the client named no service
 	}
 	info.Program, info.Machine, info.User = clientID(d.asked)
 	if d.rule != nil {
