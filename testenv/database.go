@@ -4,6 +4,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 
 // Database is one test database. Fill in the fields, call Listen, then Run once.
 type Database struct {
-	Address         string   // host:port to listen on; port 0 chooses one
+	Address         string   // host:port to listen on; port 0 chooses one, as does an empty Address on loopback
 	Control         string   // host:port of the control API; empty: none
 	Instance        string   // instance name, which is its SID too
 	Services        []string // first services; control adds and drops more
@@ -40,7 +41,11 @@ type Database struct {
 	NodeLoad        uint32
 	Load            uint32 // added to the number of open sessions
 	Max             uint32 // sessions it can take (PROCESSES); 0: 150
-	Log             *slog.Logger
+
+	ConnectPatience time.Duration // for a client to send its CONNECT; 0: a minute
+	StopPatience    time.Duration // for sessions to end by themselves after a stop; 0: 10 s
+
+	Log *slog.Logger
 
 	engine    *sqlengine.Engine
 	sql       *ttcserver.Server
@@ -48,8 +53,10 @@ type Database struct {
 	listener  net.Listener
 	control   net.Listener
 	refresh   chan struct{}
-	stopped   chan bool // a stop asked for over control: abort or not
+	drained   chan struct{} // gets a value when it is told to stop once its sessions are over
+	aborted   chan struct{} // gets a value when it is told to stop at once
 	clients   sync.WaitGroup
+	sockets   sockets
 
 	mu        sync.Mutex
 	services  []string
@@ -58,7 +65,6 @@ type Database struct {
 	answer    answer // of the local listener
 	connected bool   // registers with brokers
 	reconnect chan struct{}
-	open      map[net.Conn]struct{}
 	sessions  uint32 // open connections that became SQL conversations
 }
 
@@ -70,10 +76,14 @@ const (
 	connectPatience = time.Minute // for a client's CONNECT
 )
 
-// Listen opens the data and binds the addresses.
+// ErrAborted is what Run ends with when it was told to abort.
+var ErrAborted = errors.New("aborted, as told over the control address")
+
+// Listen checks the fields, opens the data and binds the addresses. It leaves
+// nothing open if it fails; if it does not, Run has to follow.
 func (d *Database) Listen() (err error) {
-	if d.Instance == "" || len(d.Services) == 0 {
-		return errors.New("a test database needs an instance name and at least one service: use --instance and --service")
+	if err := d.check(); err != nil {
+		return err
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -90,20 +100,41 @@ func (d *Database) Listen() (err error) {
 	if d.engine, err = sqlengine.Open(d.Data); err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
-	if d.listener, err = net.Listen("tcp", d.Address); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	if d.listener, err = net.Listen("tcp", cmp.Or(d.Address, "127.0.0.1:0")); err != nil {
+		return errors.Join(fmt.Errorf("--listen: %w", err), d.engine.Close())
 	}
 	if d.Control != "" {
 		if d.control, err = net.Listen("tcp", d.Control); err != nil {
-			_ = d.listener.Close()
-			return fmt.Errorf("--control: %w", err)
+			return errors.Join(fmt.Errorf("--control: %w", err), d.listener.Close(), d.engine.Close())
 		}
 	}
 	d.services = append([]string(nil), d.Services...)
-	d.goodness, d.open = map[string]uint32{}, map[net.Conn]struct{}{}
-	d.refresh, d.stopped, d.reconnect = make(chan struct{}, 1), make(chan bool, 1), make(chan struct{}, 1)
+	d.goodness = map[string]uint32{}
+	d.refresh, d.reconnect = make(chan struct{}, 1), make(chan struct{}, 1)
+	d.drained, d.aborted = make(chan struct{}, 1), make(chan struct{}, 1)
 	d.answer, d.connected = answer{mode: modeAccept}, !d.Unregistered
 	d.sql = d.sqlServer()
+	return nil
+}
+
+// check refuses fields that nothing could be done with.
+func (d *Database) check() error {
+	if d.Instance == "" || len(d.Services) == 0 {
+		return errors.New("a test database needs an instance name and at least one service: use --instance and --service")
+	}
+	if _, err := changeServices(nil, d.Services, nil); err != nil {
+		return err
+	}
+	for _, name := range []string{d.Instance, d.Host} {
+		if err := checkName(name); name != "" && err != nil {
+			return err
+		}
+	}
+	for _, address := range append([]string{d.Advertise}, d.RemoteListeners...) {
+		if _, err := parseEndpoint(address); address != "" && err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -151,52 +182,66 @@ func (d *Database) ControlAddr() string {
 	return d.control.Addr().String()
 }
 
-// Run serves until ctx ends or control stops it.
+// Run serves until ctx ends or it is told over the control address to stop. It
+// returns ErrAborted after an abort. Everything it started has ended when it
+// returns.
 func (d *Database) Run(ctx context.Context) error {
-	serving, end := context.WithCancel(context.Background())
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	var background sync.WaitGroup
-	background.Go(func() { d.accept(serving) })
-	background.Go(func() { d.register(serving) })
-	stopControl := d.serveControl(&background)
+	registered, unregister := context.WithCancel(serving)
+	defer unregister()
+	var registering, controlling sync.WaitGroup
+	d.clients.Go(func() { d.accept(serving) })
+	registering.Go(func() { d.register(registered) })
+	stopControl := d.serveControl(&controlling)
 
-	abort := true
+	drain, abort := false, false
 	select {
 	case <-ctx.Done():
-	case abort = <-d.stopped:
+	case <-d.drained:
+		drain = true
+	case <-d.aborted:
+		abort = true
 	}
+	if abort {
+		d.sockets.cut() // brokers and clients see what they would if the process died
+	}
+	unregister() // before the listener goes, so that nobody is sent here any more
+	registering.Wait()
 	_ = d.listener.Close()
-	d.setConnected(false)
-	if !abort {
-		d.awaitSessions()
+	if drain {
+		abort = d.awaitSessions(ctx)
 	}
 	end()
-	d.closeClients()
+	d.sockets.cut()
 	d.clients.Wait()
-	_ = d.sql.Close()
 	stopControl()
-	background.Wait()
-	return d.engine.Close()
+	controlling.Wait()
+	err := errors.Join(d.sql.Close(), d.engine.Close())
+	if abort {
+		return errors.Join(ErrAborted, err)
+	}
+	return err
 }
 
-// awaitSessions waits a while for sessions to end by themselves.
-func (d *Database) awaitSessions() {
+// awaitSessions waits a while for sessions to end by themselves, and reports
+// whether that was cut short by an abort.
+func (d *Database) awaitSessions(ctx context.Context) (abort bool) {
 	ended := make(chan struct{})
-	go func() { d.clients.Wait(); close(ended) }()
+	go func() { // ends once the sessions have, for which Run waits too
+		defer close(ended)
+		d.clients.Wait()
+	}()
+	patience := time.NewTimer(cmp.Or(d.StopPatience, stopPatience))
+	defer patience.Stop()
 	select {
 	case <-ended:
-	case <-time.After(stopPatience):
-		d.closeClients()
-		<-ended
+	case <-patience.C:
+	case <-ctx.Done():
+	case <-d.aborted:
+		return true
 	}
-}
-
-func (d *Database) closeClients() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for c := range d.open {
-		_ = c.Close()
-	}
+	return false
 }
 
 // register keeps the database registered while it is meant to be.
@@ -214,35 +259,28 @@ func (d *Database) register(ctx context.Context) {
 		wanted := d.connected
 		d.mu.Unlock()
 		turn, cancel := context.WithCancel(ctx)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			if wanted {
-				d.agent().run(turn, d.Log)
-			}
-		}()
+		var agent sync.WaitGroup
+		if wanted {
+			agent.Go(func() { d.runAgent(turn) })
+		}
 		select {
 		case <-d.reconnect:
 		case <-ctx.Done():
 		}
 		cancel()
-		<-ended
+		agent.Wait()
 	}
 }
 
-type agent struct{ *registration.Agent }
-
-func (a agent) run(ctx context.Context, log *slog.Logger) {
-	if err := a.Run(ctx); err != nil {
-		log.Error("cannot register", "cause", err.Error())
-	}
-}
-
-func (d *Database) agent() agent {
-	return agent{&registration.Agent{
+// runAgent is one spell of being registered.
+func (d *Database) runAgent(ctx context.Context) {
+	agent := &registration.Agent{
 		Brokers: d.RemoteListeners, Describe: d.describe, Interval: reportEvery, Retry: d.Retry,
-		Refresh: d.refresh, AsDatabase: true, Log: d.Log,
-	}}
+		Refresh: d.refresh, Dial: d.sockets.dialBroker, AsDatabase: true, Log: d.Log,
+	}
+	if err := agent.Run(ctx); err != nil {
+		d.Log.Error("cannot register", "cause", err.Error())
+	}
 }
 
 // changed has the next registration sent at once.
@@ -255,8 +293,12 @@ func (d *Database) changed() {
 
 func (d *Database) setConnected(connected bool) {
 	d.mu.Lock()
+	same := d.connected == connected
 	d.connected = connected
 	d.mu.Unlock()
+	if same {
+		return
+	}
 	select {
 	case d.reconnect <- struct{}{}:
 	default:

@@ -1,8 +1,9 @@
 package testenv
 
 import (
+	"cmp"
+	"math"
 	"net"
-	"strconv"
 
 	"servicebroker/descriptor"
 	"servicebroker/registration"
@@ -13,7 +14,7 @@ import (
 func (d *Database) describe() servicetable.Registration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	load := d.Load + d.sessions
+	load := uint32(min(uint64(d.Load)+uint64(d.sessions), math.MaxUint32))
 	r := servicetable.Registration{
 		Instance: d.Instance, Host: d.Host, HostRaw: "(HOST=" + d.Host + ")",
 		NodeLoad: d.NodeLoad, NodeMax: nodeMax, Load: load, Max: d.Max,
@@ -49,14 +50,12 @@ func (d *Database) flags() uint32 {
 
 // advertised is where clients are sent to.
 func (d *Database) advertised() (host string, port int) {
-	address := d.Advertise
-	if address == "" {
-		address = d.Addr()
+	at, err := parseEndpoint(cmp.Or(d.Advertise, d.Addr()))
+	if err != nil { // both have been checked
+		return "", 0
 	}
-	host, text, _ := net.SplitHostPort(address)
-	port, _ = strconv.Atoi(text)
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = d.Host
+	if ip := net.ParseIP(at.Host); ip != nil && ip.IsUnspecified() {
+		at.Host = d.Host
 	}
-	return host, port
+	return at.Host, at.Port
 }

@@ -1,8 +1,12 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -15,9 +19,12 @@ import (
 // answer is what the local listener says to clients.
 type answer struct {
 	mode string
-	code tns.Code // of modeRefuse
-	to   string   // host:port of modeRedirect
+	code tns.Code           // of modeRefuse
+	to   descriptor.Address // of modeRedirect
 }
+
+// systemService is the service of sessions that asked for a SID.
+const systemService = "SYS$USERS"
 
 // The local listener's modes.
 const (
@@ -28,84 +35,113 @@ const (
 	modeRedirect = "redirect"
 )
 
+const (
+	acceptPause = 50 * time.Millisecond // while the system has no descriptors left
+	linger      = time.Second           // for a client to read its refusal (tns.md 3.2)
+)
+
+// accept serves clients until the listener is closed.
 func (d *Database) accept(ctx context.Context) {
 	for {
 		c, err := d.listener.Accept()
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
 			return
+		default:
+			d.Log.Error("cannot accept connections for the moment", "cause", err.Error())
+			select {
+			case <-time.After(acceptPause):
+				continue
+			case <-ctx.Done():
+				return
+			}
 		}
-		d.mu.Lock()
-		d.open[c] = struct{}{}
-		d.mu.Unlock()
-		d.clients.Go(func() {
-			d.client(ctx, c)
+		if !d.sockets.enter(c) {
 			_ = c.Close()
-			d.mu.Lock()
-			delete(d.open, c)
-			d.mu.Unlock()
+			continue
+		}
+		d.clients.Go(func() {
+			defer d.sockets.leave(c)
+			defer c.Close()
+			d.client(ctx, c)
 		})
 	}
 }
 
 // client serves one connection as the local listener of this one instance.
 func (d *Database) client(ctx context.Context, raw net.Conn) {
-	_ = raw.SetDeadline(time.Now().Add(connectPatience))
+	_ = raw.SetDeadline(time.Now().Add(cmp.Or(d.ConnectPatience, connectPatience)))
 	conn := tns.NewConn(raw)
 	connect, err := conn.ReadConnect()
 	if err != nil {
+		d.refuseUnread(conn, err)
 		return
 	}
 	d.mu.Lock()
 	a := d.answer
 	d.mu.Unlock()
 	switch a.mode {
-	case modeRefuse:
-		d.refuse(conn, a.code)
 	case modeHang:
 		_ = raw.SetDeadline(time.Time{})
-		_, _ = raw.Read(make([]byte, 1)) // until the peer gives up or we stop
+		_, _ = io.Copy(io.Discard, raw) // until the peer gives up or we stop
+		return
 	case modeReset:
 		if t, ok := raw.(*net.TCPConn); ok {
 			_ = t.SetLinger(0)
 		}
-	case modeRedirect:
-		host, port, _ := net.SplitHostPort(a.to)
-		_ = conn.Send(&tns.Redirect{Address: "(ADDRESS=(PROTOCOL=TCP)(HOST=" + host + ")(PORT=" + port + "))", ConnectData: string(connect.Data)})
-		conn.CloseAfterReply(time.Second)
+		return
+	}
+	asked, err := descriptor.Parse(string(connect.Data))
+	data := descriptor.ConnectData(asked)
+	switch {
+	case err == nil && strings.EqualFold(data.Text("COMMAND"), "ping"):
+		d.reply(conn, tns.PingReply("LISTENER"))
+	case a.mode == modeRefuse:
+		d.refuse(conn, a.code)
+	case a.mode == modeRedirect:
+		d.reply(conn, &tns.Redirect{Address: a.to.String(), ConnectData: string(connect.Data)})
+	case err != nil:
+		d.refuse(conn, tns.CodeBadDescriptor)
 	default:
-		d.converse(ctx, conn, connect)
+		d.converse(ctx, conn, connect, data)
 	}
 }
 
-func (d *Database) refuse(conn *tns.Conn, code tns.Code) {
-	if conn.Send(tns.NewRefuse(code, 0)) == nil {
-		conn.CloseAfterReply(time.Second)
+// refuseUnread ends a connection that brought no readable CONNECT: with a reason
+// where the client speaks Oracle Net, without a word where it does not.
+func (d *Database) refuseUnread(conn *tns.Conn, err error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.refuse(conn, tns.CodeInboundTimeout)
+	case errors.Is(err, tns.ErrMalformed), errors.Is(err, tns.ErrTooLong), errors.Is(err, tns.ErrOutOfStep), errors.Is(err, tns.ErrUnexpected):
+		d.refuse(conn, tns.CodeBadPacket)
+	}
+}
+
+func (d *Database) refuse(conn *tns.Conn, code tns.Code) { d.reply(conn, tns.NewRefuse(code, 0)) }
+
+// reply sends the last message of a connection.
+func (d *Database) reply(conn *tns.Conn, m tns.Message) {
+	_ = conn.NetConn().SetDeadline(time.Now().Add(linger))
+	if conn.Send(m) == nil {
+		conn.CloseAfterReply(linger)
 	}
 }
 
 // converse accepts a client whom a real listener of this instance would accept.
-func (d *Database) converse(ctx context.Context, conn *tns.Conn, connect *tns.Connect) {
-	asked, err := descriptor.Parse(string(connect.Data))
-	if err != nil {
-		d.refuse(conn, tns.CodeBadDescriptor)
-		return
-	}
-	data := descriptor.ConnectData(asked)
-	if strings.EqualFold(data.Text("COMMAND"), "ping") {
-		if conn.Send(tns.PingReply("LISTENER")) == nil {
-			conn.CloseAfterReply(time.Second)
-		}
-		return
-	}
+func (d *Database) converse(ctx context.Context, conn *tns.Conn, connect *tns.Connect, data *descriptor.Node) {
 	service, code := d.judge(data)
+	if code == 0 && !d.takePlace() {
+		code = tns.CodeNoHandler
+	}
 	if code != 0 {
 		d.refuse(conn, code)
 		return
 	}
-	d.count(1)
-	defer d.count(-1)
+	defer d.leavePlace()
 	_ = conn.NetConn().SetDeadline(time.Time{})
-	err = d.sql.Serve(ctx, conn, connect, ttcserver.Login{
+	err := d.sql.Serve(ctx, conn, connect, ttcserver.Login{
 		Service: service, SID: data.Text("SID"),
 		ClientAddress: hostOf(conn.NetConn().RemoteAddr()), ServerAddress: hostOf(conn.NetConn().LocalAddr()),
 		Pooled: strings.EqualFold(data.Text("SERVER"), "pooled"), ConnectionClass: data.Text("POOL_CONNECTION_CLASS"),
@@ -121,12 +157,22 @@ func hostOf(a net.Addr) string {
 	return host
 }
 
-// count notes that a session began or ended. Brokers hear of it with the next
-// report, as from a real database.
-func (d *Database) count(n int) {
+// takePlace takes a place for a session, if there is one left. Brokers hear of it
+// with the next report, as from a real database.
+func (d *Database) takePlace() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sessions = uint32(int(d.sessions) + n)
+	if d.sessions >= d.Max {
+		return false
+	}
+	d.sessions++
+	return true
+}
+
+func (d *Database) leavePlace() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sessions--
 }
 
 // judge decides as the listener of this one instance does: the service by the
@@ -149,7 +195,7 @@ func (d *Database) judge(data *descriptor.Node) (service string, code tns.Code) 
 	case !strings.EqualFold(sid, d.Instance):
 		return "", tns.CodeUnknownSID
 	default:
-		service = d.services[0]
+		service = systemService
 	}
 	if instance != "" && !strings.EqualFold(instance, d.Instance) {
 		return "", tns.CodeUnknownInstance
@@ -171,10 +217,8 @@ func (d *Database) judge(data *descriptor.Node) (service string, code tns.Code) 
 // serviceCalled finds a service by exactly its name, in any case: a local
 // listener knows no other; it is for the broker to ask by the right one.
 func (d *Database) serviceCalled(name string) string {
-	for _, s := range d.services {
-		if strings.EqualFold(s, name) {
-			return s
-		}
+	if i := serviceIndex(d.services, name); i >= 0 {
+		return d.services[i]
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -23,7 +24,7 @@ type cli struct {
 	RemoteListener []string      `placeholder:"HOST:PORT" help:"Brokers to register with."`
 	User           []string      `default:"scott/tiger" placeholder:"NAME/PASSWORD" help:"Who may log in."`
 	Data           string        `placeholder:"FILE" help:"File of the data. Default: in memory."`
-	Load           uint32        `help:"Load reported beyond the open sessions."`
+	Load           float64       `help:"Sessions reported beyond the open ones."`
 	NodeLoad       uint32        `help:"Load of the machine to report."`
 	Max            uint32        `default:"150" help:"Sessions it can take."`
 	Retry          time.Duration `default:"3s" help:"Between attempts to reach a broker."`
@@ -52,10 +53,13 @@ func run(ctx context.Context, c *cli) error {
 	users := map[string]string{}
 	for _, pair := range c.User {
 		name, password, ok := strings.Cut(pair, "/")
-		if !ok || name == "" {
-			return fmt.Errorf("--user %q is not NAME/PASSWORD", name)
+		if !ok || name == "" || password == "" {
+			return fmt.Errorf("--user %q is not NAME/PASSWORD: write it as in scott/tiger", name)
 		}
 		users[strings.ToUpper(name)] = password
+	}
+	if !(c.Load >= 0 && c.Load <= math.MaxUint32) {
+		return fmt.Errorf("--load %v cannot be registered: use a number from 0 to %d", c.Load, uint32(math.MaxUint32))
 	}
 	options := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if c.Verbose {
@@ -65,7 +69,7 @@ func run(ctx context.Context, c *cli) error {
 		Address: c.Listen, Control: c.Control, Instance: c.Instance, Services: c.Service, Advertise: c.Advertise, Host: c.Host,
 		RemoteListeners: c.RemoteListener, Unregistered: !c.Register, RegisterDelay: c.RegisterDelay, Retry: c.Retry,
 		Users: users, Verifier11g: c.Verifier == "11g", Data: c.Data, Private: c.Private,
-		NodeLoad: c.NodeLoad, Load: c.Load, Max: c.Max, Log: slog.New(slog.NewTextHandler(os.Stderr, options)),
+		NodeLoad: c.NodeLoad, Load: uint32(math.Round(c.Load)), Max: c.Max, Log: slog.New(slog.NewTextHandler(os.Stderr, options)),
 	}
 	if err := d.Listen(); err != nil {
 		return err
