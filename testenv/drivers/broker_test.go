@@ -27,6 +27,7 @@ type brokerOptions struct {
 	listen     string   // host:port; empty: 127.0.0.1, any port
 	console    string   // host:port; empty: 127.0.0.1, any port
 	parameters []string // further entries of PARAMETER_LIST
+	rules      []string // RULE_LIST; empty: everyone may have everything
 }
 
 // started is the line by which a broker tells where it is.
@@ -64,16 +65,20 @@ func (o brokerOptions) cmanOra(state string) []byte {
 	if o.console == "" {
 		o.console = "127.0.0.1:0"
 	}
+	rules := o.rules
+	if rules == nil {
+		rules = []string{"RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)"}
+	}
 	parameters := append([]string{"CONSOLE_ADDRESS=" + o.console, "STATE_DIRECTORY=" + state}, o.parameters...)
 	return fmt.Appendf(nil, `
 # written by a test
 CMAN1 = (CONFIGURATION=
   (ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%s))
   (RULE_LIST=
-    (RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))
+    (%s))
   (PARAMETER_LIST=
     (%s)))
-`, host, port, strings.Join(parameters, ")\n    ("))
+`, host, port, strings.Join(rules, ")\n    ("), strings.Join(parameters, ")\n    ("))
 }
 
 // get asks the console and returns status and body.

@@ -147,11 +147,19 @@ func promptly(mostMS float64, want expectation) expectation {
 // judge does all steps in one job and compares each with what it must come to.
 func judge(t *testing.T, d Driver, exchanges []exchange) {
 	t.Helper()
+	compare(t, d, exchanges, work(t, d, stepsOf(exchanges), nil))
+}
+
+func stepsOf(exchanges []exchange) []Step {
 	steps := make([]Step, len(exchanges))
 	for i, e := range exchanges {
 		steps[i] = e.step
 	}
-	results := work(t, d, steps, nil)
+	return steps
+}
+
+func compare(t *testing.T, d Driver, exchanges []exchange, results []Result) {
+	t.Helper()
 	for i, e := range exchanges {
 		want := e.want
 		if want == nil {

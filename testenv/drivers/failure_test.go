@@ -252,7 +252,7 @@ func TestBrokerStops(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b, _ := pair(t)
 			target := b.descriptor("(SERVICE_NAME=sales)")
-			session, err := gooraConnect(t.Context(), open("c", target))
+			session, err := GoOra{}.connect(t.Context(), open("c", target))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,20 +13,23 @@ import (
 )
 
 // GoOra is go-ora, run in this process through database/sql as programs use it.
-type GoOra struct{}
+type GoOra struct {
+	// StreamLOBs makes it read LOBs by their locators instead of along with the rows.
+	StreamLOBs bool
+}
 
 // Name is the driver's name.
 func (GoOra) Name() string { return "go-ora" }
 
 // Run does the steps.
-func (GoOra) Run(ctx context.Context, steps []Step, each func(int, Result)) ([]Result, error) {
+func (g GoOra) Run(ctx context.Context, steps []Step, each func(int, Result)) ([]Result, error) {
 	open := gooraConnections{}
 	defer open.closeAll()
 	results := make([]Result, 0, len(steps))
 	for i, step := range steps {
 		began := time.Now()
 		var r Result
-		if err := open.do(ctx, step, &r); err != nil {
+		if err := open.do(ctx, g, step, &r); err != nil {
 			r = Result{Error: err.Error()}
 		}
 		r.TookMS = float64(time.Since(began).Microseconds()) / 1000
@@ -85,9 +88,9 @@ func (open gooraConnections) closeAll() {
 	}
 }
 
-func (open gooraConnections) do(ctx context.Context, s Step, r *Result) error {
+func (open gooraConnections) do(ctx context.Context, g GoOra, s Step, r *Result) error {
 	if s.Do == Connect {
-		c, err := gooraConnect(ctx, s)
+		c, err := g.connect(ctx, s)
 		if err == nil {
 			open[s.On] = c
 		}
@@ -135,9 +138,15 @@ func gooraStatement(ctx context.Context, tx *sql.Tx, s Step, r *Result) (err err
 	return err
 }
 
-// gooraConnect takes a descriptor, or host:port/service.
-func gooraConnect(ctx context.Context, s Step) (*gooraConnection, error) {
+// connect takes a descriptor, or host:port/service.
+func (g GoOra) connect(ctx context.Context, s Step) (*gooraConnection, error) {
 	options := map[string]string{"PREFETCH_ROWS": "1000"}
+	if g.StreamLOBs {
+		options["LOB FETCH"] = "POST"
+	}
+	if user, proxied, ok := strings.Cut(strings.TrimSuffix(s.User, "]"), "["); ok {
+		s.User, options["PROXY CLIENT NAME"] = user, proxied
+	}
 	var url string
 	if strings.HasPrefix(s.Target, "(") {
 		url = goora.BuildJDBC(s.User, s.Password, s.Target, options)

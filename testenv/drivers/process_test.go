@@ -78,7 +78,7 @@ func startProcess(t *testing.T, name, program string, arguments ...string) *proc
 	p := &process{name: name, exited: make(chan struct{})}
 	p.log.changed = make(chan struct{})
 	p.cmd = exec.Command(program, arguments...)
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // ends when it ends, not a second later
+	p.cmd.Env = quickExit()
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -94,6 +94,10 @@ func startProcess(t *testing.T, name, program string, arguments ...string) *proc
 	})
 	return p
 }
+
+// quickExit is an environment in which a program built with the race detector ends
+// when it ends, not a second later.
+func quickExit() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
 
 // kill ends the process as a crash of its machine would, and waits for its end.
 func (p *process) kill() {

@@ -30,13 +30,31 @@ func TestStatements(t *testing.T) {
 			target := b.descriptor("(SERVICE_NAME=ledger)")
 			exchanges := []exchange{{open("a", target), nil}, {open("b", target), nil}}
 			prefix := strings.ReplaceAll("t_"+d.Name(), "-", "_")
-			for _, part := range [](func(string) []exchange){transactions, types, arrays, largeObjects, blocks, mistakes, longFetch, interrupts} {
+			for _, part := range [](func(string) []exchange){transactions, types, arrays, largeObjects, blocks, mistakes, identity, longFetch, interrupts} {
 				exchanges = append(exchanges, part(prefix)...)
 			}
 			exchanges = append(exchanges, exchange{do(Close, "a"), nil}, exchange{do(Close, "b"), nil})
 			judge(t, d, exchanges)
 		})
 	})
+}
+
+// identity is what a session knows of itself.
+func identity(string) []exchange {
+	who := func(name string) string { return "sys_context('USERENV','" + name + "')" }
+	return []exchange{
+		{query("a", "select "+who("SERVICE_NAME")+", "+who("SID")+", "+who("CURRENT_USER")+", "+who("SESSION_USER")+", "+who("IP_ADDRESS")+" from dual"), func(d Driver, r Result) error {
+			if err := succeeded(d, r); err != nil {
+				return err
+			}
+			sid := ""
+			if len(r.Rows) == 1 && len(r.Rows[0]) == 5 && r.Rows[0][1] != nil {
+				sid = *r.Rows[0][1] // a session's number, differs
+			}
+			return rows([]Value{Varchar("ledger"), Varchar(sid), Varchar("APP"), Varchar("APP"), Varchar("127.0.0.1")})(d, r)
+		}},
+		{query("a", "select user from dual"), rows([]Value{Varchar("APP")})},
+	}
 }
 
 func transactions(prefix string) []exchange {
@@ -169,6 +187,13 @@ func mistakes(string) []exchange {
 		{query("a", "select to_number('x') from dual"), fails("ORA-01722")},
 		{query("a", "select 1 from dual"), rows([]Value{Number("1")})},
 	}
+}
+
+// go-ora's other way of reading LOBs, by their locators.
+func TestStreamedLOBs(t *testing.T) {
+	b, _ := pair(t)
+	exchanges := append([]exchange{{open("a", b.descriptor("(SID=sales1)")), nil}, {open("b", b.descriptor("(SID=sales1)")), nil}}, largeObjects("t_streamed")...)
+	judge(t, GoOra{StreamLOBs: true}, exchanges)
 }
 
 // A table for long fetches and endless statements. It is filled once, since under
