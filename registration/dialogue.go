@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -229,17 +230,30 @@ func (d *dialogue) publish(next servicetable.Registration, change Change) {
 	if d.shown.Instance == "" || d.shown.GUID != next.GUID {
 		kind, event = Registered, "database registered"
 	}
+	before := d.shown
 	d.current = next
 	d.shown = d.withoutOwn(next)
 	if d.server.Apply != nil {
 		d.server.Apply(d.shown)
 	}
 	level := slog.LevelInfo
-	if len(change.Notes) > 0 && kind == Registered {
+	switch {
+	case len(change.Notes) > 0 && kind == Registered:
 		level = slog.LevelWarn
+	case kind == Updated && sameOffer(&before, &d.shown):
+		level = slog.LevelDebug // new load figures alone: databases send them all the time
 	}
 	d.log.Log(context.Background(), level, event, d.attributes("notes", strings.Join(change.Notes, "; "))...)
 	d.server.report(Event{Kind: kind, Registration: d.registered(), Peer: d.peer})
+}
+
+// sameOffer reports whether two registrations differ in their figures at most.
+func sameOffer(a, b *servicetable.Registration) bool {
+	return slices.EqualFunc(a.Services, b.Services, func(x, y servicetable.Service) bool {
+		return x.Name == y.Name && x.Flags == y.Flags
+	}) && slices.EqualFunc(a.Handlers, b.Handlers, func(x, y servicetable.Handler) bool {
+		return x.Name == y.Name && x.Address == y.Address && slices.Equal(x.Services, y.Services)
+	})
 }
 
 // attributes are what every line about a registration tells, and a last one if

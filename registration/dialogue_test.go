@@ -35,6 +35,13 @@ func TestReRegistrationChangesLoad(t *testing.T) {
 		if b.count(Registered) != 1 || b.count(Updated) != 1 {
 			t.Errorf("%d registered, %d updated", b.count(Registered), b.count(Updated))
 		}
+		if strings.Contains(b.logged.String(), "registration updated") {
+			t.Error("new figures alone were logged: every report of every database would be")
+		}
+		blocked := sales("one", 42)
+		blocked.Services[0].Flags = 0
+		r.says(encode(t, blocked))
+		synctest.Wait()
 		checkLog(t, b, "database registered", "registration updated")
 	})
 }
