@@ -1,6 +1,8 @@
 package testenv
 
 import (
+	"math"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"servicebroker/registration"
 	"servicebroker/servicetable"
+	"servicebroker/tns"
 )
 
 // What a broker has in its table is what the database was told to register.
@@ -106,6 +109,63 @@ func TestRegistrationLeavesAndReturns(t *testing.T) {
 		}
 		d.tell(t, "/registration", `{"connected": true}`)
 		b.await(t, "registration", registered)
+	}
+}
+
+// An open session counts, up to the largest number there is.
+func TestRegistersSessions(t *testing.T) {
+	d := start(t, &Database{Load: math.MaxUint32 - 1})
+	for i, want := range []uint32{math.MaxUint32 - 1, math.MaxUint32, math.MaxUint32} {
+		r := d.describe()
+		if r.Load != want || r.Handlers[0].Load != want || r.Services[0].Goodness != want {
+			t.Errorf("with %d sessions: %+v", i, r)
+		}
+		d.hold(t)
+	}
+}
+
+// Brokers see an abort as the death of the process, and every other end as a
+// goodbye.
+func TestGoodbye(t *testing.T) {
+	for body, wanted := range map[string]bool{"": true, `{"abort": true}`: false} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		d := start(t, &Database{RemoteListeners: []string{l.Addr().String()}})
+		raw, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		raw.SetDeadline(time.Now().Add(patience))
+		conn := tns.NewConn(raw)
+		connect, err := conn.ReadConnect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept := tns.AnswerConnect(connect, tns.VersionHighest, nil)
+		if err := conn.Send(accept); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetVersion(accept.Version)
+		if _, err := conn.ReadPacket(); err != nil { // it has registered
+			t.Fatal(err)
+		}
+		d.tell(t, "/stop", body)
+		goodbye := false
+		for {
+			p, err := conn.ReadPacket()
+			if err != nil {
+				break
+			}
+			var data tns.Data
+			goodbye = goodbye || data.Decode(p) == nil && data.Flags&tns.DataEOF != 0
+		}
+		if goodbye != wanted {
+			t.Errorf("POST /stop %s: goodbye %v, want %v", body, goodbye, wanted)
+		}
 	}
 }
 
