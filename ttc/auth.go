@@ -128,7 +128,7 @@ func (m *AuthReply) Flags(key string) uint32 {
 // FastAuth is the message that carries the first three at once (ttc.md 5.5).
 type FastAuth struct {
 	Protocol     Protocol
-	FieldVersion byte
+	FieldVersion byte // the one that the login in here is written in
 	DataTypes    DataTypes
 	Header       Header
 	Login        Auth
@@ -146,7 +146,8 @@ func (m *FastAuth) Decode(r *Reader, server Capabilities) Dialect {
 	r.expect(MessageDataTypes)
 	m.DataTypes.Decode(r)
 	d := Negotiate(server, &m.DataTypes)
-	login := d.FastAuthLogin()
+	login := d
+	login.FieldVersion = m.FieldVersion
 	r.expect(MessageFunction)
 	m.Header.Decode(r, MessageFunction, login)
 	m.Login.Decode(r, login)
@@ -169,5 +170,6 @@ func (m *FastAuth) AppendTo(dst []byte, d Dialect) []byte {
 	dst = appendUint16(dst, 0)
 	dst = append(dst, m.FieldVersion)
 	dst = m.DataTypes.AppendTo(dst)
-	return AppendCall(dst, d.FastAuthLogin(), FunctionAuthOne, &m.Login)
+	d.FieldVersion = m.FieldVersion
+	return AppendCall(dst, d, FunctionAuthOne, &m.Login)
 }

@@ -112,13 +112,18 @@ func TestLoginGarbage(t *testing.T) {
 }
 
 func TestFakeVerifier(t *testing.T) {
-	a, again := NewFakeVerifier("NOBODY", []byte("secret")), NewFakeVerifier("NOBODY", []byte("secret"))
-	other := NewFakeVerifier("NOBODY", []byte("another secret"))
-	if !bytes.Equal(a.Salt, again.Salt) || bytes.Equal(a.Salt, other.Salt) {
-		t.Error("the salt of an unknown user must depend on name and secret, and on nothing else")
-	}
-	if _, err := login(t, a, false, "", nil); !errors.Is(err, ErrWrongPassword) {
-		t.Errorf("logging in gives %v", err)
+	for _, kind := range []VerifierType{Verifier12c, Verifier11g} {
+		a, again := NewFakeVerifier(kind, "NOBODY", []byte("secret")), NewFakeVerifier(kind, "NOBODY", []byte("secret"))
+		other := NewFakeVerifier(kind, "NOBODY", []byte("another secret"))
+		if !bytes.Equal(a.Salt, again.Salt) || bytes.Equal(a.Salt, other.Salt) {
+			t.Errorf("%#x: the salt of an unknown user must depend on name and secret, and on nothing else", uint32(kind))
+		}
+		if real := makeVerifier(kind, "x", a.Salt); len(real.Salt) != len(a.Salt) || len(real.Hash) != len(a.Hash) || a.Type != kind {
+			t.Errorf("%#x: a fake verifier looks unlike a real one", uint32(kind))
+		}
+		if _, err := login(t, a, false, "", nil); !errors.Is(err, ErrWrongPassword) {
+			t.Errorf("%#x: logging in gives %v", uint32(kind), err)
+		}
 	}
 }
 

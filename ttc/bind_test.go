@@ -135,10 +135,16 @@ func TestCellsRoundTrip(t *testing.T) {
 			t.Fatalf("type %d: got % x, error %v, %d left, want % x", c.Type, got, r.Err(), r.Buffered(), value)
 		}
 
-		c = Cell{Type: TypeCLOB, Prefetch: rapid.Bool().Draw(t, "prefetch")}
+		c = Cell{
+			Type: rapid.SampledFrom([]Type{TypeCLOB, TypeBLOB}).Draw(t, "LOB type"), Form: rapid.ByteRange(0, 2).Draw(t, "form"),
+			Prefetch: rapid.Bool().Draw(t, "prefetch"), Inline: rapid.Uint32Range(0, 2).Draw(t, "inline"),
+		}
 		lob := LOBCell{Locator: rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "locator")}
 		if len(lob.Locator) > 0 && c.Prefetch {
 			lob.Length, lob.Chunk = rapid.Uint64().Draw(t, "length"), rapid.Uint32().Draw(t, "chunk")
+			if c.Inline > 0 {
+				lob.Data = drawBytes(t, "data")
+			}
 		}
 		r = NewReader(c.AppendLOB(nil, lob))
 		got := c.DecodeLOB(r)
@@ -157,7 +163,7 @@ func TestOutValues(t *testing.T) {
 		{"number", OutValue{Cell: Cell{Type: TypeNumber}, Bytes: []byte{0xc1, 8}}, "02 c1 08 00"},
 		{"NULL", OutValue{Cell: Cell{Type: TypeVarchar}}, "00 00"},
 		{"table", OutValue{Cell: Cell{Type: TypeVarchar}, Array: true, Elements: [][]byte{{'a'}, nil}}, "01 02 01 61 00 00 00"},
-		{"LOB", OutValue{Cell: Cell{Type: TypeCLOB, Prefetch: true}, LOB: LOBCell{[]byte("L"), 3, 8}}, "01 01 01 03 01 08 01 4c 00"},
+		{"LOB", OutValue{Cell: Cell{Type: TypeCLOB, Prefetch: true}, LOB: LOBCell{Locator: []byte("L"), Length: 3, Chunk: 8}}, "01 01 01 03 01 08 01 4c 00"},
 		{"rowid as text", OutValue{Cell: Cell{Type: TypeRowID}, Bytes: []byte("AAA")}, "03 41 41 41 00"},
 		{"boolean NULL", OutValue{Cell: Cell{Type: TypeBoolean}}, "00 00"},
 	} {
@@ -172,10 +178,11 @@ func TestOutValues(t *testing.T) {
 }
 
 func TestRowHeader(t *testing.T) {
-	header := AppendRowHeader(nil, 2)
-	r := NewReader(header)
-	r.Byte()
-	if vector := DecodeRowHeader(r); vector != nil || r.Err() != nil || r.Buffered() != 0 {
-		t.Errorf("vector % x, error %v, %d left", vector, r.Err(), r.Buffered())
+	for _, columns := range []int{0, 1, 255, 256, 1000} {
+		r := NewReader(AppendRowHeader(nil, columns, 2))
+		r.Byte()
+		if got, vector := DecodeRowHeader(r); got != columns || vector != nil || r.Err() != nil || r.Buffered() != 0 {
+			t.Errorf("%d columns: got %d, vector % x, error %v, %d bytes left", columns, got, vector, r.Err(), r.Buffered())
+		}
 	}
 }

@@ -34,6 +34,7 @@ type CallEnd struct {
 	Rows     uint64
 	RowID    RowID
 	Compiled bool // a program was stored, with errors
+	Call     byte // sequence number of the call that is answered
 	Batch    []BatchError
 }
 
@@ -50,7 +51,7 @@ func (m *CallEnd) AppendTo(dst []byte, d Dialect) []byte {
 	dst = append(dst, 0, 0, 0, 0, 0) // SQL type, fatal, flags, cursor options, UPI
 	dst = append(dst, warningCompiled*byte(boolNumber(m.Compiled)))
 	dst = m.RowID.appendTo(dst)
-	dst = append(dst, 0, 0, 0, 0) // OS error, statement, call number, padding
+	dst = append(dst, 0, 0, m.Call, 0) // OS error, statement, call number, padding
 	dst = appendUB(dst, min(m.Rows, 1<<32-1))
 	dst = append(dst, 0) // logical rowid
 	dst = m.appendBatch(dst)
@@ -126,7 +127,8 @@ func (m *CallEnd) Decode(r *Reader, d Dialect) {
 	m.Compiled = r.Byte()&warningCompiled != 0
 	m.RowID.decode(r)
 	r.UB4()
-	r.Skip(2)
+	r.Byte()
+	m.Call = r.Byte()
 	r.UB2()
 	r.UB4()
 	r.CLR()

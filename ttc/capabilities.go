@@ -11,11 +11,13 @@ type Capabilities struct {
 
 // Positions and bits in the compile-time capabilities (ttc.md 5.3 and 5.4).
 const (
+	capLogon           = 4
 	capBackport        = 5
 	capFieldVersion    = 7
 	capTTC1            = 15
 	capTTC3            = 37
 	capTTC4            = 40
+	capPBKDF2          = 0x20 // in capLogon
 	capImplicitPool    = 0x08 // in capBackport
 	capZoneFile        = 0x02 // in capTTC3
 	capInBand          = 0x04 // in capTTC4
@@ -60,6 +62,16 @@ func ClientCapabilities(fieldVersion byte, endOfResponse bool) Capabilities {
 	c := ServerCapabilities(fieldVersion, false)
 	if endOfResponse {
 		c.Compile[capTTC4] |= capEndOfResponse
+	}
+	return c
+}
+
+// WithoutPBKDF2 is c without the newer way to make a session's key, so that
+// clients use the oldest one with 11g verifiers.
+func (c Capabilities) WithoutPBKDF2() Capabilities {
+	c = c.clone()
+	if len(c.Compile) > capLogon {
+		c.Compile[capLogon] &^= capPBKDF2
 	}
 	return c
 }

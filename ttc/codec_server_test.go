@@ -55,6 +55,7 @@ func drawCallEnd(t *rapid.T) CallEnd {
 		Rows:     rapid.Uint64().Draw(t, "rows"),
 		RowID:    drawRowID(t),
 		Compiled: rapid.Bool().Draw(t, "compiled"),
+		Call:     rapid.Byte().Draw(t, "call"),
 	}
 	if m.Code != 0 {
 		m.Text = drawText(t, "text")
@@ -109,7 +110,7 @@ func serverCodecs() []codec {
 		answerCodec("version", func(t *rapid.T) Version {
 			return Version{Banner: drawText(t, "banner"), Number: rapid.Uint32().Draw(t, "number")}
 		}, func(m *Version, d Dialect) []byte { return m.AppendTo(nil, d) },
-			func(m *Version, r *Reader, _ Dialect) { m.Decode(r) }),
+			func(m *Version, r *Reader, d Dialect) { m.Decode(r, d) }),
 		answerCodec("io vector", drawIOVector, func(m *IOVector, d Dialect) []byte { return m.AppendTo(nil, d) },
 			func(m *IOVector, r *Reader, _ Dialect) { m.Decode(r) }),
 		{

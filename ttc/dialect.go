@@ -10,8 +10,6 @@ const (
 	fieldVersionToken    = 18 // a token after every sequence number
 	fieldVersion23_1Ext3 = 20 // annotations
 	fieldVersion23_4     = 24 // vectors
-
-	fieldVersionFastAuth = 13 // the login embedded in fast authentication is written so (ttc.md 5.5)
 )
 
 // Dialect is what two sides agreed on: it decides the layout of nearly every
@@ -44,12 +42,6 @@ type Dialect struct {
 // Fallback is the dialect before negotiation: all that is said in it has the
 // same layout everywhere.
 func Fallback() Dialect { return Dialect{CLRText: true, MaxString: 4000} }
-
-// FastAuthLogin is the dialect of a login embedded in fast authentication.
-func (d Dialect) FastAuthLogin() Dialect {
-	d.FieldVersion = min(d.FieldVersion, fieldVersionFastAuth)
-	return d
-}
 
 // HasVersion18 reports whether version numbers are packed as since 18c.
 func (d Dialect) HasVersion18() bool { return d.FieldVersion >= fieldVersion18_1 }

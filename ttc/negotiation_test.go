@@ -130,7 +130,7 @@ func TestFastAuth(t *testing.T) {
 		server := ServerCapabilities(rapid.SampledFrom([]byte{12, 13, 24}).Draw(t, "server"), false)
 		m := FastAuth{
 			Protocol:     Protocol{Versions: []byte{6}, Driver: "driver"},
-			FieldVersion: 13,
+			FieldVersion: rapid.SampledFrom([]byte{13, 24}).Draw(t, "login"),
 			DataTypes:    *NewDataTypes(ClientCapabilities(24, true)),
 			Header:       Header{Message: MessageFunction, Function: FunctionAuthOne, Sequence: 1},
 			Login:        Auth{User: "scott", Mode: AuthLogon, Pairs: drawPairs(t)},

@@ -67,18 +67,16 @@ type Version struct {
 }
 
 // AppendTo appends the message with its code.
-func (m *Version) AppendTo(dst []byte, _ Dialect) []byte {
+func (m *Version) AppendTo(dst []byte, d Dialect) []byte {
 	dst = append(dst, byte(MessageParameters))
 	dst = appendCount(dst, len(m.Banner))
-	dst = AppendCLR(dst, []byte(m.Banner))
+	dst = appendText(dst, []byte(m.Banner), d)
 	return appendUB(dst, uint64(m.Number))
 }
 
 // Decode reads what follows the message code.
-func (m *Version) Decode(r *Reader) {
-	*m = Version{}
-	r.UB2()
-	m.Banner = string(r.CLR())
+func (m *Version) Decode(r *Reader, d Dialect) {
+	*m = Version{Banner: string(r.Text(uint32(r.UB2()), d))}
 	m.Number = r.UB4()
 }
 

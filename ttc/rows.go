@@ -1,25 +1,25 @@
 package ttc
 
-// AppendRowHeader announces rows (ttc.md 6.3).
-func AppendRowHeader(dst []byte, requested uint32) []byte {
+// AppendRowHeader announces rows of so many columns (ttc.md 6.3). When a
+// cursor is run again one driver takes the number of columns from here.
+func AppendRowHeader(dst []byte, columns int, requested uint32) []byte {
 	dst = append(dst, byte(MessageRowHeader), 0x22)
-	dst = appendUB(dst, 1)
-	dst = append(dst, 0)
+	dst = appendCount(dst, columns%256)
+	dst = appendCount(dst, columns/256)
 	dst = appendUB(dst, uint64(requested))
 	return append(dst, 0, 0, 0) // buffer length, bit vector, row header id
 }
 
 // DecodeRowHeader reads what follows the message code and returns the bit
 // vector, nil if there is none.
-func DecodeRowHeader(r *Reader) []byte {
+func DecodeRowHeader(r *Reader) (columns int, vector []byte) {
 	r.Byte()
-	r.UB2()
+	columns = int(r.UB2()) + 256*r.Count(maxBinds/256)
 	r.UB4()
-	r.UB4()
 	r.UB2()
-	vector := r.DLC()
+	vector = r.DLC()
 	r.DLC()
-	return vector
+	return columns, vector
 }
 
 // Cell is how a column's values travel: as what type, with what attached. It
@@ -27,8 +27,9 @@ func DecodeRowHeader(r *Reader) []byte {
 type Cell struct {
 	Type     Type
 	Form     byte
-	Prefetch bool // LOBs carry their length and chunk size
-	Null     bool // described with size 0: no value is sent
+	Prefetch bool   // LOBs carry their length and chunk size
+	Inline   uint32 // with Prefetch: how many of its first characters or bytes, too
+	Null     bool   // described with size 0: no value is sent
 }
 
 // LOBCell is the value of a LOB column: its locator and, where asked for, what
@@ -37,6 +38,7 @@ type LOBCell struct {
 	Locator []byte // nil is NULL
 	Length  uint64 // characters of a CLOB, bytes of a BLOB
 	Chunk   uint32
+	Data    []byte // its beginning, if the cell's Inline asks for it
 }
 
 // AppendLOB appends the value of a LOB column (ttc.md 9).
@@ -48,8 +50,21 @@ func (c Cell) AppendLOB(dst []byte, lob LOBCell) []byte {
 	if c.Prefetch {
 		dst = appendUB(dst, lob.Length)
 		dst = appendUB(dst, uint64(lob.Chunk))
+		dst = c.appendInline(dst, lob.Data)
 	}
 	return AppendCLR(dst, lob.Locator)
+}
+
+// appendInline appends the beginning of a LOB; before it, for characters, that
+// they are in the session's character set, and their form.
+func (c Cell) appendInline(dst, data []byte) []byte {
+	if c.Inline == 0 {
+		return dst
+	}
+	if c.Type == TypeCLOB {
+		dst = append(dst, 0, c.Form)
+	}
+	return AppendCLR(dst, data)
 }
 
 // DecodeLOB reads the value of a LOB column.
@@ -61,6 +76,15 @@ func (c Cell) DecodeLOB(r *Reader) LOBCell {
 	if c.Prefetch {
 		lob.Length = r.UB8()
 		lob.Chunk = r.UB4()
+	}
+	if c.Prefetch && c.Inline > 0 {
+		if c.Type == TypeCLOB {
+			if r.Byte() == 1 {
+				r.UB2() // another character set
+			}
+			r.Byte()
+		}
+		lob.Data = r.CLR()
 	}
 	lob.Locator = r.CLR()
 	return lob

@@ -54,12 +54,15 @@ func makeVerifier(t VerifierType, password string, salt []byte) Verifier {
 	return v
 }
 
-// NewFakeVerifier is for a user that does not exist: it looks like any other
-// and no password fits it. The same name gives the same salt, as a stored one
-// would; secret is the server's own.
-func NewFakeVerifier(user string, secret []byte) Verifier {
+// NewFakeVerifier is for a user that does not exist: it looks like any other of
+// its type and no password fits it. The same name gives the same salt, as a
+// stored one would; secret is the server's own.
+func NewFakeVerifier(t VerifierType, user string, secret []byte) Verifier {
 	digest := sha512.Sum512(append(slices.Clone(secret), user...))
-	return Verifier{Type: Verifier12c, Salt: digest[:saltLength12c], Hash: randomBytes(64)}
+	if t == Verifier11g {
+		return Verifier{Type: t, Salt: digest[:saltLength11g], Hash: randomBytes(sha1.Size)}
+	}
+	return Verifier{Type: t, Salt: digest[:saltLength12c], Hash: randomBytes(sha512.Size)}
 }
 
 // passwordKey is the slow step of a 12c verifier.

@@ -66,6 +66,10 @@ func (a *answer) send(flags uint16) error {
 	return err
 }
 
-func (a *answer) marker(value byte) error {
-	return a.conn.Send(tns.Marker{Kind: 1, Value: value})
+func (a *answer) markers(values ...byte) error {
+	var messages []tns.Message
+	for _, value := range values {
+		messages = append(messages, tns.Marker{Kind: 1, Value: value})
+	}
+	return a.conn.Send(messages...)
 }

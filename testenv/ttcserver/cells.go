@@ -19,6 +19,8 @@ const (
 	defaultTextSize = 4000 // characters
 	maxTextSize     = 32767
 	bytesPerChar    = 4
+
+	maxInline = 1 << 24 // of a LOB that goes with its row, whatever the client asks for
 )
 
 // describe gives a column of the engine as clients are told of it.
@@ -96,7 +98,9 @@ func cellOf(col ttc.Column) cell {
 
 // define gives the form a client asks for.
 func define(b ttc.Bind) cell {
-	return cell{Cell: ttc.Cell{Type: b.Type, Form: b.Form, Prefetch: b.Continuation&ttc.LOBPrefetch != 0}}
+	return cell{Cell: ttc.Cell{
+		Type: b.Type, Form: b.Form, Prefetch: b.Continuation&ttc.LOBPrefetch != 0, Inline: min(b.Prefetch, maxInline),
+	}}
 }
 
 // encoder turns values into the bytes of cells. Its scratch space is used
@@ -135,7 +139,11 @@ func (e *encoder) locate(c *cell, v sqlengine.Value) ttc.LOBCell {
 	if l.character && c.Form == ttc.FormNational {
 		locator[locatorCharset] |= storedUTF16
 	}
-	return ttc.LOBCell{Locator: locator, Length: l.length(), Chunk: lobChunk}
+	value := ttc.LOBCell{Locator: locator, Length: l.length(), Chunk: lobChunk}
+	if c.Prefetch && c.Inline > 0 {
+		value.Data, _ = l.read(0, uint64(c.Inline), c.Form == ttc.FormNational)
+	}
+	return value
 }
 
 // raw gives the bytes of a value as a type that is no LOB; nil for NULL. They

@@ -17,6 +17,11 @@ import (
 const (
 	loginTimeout   = 60 * time.Second // from ACCEPT to the end of the login
 	partingTimeout = 2 * time.Second  // for the client to read the last answer and close
+
+	// breakPause is how long a break stays unanswered. A database takes some
+	// milliseconds to stop a call; the two threads of one driver get into each
+	// other's way if the answer is there before the break is sent.
+	breakPause = 20 * time.Millisecond
 )
 
 // errGoodbye ends a conversation that ended well or was answered already.
@@ -43,6 +48,7 @@ type conversation struct {
 
 	session     *session
 	lastSession int
+	sequence    byte // of the call at hand
 
 	end context.CancelCauseFunc // ends the whole conversation
 
@@ -126,7 +132,7 @@ func (c *conversation) nextPiece(ctx context.Context) ([]byte, error) {
 			c.last = len(next.payload)
 			return next.payload, nil
 		case errors.Is(next.err, errReset):
-			if err := c.out.marker(tns.MarkerReset); err != nil {
+			if err := c.out.markers(tns.MarkerReset); err != nil {
 				return nil, err
 			}
 		default:
@@ -216,6 +222,7 @@ func (c *conversation) asked(ctx context.Context, h ttc.Header) error {
 	if err := c.attach(ctx); err != nil {
 		return err
 	}
+	c.sequence = h.Sequence
 	if h.Token != 0 {
 		c.out.buf = ttc.AppendToken(c.out.buf, h.Token)
 	}
@@ -284,7 +291,12 @@ func (c *conversation) gone(err error) {
 // answers the interrupted call, or none, with ORA-01013 (ttc.md 10).
 func (c *conversation) afterBreak(ctx context.Context) error {
 	c.out.drop()
-	if err := c.out.marker(tns.MarkerBreak); err != nil {
+	select {
+	case <-time.After(breakPause):
+	case <-ctx.Done():
+	}
+	// One driver sends its own reset only when it has seen both.
+	if err := c.out.markers(tns.MarkerBreak, tns.MarkerReset); err != nil {
 		return err
 	}
 	for {
@@ -299,9 +311,6 @@ func (c *conversation) afterBreak(ctx context.Context) error {
 	c.mu.Lock()
 	c.interrupted = false
 	c.mu.Unlock()
-	if err := c.out.marker(tns.MarkerReset); err != nil {
-		return err
-	}
 	return c.fail(&sqlengine.Error{Code: 1013, Text: "user requested cancel of current operation"}, 0)
 }
 

@@ -15,6 +15,7 @@ type cursor struct {
 	kind      sqlengine.StatementKind
 	names     []string // of the binds
 	returning []int    // binds that RETURNING fills
+	outOnly   []bool   // binds a block does nothing with but assign to them
 
 	binds      []ttc.Bind
 	directions []ttc.Direction // as told to the client; nil before
@@ -53,6 +54,9 @@ func (c *cursor) parse(engine *sqlengine.Session, sql string) error {
 	*c = cursor{
 		id: c.id, statement: statement, kind: statement.Kind(),
 		names: statement.BindNames(), returning: statement.Returning(),
+	}
+	if c.kind == sqlengine.KindPLSQL {
+		c.outOnly = onlyAssigned(sql, c.names)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (c *conversation) status() uint32 {
 // done ends an answer with a CallEnd.
 func (c *conversation) done(end ttc.CallEnd) error {
 	end.Status |= c.status()
-	end.Sequence = 1
+	end.Sequence, end.Call = 1, c.sequence
 	c.out.buf = end.AppendTo(c.out.buf, c.dialect)
 	return c.out.finish()
 }

@@ -36,6 +36,7 @@ func (c *conversation) authenticate(ctx context.Context, h ttc.Header) error {
 	if h.Message != ttc.MessageFunction || h.Function != ttc.FunctionAuthOne && h.Function != ttc.FunctionAuthTwo {
 		return c.fatal(1012, "not logged on")
 	}
+	c.sequence = h.Sequence
 	var m ttc.Auth
 	m.Decode(c.in, c.dialect)
 	if err := c.in.Err(); err != nil {
@@ -56,14 +57,18 @@ func (c *conversation) phaseOne(_ context.Context, m *ttc.Auth, d ttc.Dialect) e
 		verifier, known = c.server.Authenticate(auth.user)
 	}
 	if !known {
-		verifier = ttc.NewFakeVerifier(auth.user, c.server.sessions.fakeSecret())
+		kind := ttc.Verifier12c
+		if c.server.Dialect.ClassicVerifier {
+			kind = ttc.Verifier11g
+		}
+		verifier = ttc.NewFakeVerifier(kind, auth.user, c.server.sessions.fakeSecret())
 	}
 	auth.known = known
 	auth.challenge = ttc.NewChallenge(verifier, c.server.Dialect.ClassicVerifier)
 	c.auth = auth
 	reply := ttc.AuthReply{Pairs: auth.challenge.Pairs()}
 	c.out.buf = reply.AppendTo(c.out.buf, d)
-	c.out.buf = (&ttc.CallEnd{}).AppendTo(c.out.buf, d)
+	c.out.buf = (&ttc.CallEnd{Sequence: 1, Call: c.sequence}).AppendTo(c.out.buf, d)
 	return c.out.finish()
 }
 

@@ -53,6 +53,9 @@ func (c *conversation) accept(connect *tns.Connect) error {
 	c.out = answer{conn: c.conn, sdu: int(accept.SDU)}
 	c.mayEnd = accept.Flags2&tns.Flags2EndOfResponse != 0
 	c.caps = ttc.ServerCapabilities(c.fieldVersion(), false)
+	if dialect.ClassicVerifier {
+		c.caps = c.caps.WithoutPBKDF2()
+	}
 	return nil
 }
 
@@ -113,8 +116,9 @@ func (c *conversation) fastAuth(ctx context.Context) error {
 		return err
 	}
 	c.login.Driver = m.Protocol.Driver
+	c.sequence = m.Header.Sequence
 	c.agree(d)
 	c.out.buf = ttc.NewProtocolReply(c.caps).AppendTo(c.out.buf)
 	c.out.buf = m.DataTypes.AppendReply(c.out.buf)
-	return c.phaseOne(ctx, &m.Login, d.FastAuthLogin())
+	return c.phaseOne(ctx, &m.Login, d)
 }

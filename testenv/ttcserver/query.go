@@ -49,7 +49,7 @@ func (c *conversation) fetch(ctx context.Context) error {
 // answer goes out while the rows are being read.
 func (c *conversation) sendRows(ctx context.Context, cur *cursor, wanted uint32, parameters bool) error {
 	if wanted > 0 {
-		c.out.buf = ttc.AppendRowHeader(c.out.buf, wanted)
+		c.out.buf = ttc.AppendRowHeader(c.out.buf, len(cur.cells), wanted)
 	}
 	encode := encoder{lobs: &c.session.lobs}
 	for wanted > 0 && !cur.done {

@@ -185,10 +185,12 @@ func (c *conversation) appendOuts(cur *cursor, results []map[int]sqlengine.Value
 	given := false
 	for i := range directions {
 		directions[i] = ttc.DirectionIn
+		if i < len(cur.outOnly) && cur.outOnly[i] {
+			directions[i], given = ttc.DirectionOut, true
+			continue
+		}
 		for _, outs := range results {
 			if _, ok := outs[i]; ok {
-				// Not OUT alone: whether the block also reads it is not known, and
-				// the client would not send its value again.
 				directions[i], given = ttc.DirectionInOut, true
 			}
 		}
