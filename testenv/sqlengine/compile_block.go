@@ -90,6 +90,9 @@ func conjuncts(e expression) []expression {
 	return []expression{e}
 }
 
+// allRows is a LIMIT that limits nothing.
+const allRows = "9223372036854775807"
+
 // rowLimit recognises ROWNUM <= n, ROWNUM < n, ROWNUM = 1 and their mirror images, and gives the number of rows.
 func (b *blockCompiler) rowLimit(e expression) (string, bool) {
 	comparison, ok := e.(*operation)
@@ -117,10 +120,10 @@ func (b *blockCompiler) rowLimit(e expression) (string, bool) {
 		return "iif(" + n + "=1,1,0)", true
 	case ">":
 		n := b.integer(b.expression(other))
-		return "iif(" + n + "<1,-1,0)", true
+		return "iif(" + n + "<1," + allRows + ",0)", true
 	case ">=":
 		n := b.integer(b.expression(other))
-		return "iif(" + n + "<=1,-1,0)", true
+		return "iif(" + n + "<=1," + allRows + ",0)", true
 	}
 	return "", false
 }
@@ -134,10 +137,7 @@ func (b *blockCompiler) addLimit(limit string) {
 	if b.limit != "" {
 		limit = "min(" + b.limit + "," + limit + ")"
 	}
-	if !strings.HasPrefix(limit, "iif") {
-		limit = "coalesce(max(0," + limit + "),0)"
-	}
-	b.limit = limit
+	b.limit = "coalesce(max(0," + limit + "),0)"
 }
 
 // reordered says that rows are sorted or grouped after ROWNUM has picked them.

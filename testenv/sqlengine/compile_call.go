@@ -102,13 +102,17 @@ func (c *compiler) aggregate(e *call, name string, a aggregate) coded {
 	if name == "LISTAGG" && len(arguments) == 1 {
 		inside += ",''"
 	}
+	udf := a.udf
 	if e.distinct {
+		if name == "LISTAGG" { // SQLite allows DISTINCT with one argument only
+			udf, inside = "o_listagg", "o_pair("+inside+")"
+		}
 		inside = "DISTINCT " + inside
 	}
 	if len(e.withinOrder) > 0 {
 		inside += " ORDER BY " + c.orderBy(e.withinOrder)
 	}
-	return coded{sql: a.udf + "(" + inside + ")" + c.over(e.over), typ: resultType(a.result, arguments)}
+	return coded{sql: udf + "(" + inside + ")" + c.over(e.over), typ: resultType(a.result, arguments)}
 }
 
 // over translates a window.

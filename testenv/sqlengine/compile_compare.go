@@ -91,11 +91,15 @@ func (c *compiler) timePair(left, right coded) (string, string) {
 }
 
 // compareTuples translates (a, b) = (select …) and (a, b) = ((x, y)).
-func (c *compiler) compareTuples(e *operation, l *tuple, right coded) coded {
+func (c *compiler) compareTuples(e *operation, l *tuple) coded {
 	if e.operator != "=" && e.operator != "<>" {
 		return c.fail(failure(1796, "this operator cannot be used with lists").at(e.start))
 	}
-	return coded{sql: "(" + c.tuple(l).sql + " " + e.operator + " " + right.sql + ")", typ: ofKind(kindBool)}
+	list := &inList{node: e.node, operand: l, list: []expression{e.right}, not: e.operator == "<>"}
+	if q, ok := e.right.(*scalarQuery); ok {
+		list.list, list.query = nil, q.query
+	}
+	return c.inList(list)
 }
 
 // inList translates IN and NOT IN.

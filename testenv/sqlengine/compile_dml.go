@@ -239,6 +239,11 @@ func (c *compiler) update(s *updateStatement) *translation {
 // assignments translates SET.
 func (c *compiler) assignments(o *object, set []assignment) string {
 	var parts []string
+	var all []name
+	for _, a := range set {
+		all = append(all, a.columns...)
+	}
+	c.columnsOf(o, all) // no column twice
 	for _, a := range set {
 		columns := c.columnsOf(o, a.columns)
 		if c.err != nil {

@@ -153,6 +153,9 @@ func (c *compiler) unary(e *unary) coded {
 			return x
 		}
 	}
+	if x.typ.Kind == kindInterval {
+		return coded{sql: "o_neg(" + x.sql + ")", typ: x.typ}
+	}
 	return coded{sql: "o_neg(" + c.numeric(x) + ")", typ: arithmeticType(x.typ, ofKind(kindNumber))}
 }
 
@@ -177,11 +180,10 @@ func (c *compiler) binary(e *operation) coded {
 	case "+", "-", "*", "/", "**", "MOD":
 		return c.arithmetic(e, c.expression(e.left), c.expression(e.right))
 	}
-	left, right := c.expression(e.left), c.expression(e.right)
 	if l, ok := e.left.(*tuple); ok {
-		return c.compareTuples(e, l, right)
+		return c.compareTuples(e, l)
 	}
-	return c.compare(e, left, right)
+	return c.compare(e, c.expression(e.left), c.expression(e.right))
 }
 
 func (c *compiler) concat(left, right coded) coded {

@@ -13,12 +13,16 @@ func (b *blockCompiler) hierarchy() {
 		return
 	}
 	base := b.sourceOf(block)
-	roots := base.selectAll("1", b.startCondition(base, block.startWith))
+	none := make([]string, base.width())
+	for i := range none {
+		none[i] = "NULL"
+	}
+	roots := base.selectAll(append(none, "1"), b.startCondition(base, block.startWith))
 	if b.err != nil {
 		return
 	}
 	name := b.alias()
-	parent := base.of(name)
+	parent := base.of(name, "c")
 	next := b.sourceOf(block)
 	next.scope.prior = &scope{parent: b.own.parent, tables: parent.scope.tables, level: name + ".level"}
 	next.scope.level = "(" + name + ".level+1)"
@@ -26,17 +30,19 @@ func (b *blockCompiler) hierarchy() {
 	b.compiler.scope = next.scope
 	condition := b.condition(block.connectBy)
 	b.compiler.scope = b.own
-	children := next.selectAll(name+".level+1", "")
+	children := next.selectAll(append(parent.items(), name+".level+1"), "")
 	children += " CROSS JOIN " + name + " WHERE " + condition
-	names := make([]string, base.width())
-	for i := range names {
-		names[i] = "c" + strconv.Itoa(i+1)
+	// c1, c2 … are the row's columns, p1, p2 … its parent's
+	width := base.width()
+	names := make([]string, 2*width)
+	for i := range width {
+		names[i], names[width+i] = "c"+strconv.Itoa(i+1), "p"+strconv.Itoa(i+1)
 	}
 	result := b.alias()
 	b.from = " FROM (WITH RECURSIVE " + name + "(" + strings.Join(append(names, "level"), ",") + ") AS (" + roots +
-		" UNION ALL " + children + " ORDER BY " + strconv.Itoa(base.width()+1) + " DESC) SELECT * FROM " + name + ") AS " + result
-	view := base.of(result)
-	b.own.tables, b.own.level = view.scope.tables, result+".level"
+		" UNION ALL " + children + " ORDER BY " + strconv.Itoa(2*width+1) + " DESC) SELECT * FROM " + name + ") AS " + result
+	b.own.tables, b.own.level = base.of(result, "c").scope.tables, result+".level"
+	b.own.prior = &scope{parent: b.own.parent, tables: base.of(result, "p").scope.tables, level: "nullif(" + result + ".level-1,0)"}
 }
 
 // generator translates "from dual connect by level <= n": it yields 1, 2, 3 … for as long as the condition holds.
@@ -51,6 +57,7 @@ func (b *blockCompiler) generator() {
 		condition + ") SELECT n FROM " + name + ") AS " + result
 	b.own.tables = inner.tables
 	b.own.level, b.own.rowNumber = result+".n", result+".n"
+	b.own.prior = &scope{parent: b.own.parent, tables: inner.tables, level: "nullif(" + result + ".n-1,0)"}
 }
 
 // A hierarchySource is one use of the block's FROM, with its own scope.
@@ -87,30 +94,35 @@ func (h hierarchySource) width() int {
 	return n
 }
 
-// selectAll selects every column and a level.
-func (h hierarchySource) selectAll(level, condition string) string {
-	var items []string
+// items are the columns of all tables.
+func (h hierarchySource) items() []string {
+	var out []string
 	for _, t := range h.scope.tables {
 		for _, column := range t.columns {
-			items = append(items, column.sql)
+			out = append(out, column.sql)
 		}
 	}
-	sql := "SELECT " + strings.Join(append(items, level), ",") + h.from
+	return out
+}
+
+// selectAll selects every column and more.
+func (h hierarchySource) selectAll(more []string, condition string) string {
+	sql := "SELECT " + strings.Join(append(h.items(), more...), ",") + h.from
 	if condition != "" {
 		sql += " WHERE " + condition
 	}
 	return sql
 }
 
-// of is the same tables as columns of a subquery.
-func (h hierarchySource) of(alias string) hierarchySource {
+// of is the same tables as columns of a subquery, which are named by a prefix and a number.
+func (h hierarchySource) of(alias, prefix string) hierarchySource {
 	out := hierarchySource{scope: &scope{}}
 	n := 0
 	for _, t := range h.scope.tables {
 		copied := &scopeTable{owner: t.owner, name: t.name, alias: alias}
 		for _, column := range t.columns {
 			n++
-			column.sql = alias + ".c" + strconv.Itoa(n)
+			column.sql = alias + "." + prefix + strconv.Itoa(n)
 			copied.columns = append(copied.columns, column)
 		}
 		out.scope.tables = append(out.scope.tables, copied)

@@ -78,8 +78,9 @@ func (d *definer) foreignTriggers(k foreignKey) *Error {
 	c := k.constraint
 	full := k.child.Owner + "." + c.Name
 	orphan := failure(2291, "integrity constraint (%s) violated - parent key not found", full)
-	for _, event := range [...]string{"INSERT", "UPDATE"} {
-		if err := d.refuse(trigger{c.Stored + strings.ToLower(event), "AFTER " + event, k.child}, orphan, k.orphan()); err != nil {
+	changes := map[string]string{"insert": "AFTER INSERT", "update": "AFTER UPDATE OF " + strings.Join(k.child.Table.storedNames(c.Columns), ",")}
+	for suffix, event := range changes {
+		if err := d.refuse(trigger{c.Stored + suffix, event, k.child}, orphan, k.orphan()); err != nil {
 			return err
 		}
 	}
@@ -97,7 +98,8 @@ func (d *definer) foreignTriggers(k foreignKey) *Error {
 		if k.child.ID == k.parent.ID {
 			return nil // rows may go together with their parents: see selfChecks
 		}
-		return d.refuse(trigger{c.Stored + "parent", "AFTER DELETE", k.parent}, childFound, exists)
+		// before, so that it comes ahead of what other foreign keys do on deletion
+		return d.refuse(trigger{c.Stored + "parent", "BEFORE DELETE", k.parent}, childFound, exists)
 	}
 	action := "DELETE FROM " + k.child.stored()
 	if c.OnDelete == "SET NULL" {

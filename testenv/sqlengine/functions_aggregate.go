@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"math"
 	"slices"
+	"strings"
 
 	"modernc.org/sqlite"
 )
@@ -15,6 +16,7 @@ func aggregateFunctions() map[string]func() sqlite.AggregateFunction {
 		"o_avg":      func() sqlite.AggregateFunction { return &totals{finish: (*totals).average} },
 		"o_variance": func() sqlite.AggregateFunction { return &totals{finish: (*totals).variance, squares: true} },
 		"o_stddev":   func() sqlite.AggregateFunction { return &totals{finish: (*totals).deviation, squares: true} },
+		"o_listagg":  func() sqlite.AggregateFunction { return &joined{} },
 		"o_median":   func() sqlite.AggregateFunction { return &totals{finish: (*totals).median, keep: true} },
 	}
 }
@@ -145,3 +147,35 @@ func (t *totals) median() (driver.Value, error) {
 	}
 	return encodeNumber(d), err
 }
+
+// joined is LISTAGG of distinct values, which come with their separator: see o_pair.
+type joined struct {
+	text strings.Builder
+	any  bool
+}
+
+func (j *joined) Step(_ *sqlite.FunctionContext, args []driver.Value) error {
+	if args[0] == nil {
+		return nil
+	}
+	separator, v, _ := strings.Cut(text(args[0]), pairSeparator)
+	if j.any {
+		j.text.WriteString(separator)
+	}
+	j.any = true
+	j.text.WriteString(v)
+	return nil
+}
+
+func (j *joined) WindowInverse(*sqlite.FunctionContext, []driver.Value) error {
+	return failure(30487, "ORDER BY not allowed here")
+}
+
+func (j *joined) WindowValue(*sqlite.FunctionContext) (driver.Value, error) {
+	return orNull(j.text.String()), nil
+}
+
+func (j *joined) Final(*sqlite.FunctionContext) {}
+
+// pairSeparator stands between a separator and a value.
+const pairSeparator = "\x00"

@@ -20,6 +20,7 @@ func ofText(f func(args []string) string) func([]driver.Value) (driver.Value, er
 
 func textFunctions() []scalar {
 	return []scalar{
+		{name: "o_pair", args: 2, call: ofText(func(a []string) string { return a[1] + pairSeparator + a[0] })},
 		{name: "o_cat", args: 2, nulls: true, call: ofText(func(a []string) string { return a[0] + a[1] })},
 		{name: "o_upper", args: 1, call: ofText(func(a []string) string { return strings.ToUpper(a[0]) })},
 		{name: "o_lower", args: 1, call: ofText(func(a []string) string { return strings.ToLower(a[0]) })},

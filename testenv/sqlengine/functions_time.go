@@ -221,28 +221,33 @@ func truncateTime(t time.Time, model string) (time.Time, error) {
 	return t, failure(1898, "too many precision specifiers")
 }
 
-// roundTime rounds to the nearer of two units.
+// roundTime rounds to the nearer of two units: months from the 16th, quarters from the 16th of their second month,
+// years from July, other units from their middle.
 func roundTime(t time.Time, model string) (time.Time, error) {
 	low, err := truncateTime(t, model)
 	if err != nil {
 		return t, err
 	}
-	high := low.AddDate(0, 0, 1)
+	high, up := low.AddDate(0, 0, 1), false
 	switch model {
 	case "YYYY", "YEAR", "YY", "Y", "YYY", "SYYYY", "RRRR":
-		high = low.AddDate(1, 0, 0)
+		high, up = low.AddDate(1, 0, 0), t.Month() >= time.July
 	case "MM", "MON", "MONTH", "RM":
-		high = low.AddDate(0, 1, 0)
+		high, up = low.AddDate(0, 1, 0), t.Day() >= 16
 	case "Q":
-		high = low.AddDate(0, 3, 0)
-	case "IW", "D", "DAY", "DY", "W":
-		high = low.AddDate(0, 0, 7)
-	case "HH", "HH12", "HH24":
-		high = low.Add(time.Hour)
-	case "MI":
-		high = low.Add(time.Minute)
+		high, up = low.AddDate(0, 3, 0), !t.Before(low.AddDate(0, 1, 15))
+	default:
+		switch model {
+		case "IW", "D", "DAY", "DY", "W":
+			high = low.AddDate(0, 0, 7)
+		case "HH", "HH12", "HH24":
+			high = low.Add(time.Hour)
+		case "MI":
+			high = low.Add(time.Minute)
+		}
+		up = t.Sub(low) >= high.Sub(t)
 	}
-	if t.Sub(low) >= high.Sub(t) {
+	if up {
 		return high, nil
 	}
 	return low, nil

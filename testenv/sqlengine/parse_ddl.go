@@ -123,7 +123,7 @@ func (p *parser) columnDefinition() columnDefinition {
 	n := p.name()
 	c := columnDefinition{position: n.position}
 	c.column.Name = n.text
-	if t := p.peek(); t.kind == tokenWord && !startsColumnOption(t.text) {
+	if t := p.peek(); !t.is(",") && !t.is(")") && t.kind != tokenEnd && !startsColumnOption(t) {
 		c.column.Type = p.datatype()
 		c.typed = true
 	}
@@ -133,8 +133,11 @@ func (p *parser) columnDefinition() columnDefinition {
 	return c
 }
 
-func startsColumnOption(word string) bool {
-	switch word {
+func startsColumnOption(t token) bool {
+	if t.kind != tokenWord {
+		return false
+	}
+	switch t.text {
 	case "DEFAULT", "NOT", "NULL", "CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "REFERENCES", "GENERATED":
 		return true
 	}
@@ -171,8 +174,11 @@ func (p *parser) columnOption(c *columnDefinition) bool {
 		d := constraintDefinition{name: named, kind: "R", columns: []name{{c.column.Name, c.position}}, position: position}
 		p.references(&d)
 		c.constraints = append(c.constraints, d)
-	case p.constraintState():
+	case named == "" && p.constraintState():
 	default:
+		if named != "" {
+			p.fail(missing("CHECK"))
+		}
 		return false
 	}
 	return true

@@ -19,6 +19,7 @@ func (p *parser) plsql() *plsqlBlock {
 
 // callStatement takes CALL procedure(arguments) [INTO :bind] as a block of one statement.
 func (p *parser) callStatement() *plsqlBlock {
+	p.called = true
 	t := p.take()
 	start := p.peek().start
 	e := p.nameOrCall()

@@ -145,9 +145,9 @@ func (p *parser) control(t token) controlStatement {
 	return nil
 }
 
-// rest takes all that is left.
+// rest takes all that is left of the statement.
 func (p *parser) rest() {
-	for p.peek().kind != tokenEnd {
+	for p.peek().kind != tokenEnd && !(p.shared && p.peek().is(";")) {
 		p.next++
 	}
 }

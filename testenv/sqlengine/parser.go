@@ -17,6 +17,7 @@ type parser struct {
 	// binds are the placeholders so far: each occurrence, or with shared set (PL/SQL) each name once.
 	binds  []string
 	shared bool
+	called bool // by CALL, whose errors are those of SQL
 }
 
 func newParser(text string) *parser {

@@ -42,10 +42,13 @@ func (s *Session) Prepare(sql string) (*Statement, error) {
 	p := newParser(sql)
 	st.tree, st.kind = p.statement()
 	if p.err != nil {
-		if st.kind == KindPLSQL {
+		if st.kind == KindPLSQL && !p.called {
 			return nil, p.blockError()
 		}
 		return nil, p.err
+	}
+	if st.kind == KindDDL && len(p.binds) > 0 {
+		return nil, failure(1027, "bind variables not allowed for data definition operations")
 	}
 	st.binds = p.binds
 	st.findReturning()

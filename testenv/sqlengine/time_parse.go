@@ -97,7 +97,9 @@ func (s *timeScan) clock(code string, fixed bool) {
 	case "AM", "PM", "A.M.", "P.M.":
 		s.afternoon = strings.HasPrefix(strings.ToUpper(s.word()), "P")
 	case "X":
-		s.literal(".")
+		if strings.HasPrefix(s.text, ".") || strings.HasPrefix(s.text, ",") {
+			s.text = s.text[1:]
+		}
 	case "TZH", "TZR":
 		s.zone(code == "TZR")
 	case "TZM":
@@ -123,7 +125,7 @@ func (s *timeScan) literal(text string) {
 		case isLetterOrDigit(text[i]):
 			s.fail(1861, "literal does not match format string")
 			return
-		case isLetterOrDigit(c):
+		case isLetterOrDigit(c), (c == '+' || c == '-') && text[i] == ' ':
 			continue // the separator is missing in the input
 		}
 		s.text = s.text[1:]
