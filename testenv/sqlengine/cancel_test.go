@@ -149,30 +149,3 @@ func TestManyRowsStream(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
-
-func BenchmarkFetch(b *testing.B) {
-	s := newSession(b, newEngine(b))
-	must(b, s, "create table t (n number, v varchar2(20), d date)",
-		"insert into t select level, 'row ' || level, sysdate from dual connect by level <= 10000", "commit")
-	for b.Loop() {
-		rows := query(b, s, "select * from t")
-		for {
-			_, done, err := rows.Next(500)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if done {
-				break
-			}
-		}
-	}
-}
-
-func BenchmarkSmallQuery(b *testing.B) {
-	s := newSession(b, newEngine(b))
-	for b.Loop() {
-		if _, err := run(s, "select sys_context('USERENV','INSTANCE_NAME') from dual"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
