@@ -96,6 +96,18 @@ func cellOf(col ttc.Column) cell {
 	return c
 }
 
+// after gives the cell of a column that was of another type when the client
+// was told of it last: clients then take a LOB like the text or bytes it was.
+func (c cell) after(before ttc.Type) cell {
+	switch {
+	case c.Type == ttc.TypeCLOB && (before == ttc.TypeVarchar || before == ttc.TypeChar || before == ttc.TypeLong):
+		return cell{Cell: ttc.Cell{Type: ttc.TypeLong, Form: c.Form}}
+	case c.Type == ttc.TypeBLOB && (before == ttc.TypeRaw || before == ttc.TypeLongRaw):
+		return cell{Cell: ttc.Cell{Type: ttc.TypeLongRaw}}
+	}
+	return c
+}
+
 // define gives the form a client asks for.
 func define(b ttc.Bind) cell {
 	return cell{Cell: ttc.Cell{

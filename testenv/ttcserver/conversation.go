@@ -18,6 +18,9 @@ const (
 	loginTimeout   = 60 * time.Second // from ACCEPT to the end of the login
 	partingTimeout = 2 * time.Second  // for the client to read the last answer and close
 
+	maxStranger = 1 << 16 // bytes of one message before the login
+	maxRequest  = 1 << 28 // bytes of one message afterwards, all binds included
+
 	// breakPause is how long a break stays unanswered. A database takes some
 	// milliseconds to stop a call; the two threads of one driver get into each
 	// other's way if the answer is there before the break is sent.
@@ -89,6 +92,7 @@ func (c *conversation) run(ctx context.Context, connect *tns.Connect) error {
 		c.pump.run(pumping)
 	}()
 	c.in = ttc.NewStreamReader(func() ([]byte, error) { return c.nextPiece(ctx) })
+	c.in.Limit = maxStranger
 
 	err := c.converse(ctx)
 	c.part(err)
@@ -189,27 +193,25 @@ func (c *conversation) message(ctx context.Context, code ttc.MessageCode) error 
 	switch code {
 	case 0, ttc.MessageFlushOutBinds:
 		return nil // nothing to do; some drivers end a text with a zero byte too many
-	case ttc.MessageNativeServices:
-		return c.nativeServices()
-	case ttc.MessageProtocol:
-		return c.protocol()
-	case ttc.MessageDataTypes:
-		return c.dataTypes()
-	case ttc.MessageFastAuth:
-		return c.fastAuth(ctx)
+	case ttc.MessageNativeServices, ttc.MessageProtocol, ttc.MessageDataTypes, ttc.MessageFastAuth:
+		if !c.loggedIn() {
+			return c.negotiate(ctx, code)
+		}
 	case ttc.MessageFunction, ttc.MessagePiggyback, ttc.MessageOneWay:
 		var h ttc.Header
 		h.Decode(c.in, code, c.dialect)
 		if err := c.in.Err(); err != nil {
 			return err
 		}
-		if c.auth == nil || !c.auth.done {
+		if !c.loggedIn() {
 			return c.authenticate(ctx, h)
 		}
 		return c.asked(ctx, h)
 	}
 	return fmt.Errorf("%w: message %d from a client", ttc.ErrMalformed, code)
 }
+
+func (c *conversation) loggedIn() bool { return c.auth != nil && c.auth.done }
 
 // asked handles a call, piggyback or one-way call after the login.
 func (c *conversation) asked(ctx context.Context, h ttc.Header) error {

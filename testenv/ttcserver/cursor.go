@@ -80,20 +80,26 @@ func (c *cursor) bindRows(again bool) ttc.BindRow {
 // isQuery reports whether the cursor gives rows.
 func (c *cursor) isQuery() bool { return c.kind == sqlengine.KindQuery }
 
-// setColumns describes the result anew. Forms that the client defined stay, if
-// the columns are as many as before.
-func (c *cursor) setColumns(columns []sqlengine.Column) {
-	described := make([]ttc.Column, len(columns))
+// setColumns takes the description of the result. Forms that the client defined
+// stay, but for columns whose type is another one now, as that of a bind in
+// the select list is when it is bound differently: then changed is true and the
+// client must be told.
+func (c *cursor) setColumns(columns []sqlengine.Column) (changed bool) {
+	before, cells := c.columns, c.cells
+	c.columns, c.cells = make([]ttc.Column, len(columns)), make([]cell, len(columns))
 	for i, col := range columns {
-		described[i] = describe(col)
+		c.columns[i] = describe(col)
+		c.cells[i] = cellOf(c.columns[i])
+		switch {
+		case i >= len(before):
+		case before[i].Type == c.columns[i].Type:
+			c.cells[i] = cells[i]
+		default:
+			changed = true
+			c.cells[i] = c.cells[i].after(before[i].Type)
+		}
 	}
-	if c.columns = described; len(c.cells) == len(columns) {
-		return
-	}
-	c.cells = make([]cell, len(columns))
-	for i := range described {
-		c.cells[i] = cellOf(described[i])
-	}
+	return changed
 }
 
 // defineCells takes the forms a client asks for.
@@ -117,14 +123,14 @@ func (c *cursor) settle() {
 	}
 }
 
-// open runs the query.
-func (c *cursor) open(ctx context.Context, binds []sqlengine.Value) error {
+// open runs the query. It reports whether the client must be told of changed
+// columns.
+func (c *cursor) open(ctx context.Context, binds []sqlengine.Value) (changed bool, err error) {
 	c.endRows()
 	rows, err := c.statement.Query(ctx, binds)
 	if err != nil {
-		return err
+		return false, err
 	}
 	c.rows, c.done, c.fetched = rows, false, 0
-	c.setColumns(rows.Columns())
-	return nil
+	return c.setColumns(rows.Columns()), nil
 }

@@ -43,6 +43,12 @@ func (c *conversation) execute(ctx context.Context) error {
 	if m.Options&ttc.OptionExecute == 0 {
 		return c.withoutExecute(ctx, cur, &m)
 	}
+	if m.Flags&ttc.ExecuteScrollable != 0 {
+		if err := c.skipBinds(&m); err != nil {
+			return err
+		}
+		return c.fail(notSupported("scrollable cursors"), cur.id)
+	}
 	if r.rows, err = c.readBinds(cur, false, iterations(cur, m.Iterations)); err != nil {
 		return err
 	}

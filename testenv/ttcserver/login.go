@@ -117,6 +117,7 @@ func (c *conversation) phaseTwo(ctx context.Context, m *ttc.Auth) error {
 	}
 	c.alterSession(ctx, m.Value(ttc.KeyAlterSession))
 	c.auth.done = true
+	c.in.Limit = maxRequest
 	c.conn.NetConn().SetReadDeadline(time.Time{})
 	c.log.Debug("logged in", "user", c.login.User, "session", c.session.id, "driver", c.login.Driver)
 

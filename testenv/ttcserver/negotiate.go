@@ -66,6 +66,19 @@ func (c *conversation) fieldVersion() byte {
 	return ttc.DefaultFieldVersion
 }
 
+// negotiate handles the messages before the login.
+func (c *conversation) negotiate(ctx context.Context, code ttc.MessageCode) error {
+	switch code {
+	case ttc.MessageNativeServices:
+		return c.nativeServices()
+	case ttc.MessageProtocol:
+		return c.protocol()
+	case ttc.MessageDataTypes:
+		return c.dataTypes()
+	}
+	return c.fastAuth(ctx)
+}
+
 // nativeServices answers clients that want to negotiate services although the
 // ACCEPT says that there are none.
 func (c *conversation) nativeServices() error {

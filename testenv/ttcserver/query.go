@@ -13,10 +13,11 @@ const fetchBatch = 256
 // runQuery opens a query and sends its description and first rows.
 func (c *conversation) runQuery(ctx context.Context, r *request, binds []sqlengine.Value) error {
 	cur := r.cursor
-	if err := cur.open(ctx, binds); err != nil {
+	changed, err := cur.open(ctx, binds)
+	if err != nil {
 		return c.failed(ctx, err, cur.id)
 	}
-	if r.describe {
+	if r.describe || changed {
 		describe := ttc.Describe{Columns: cur.columns}
 		c.out.buf = describe.AppendTo(c.out.buf, c.dialect)
 	}
