@@ -170,6 +170,9 @@ func (p *parser) alterSession() controlStatement {
 		if v.is("+") || v.is("-") {
 			text += p.take().text
 		}
+		for p.peek().kind == tokenWord && !p.peekAt(1).is("=") { // READ COMMITTED
+			text += " " + p.take().text
+		}
 		a.names, a.values = append(a.names, name), append(a.values, text)
 	}
 	if len(a.names) == 0 {
