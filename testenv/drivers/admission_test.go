@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -75,8 +76,7 @@ func ip(arguments ...string) (string, error) {
 	return strings.TrimSpace(string(said)), err
 }
 
-// dial connects from within the namespace. The thread that enters it is never used
-// for anything else: it ends with its goroutine.
+// dial connects from within the namespace.
 func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	type dialled struct {
@@ -86,19 +86,13 @@ func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
 	result := make(chan dialled, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	go func() {
-		runtime.LockOSThread()
-		namespace, err := os.Open("/run/netns/" + f.namespace)
-		if err == nil {
-			defer namespace.Close()
-			err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
-		}
-		if err != nil {
-			result <- dialled{err: err}
-			return
-		}
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		result <- dialled{conn, err}
+	go func() { // with a thread of its own, since a namespace is a thread's
+		var d dialled
+		d.err = f.inside(func() (err error) {
+			d.conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+			return err
+		})
+		result <- d
 	}()
 	got := <-result
 	if got.err != nil {
@@ -109,6 +103,28 @@ func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
 		t.Fatalf("dialled from %s instead of %s", from, f.there)
 	}
 	return got.conn
+}
+
+// inside runs a function with its thread in the namespace. The thread comes back
+// afterwards: processes that it started would be killed if it ended.
+func (f *foreignNetwork) inside(do func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	there, err := os.Open("/run/netns/" + f.namespace)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	err = do()
+	return errors.Join(err, unix.Setns(int(home.Fd()), unix.CLONE_NEWNET))
 }
 
 // poisonProbes are what published scanners for CVE-2012-1675 send. They call a

@@ -2,7 +2,7 @@ package drivers
 
 import (
 	"fmt"
-	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -66,6 +66,68 @@ func TestInstanceKilled(t *testing.T) {
 			t.Errorf("sales1 was never reached before it died: %v", reached)
 		}
 		b.awaitService(t, "sales", "READY", 1)
+	})
+}
+
+// The same with many clients at a time: whoever comes after the instance died gets in.
+func TestInstanceKilledInACrowd(t *testing.T) {
+	const clients, before, after = 12, 60, 120
+	b, databases := pair(t)
+	target := b.descriptor("(SERVICE_NAME=sales)")
+	var mu sync.Mutex
+	done, late := 0, 0
+	var killed time.Time // zero: not yet
+	enough := make(chan struct{})
+	visitOnce := func() (goOn bool) {
+		began := time.Now()
+		results, err := GoOra{}.Run(t.Context(), visit(target), nil)
+		if err == nil {
+			_, err = visited(results)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if done++; done == before {
+			close(enough)
+		}
+		if came := !killed.IsZero() && began.After(killed); came || done < before {
+			if err != nil {
+				t.Errorf("visit %d: %v", done, err)
+			}
+			if came {
+				late++
+			}
+		}
+		return late < after
+	}
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for visitOnce() {
+			}
+		})
+	}
+	<-enough
+	databases[0].kill()
+	mu.Lock()
+	killed = time.Now()
+	mu.Unlock()
+	group.Wait()
+}
+
+// Where clients are redirected, those who come once the broker has noticed are sent to
+// the instance that lives.
+func TestInstanceKilledRedirecting(t *testing.T) {
+	b, databases := pair(t, "ROUTE=redirect")
+	databases[0].kill()
+	b.measureGone(t, "sales", 1)
+	eachDriver(t, func(t *testing.T, d Driver) {
+		const connects = 8
+		results := work(t, d, connectLoop(b.descriptor("(SERVICE_NAME=sales)"), connects), nil)
+		for i := range connects {
+			if at, err := visited(results[3*i : 3*i+3]); err != nil || at != "sales2" {
+				t.Errorf("connect %d: at %q, %v", i, at, err)
+			}
+		}
 	})
 }
 
@@ -216,66 +278,4 @@ func TestTwoBrokers(t *testing.T) {
 	start(0)
 	brokers[0].awaitService(t, "sales", "READY", 1)
 	arrives(brokers[0].descriptor("(SERVICE_NAME=sales)"))
-}
-
-// stopsWithin is how soon a broker that has nothing to wait for must end.
-const stopsWithin = time.Second
-
-// A broker told to stop ends at once if nobody is connected; with an open session
-// it lets no one else in and waits, until the session is over or it is told again.
-func TestBrokerStops(t *testing.T) {
-	exits := func(t *testing.T, b *broker) {
-		t.Helper()
-		code, took := b.waitExit(t, patience)
-		if code != 0 || took > stopsWithin {
-			t.Errorf("exit code %d after %v", code, took)
-		}
-	}
-	t.Run("without sessions", func(t *testing.T) {
-		for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
-			b, _ := pair(t)
-			b.signal(t, s)
-			exits(t, b)
-		}
-	})
-	for _, test := range []struct {
-		name string
-		end  func(t *testing.T, b *broker, session *gooraConnection)
-	}{
-		{"session ends", func(t *testing.T, _ *broker, session *gooraConnection) {
-			if err := session.close(); err != nil {
-				t.Error(err)
-			}
-		}},
-		{"second signal", func(t *testing.T, b *broker, _ *gooraConnection) { b.signal(t, syscall.SIGTERM) }},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			b, _ := pair(t)
-			target := b.descriptor("(SERVICE_NAME=sales)")
-			session, err := GoOra{}.connect(t.Context(), open("c", target))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer session.close()
-			b.signal(t, syscall.SIGTERM)
-			eventually(t, patience, func() error { // new clients are turned away
-				results, err := GoOra{}.Run(t.Context(), visit(target), nil)
-				if err == nil {
-					if _, visit := visited(results); visit == nil {
-						err = fmt.Errorf("a new client still gets in")
-					}
-				}
-				return err
-			})
-			var one int
-			if err := session.conn.QueryRowContext(t.Context(), "select 1 from dual").Scan(&one); err != nil || one != 1 {
-				t.Errorf("the open session does not go on: %d, %v", one, err)
-			}
-			if !b.running() {
-				t.Fatal("the broker has ended although a session was open")
-			}
-			test.end(t, b, session)
-			exits(t, b)
-		})
-	}
 }

@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,10 +19,11 @@ import (
 
 // Packet types, tns.md 1.1.
 const (
-	typeConnect = 1
-	typeAccept  = 2
-	typeRefuse  = 4
-	typeData    = 6
+	typeConnect  = 1
+	typeAccept   = 2
+	typeRefuse   = 4
+	typeRedirect = 5
+	typeData     = 6
 )
 
 // rawPacket frames a body with the 16-bit length of everything before an ACCEPT.
@@ -157,8 +159,12 @@ func discardUntilClosed(c net.Conn, within time.Duration) ([]byte, error) {
 	return said, nil // a reset closes as well
 }
 
-// captureFolder has registrations that real databases sent; it lies beside the project.
-const captureFolder = moduleRoot + "/../shared/captures/nsgr"
+// Folders beside the project: registrations that real databases sent, and first
+// packets of real clients.
+const (
+	captureFolder = moduleRoot + "/../shared/captures/nsgr"
+	connectFolder = moduleRoot + "/../shared/captures/connect"
+)
 
 // captured returns the CONNECT and the registrations of the capture folder by name.
 func captured(t *testing.T) (connect []byte, registrations map[string][]byte) {
@@ -186,4 +192,29 @@ func captured(t *testing.T) (connect []byte, registrations map[string][]byte) {
 		t.Skipf("no captured registrations in %s, the folder beside the project: this test needs them", captureFolder)
 	}
 	return connect, registrations
+}
+
+// capturedConnects returns what clients sent first, by file name.
+func capturedConnects(t *testing.T) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(connectFolder, "*.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("no captured connects in %s, the folder beside the project: this test needs them", connectFolder)
+	}
+	connects := map[string][]byte{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		connects[strings.TrimSuffix(filepath.Base(file), ".hex")] = packets
+	}
+	return connects
 }
