@@ -7,11 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
 // programs are the binaries under test, built once for all tests.
-var programs struct{ broker, testdb string }
+var programs struct {
+	broker, testdb string
+	readSources    func() error // within a test, once
+}
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
@@ -22,10 +26,6 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(folder)
-	if err := readSources(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	programs.broker, programs.testdb = filepath.Join(folder, "broker"), filepath.Join(folder, "testdb")
 	build := exec.Command("go", "build", "-race", "-o", folder, "./cmd/broker", "./testenv/testdb")
 	build.Dir = moduleRoot
@@ -33,6 +33,7 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "broker and testdb cannot be built: %v\n%s", err, said)
 		return 1
 	}
+	programs.readSources = sync.OnceValue(readSources)
 	return m.Run()
 }
 

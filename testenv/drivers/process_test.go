@@ -75,6 +75,9 @@ type process struct {
 // data race or a panic in it fails the test; its log is shown if the test failed.
 func startProcess(t *testing.T, name, program string, arguments ...string) *process {
 	t.Helper()
+	if err := programs.readSources(); err != nil {
+		t.Fatal(err)
+	}
 	p := &process{name: name, exited: make(chan struct{})}
 	p.log.changed = make(chan struct{})
 	p.cmd = exec.Command(program, arguments...)
