@@ -10,13 +10,13 @@ import (
 )
 
 // maxIterations bounds the rows of binds of one call.
-const maxIterations = 1 << 22
+const maxIterations = 1 << 20
 
 // request is one execution: what to do with a cursor, whichever message asked.
 type request struct {
 	cursor *cursor
 	rows   [][]ttc.Value // of binds
-	again  bool          // a re-execute: the client has the columns already
+	parsed bool          // the statement is new
 
 	describe bool
 	fetch    uint32 // rows wanted at once
@@ -52,10 +52,10 @@ func (c *conversation) execute(ctx context.Context) error {
 	if r.rows, err = c.readBinds(cur, false, iterations(cur, m.Iterations)); err != nil {
 		return err
 	}
-	parsed := m.Options&ttc.OptionParse != 0
-	r.describe = parsed || m.Options&ttc.OptionDescribe != 0
+	r.parsed = len(m.SQL) > 0
+	r.describe = r.parsed || m.Options&ttc.OptionDescribe != 0
 	// Some drivers fetch with the first execute without saying so (ttc.md 6.1).
-	if m.Options&ttc.OptionFetch != 0 || parsed {
+	if m.Options&ttc.OptionFetch != 0 || r.parsed {
 		r.fetch = m.Wanted()
 	}
 	return c.perform(ctx, &r)
@@ -191,7 +191,7 @@ func (c *conversation) reexecute(ctx context.Context, f ttc.Function) error {
 		}
 		return c.failed(ctx, err, 0)
 	}
-	r := request{cursor: cur, again: true, commit: m.Options2&ttc.ReexecuteCommit != 0}
+	r := request{cursor: cur, commit: m.Options2&ttc.ReexecuteCommit != 0}
 	if r.rows, err = c.readBinds(cur, true, iterations(cur, m.Iterations)); err != nil {
 		return err
 	}
@@ -204,7 +204,6 @@ func (c *conversation) reexecute(ctx context.Context, f ttc.Function) error {
 // perform runs a statement whose binds are read, and answers.
 func (c *conversation) perform(ctx context.Context, r *request) error {
 	c.server.sessions.note(c.session.id, func(info *SessionInfo) { info.Active = true })
-	defer c.noteIdle(c.session)
 	rows := make([][]sqlengine.Value, len(r.rows))
 	for i := range r.rows {
 		row, err := c.session.bindRow(r.cursor.binds, r.rows[i], r.cursor.names)
@@ -222,7 +221,18 @@ func (c *conversation) perform(ctx context.Context, r *request) error {
 	return c.runStatement(ctx, r, rows)
 }
 
-func (c *conversation) noteIdle(s *session) {
-	open := s.engine.InTransaction()
-	c.server.sessions.note(s.id, func(info *SessionInfo) { info.Active, info.InTransaction = false, open })
+// failedRun answers an execution that failed. A new statement in which the
+// engine found a mistake only now has no cursor.
+func (c *conversation) failedRun(ctx context.Context, err error, r *request) error {
+	if code := errorCode(err); r.parsed && code >= firstParseError && code <= lastParseError {
+		c.session.closeCursor(r.cursor.id)
+		return c.failed(ctx, err, 0)
+	}
+	return c.failed(ctx, err, r.cursor.id)
 }
+
+// ORA numbers between these are about the statement's text.
+const (
+	firstParseError = 900
+	lastParseError  = 999
+)

@@ -32,9 +32,15 @@ func notSupported(what string, args ...any) error {
 	return &sqlengine.Error{Code: 3001, Text: "unimplemented feature: " + fmt.Sprintf(what, args...)}
 }
 
-// status is the end-of-call status: whether a transaction is open.
+// status is the end-of-call status: whether a transaction is open. Listings
+// know that the call is over before the client does.
 func (c *conversation) status() uint32 {
-	if c.session != nil && c.session.engine.InTransaction() {
+	if c.session == nil {
+		return 0
+	}
+	open := c.session.engine.InTransaction()
+	c.server.sessions.note(c.session.id, func(info *SessionInfo) { info.Active, info.InTransaction = false, open })
+	if open {
 		return ttc.StatusTransaction
 	}
 	return 0

@@ -15,7 +15,7 @@ func (c *conversation) runQuery(ctx context.Context, r *request, binds []sqlengi
 	cur := r.cursor
 	changed, err := cur.open(ctx, binds)
 	if err != nil {
-		return c.failed(ctx, err, cur.id)
+		return c.failedRun(ctx, err, r)
 	}
 	if r.describe || changed {
 		describe := ttc.Describe{Columns: cur.columns}

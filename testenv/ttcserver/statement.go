@@ -23,8 +23,8 @@ func (c *conversation) runStatement(ctx context.Context, r *request, rows [][]sq
 	if err == nil && r.commit && len(result.Errors) == 0 {
 		err = c.session.engine.Commit(context.WithoutCancel(ctx))
 	}
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return c.failed(ctx, err, cur.id)
+	if err != nil && (context.Cause(ctx) != nil || result.RowsAffected == 0 && !cur.rowCounts) {
+		return c.failedRun(ctx, err, r)
 	}
 	if appendErr := c.appendReturned(cur, &result, len(rows)); err == nil && appendErr != nil {
 		err = appendErr
