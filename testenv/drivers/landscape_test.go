@@ -130,6 +130,7 @@ type recorder struct {
 	address string
 	mu      sync.Mutex
 	lengths []int
+	clients []net.Conn
 }
 
 func startRecorder(t *testing.T, b *broker) *recorder {
@@ -158,6 +159,9 @@ func startRecorder(t *testing.T, b *broker) *recorder {
 
 func (r *recorder) carry(client net.Conn, address string) {
 	defer client.Close()
+	r.mu.Lock()
+	r.clients = append(r.clients, client)
+	r.mu.Unlock()
 	server, err := net.Dial("tcp", address)
 	if err != nil {
 		return
@@ -215,6 +219,16 @@ func (n *noting) Read(p []byte) (int, error) {
 		}
 	}
 	return count, err
+}
+
+// cut breaks all connections, as the crash of a client does.
+func (r *recorder) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.clients {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
 }
 
 // longest is the most connect data any CONNECT announced.

@@ -196,3 +196,13 @@ func (p *process) residentKB(t *testing.T) int {
 	}
 	return kb
 }
+
+// openFiles is how many descriptors the process has.
+func (p *process) openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
