@@ -8,111 +8,141 @@ import (
 	"time"
 )
 
-// openSessions asks a test database how many sessions it has.
-func (d *database) openSessions() (int, error) {
+// databaseState is what a test database tells of itself.
+type databaseState struct {
+	Sessions []struct {
+		Statement string `json:"statement"`
+	} `json:"sessions"`
+}
+
+func (d *database) state() (state databaseState, err error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + d.control + "/state")
 	if err != nil {
-		return 0, err
+		return state, err
 	}
 	defer answer.Body.Close()
-	var state struct {
-		Sessions []json.RawMessage `json:"sessions"`
-	}
-	err = json.NewDecoder(answer.Body).Decode(&state)
-	return len(state.Sessions), err
+	return state, json.NewDecoder(answer.Body).Decode(&state)
 }
 
 func (d *database) awaitSessions(t *testing.T, want int) {
 	t.Helper()
 	eventually(t, patience, func() error {
-		n, err := d.openSessions()
-		if err == nil && n != want {
+		state, err := d.state()
+		if n := len(state.Sessions); err == nil && n != want {
 			err = fmt.Errorf("%s has %d sessions instead of %d", d.instance, n, want)
 		}
 		return err
 	})
 }
 
+// awaitStatement waits until a session runs the statement.
+func (d *database) awaitStatement(t *testing.T, sql string) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		state, err := d.state()
+		if err == nil && (len(state.Sessions) != 1 || state.Sessions[0].Statement != sql) {
+			err = fmt.Errorf("%s runs %+v", d.instance, state.Sessions)
+		}
+		return err
+	})
+}
+
+// endingBroker is a broker to which databases come and go.
+type endingBroker struct{ *broker }
+
+// start starts a database of one service for the time of a subtest.
+func (b endingBroker) start(t *testing.T, instance string) *database {
+	t.Helper()
+	d := startDatabase(t, databaseOptions{instance: instance, services: []string{instance}, brokers: []string{b.address}})
+	b.awaitService(t, instance, "READY", 1)
+	t.Cleanup(func() { // before another registers the same
+		d.kill()
+		b.awaitService(t, instance, "READY", 0)
+	})
+	return d
+}
+
+// busy connects and runs short statements for some seconds.
+func busy(target string) []Step {
+	steps := []Step{open("c", target)}
+	for range 50 {
+		steps = append(steps, execute("c", "begin dbms_session.sleep(0.1); end;"))
+	}
+	return steps
+}
+
 // When one side of a relayed session dies, the other learns of it, and the broker
 // keeps nothing.
 func TestSessionEnds(t *testing.T) {
-	b := startBroker(t, brokerOptions{})
-	start := func(t *testing.T, instance string) *database {
-		d := startDatabase(t, databaseOptions{instance: instance, services: []string{instance}, brokers: []string{b.address}})
-		b.awaitService(t, instance, "READY", 1)
-		t.Cleanup(func() { // before another registers the same
-			d.kill()
-			b.awaitService(t, instance, "READY", 0)
-		})
-		return d
-	}
+	b := endingBroker{startBroker(t, brokerOptions{})}
 	eachDriver(t, func(t *testing.T, d Driver) {
-		t.Run("database dies", func(t *testing.T) {
-			database := start(t, "dying")
-			steps := []Step{open("c", b.descriptor("(SERVICE_NAME=dying)")), query("c", whereAmI)}
-			for range 50 {
-				steps = append(steps, Step{Do: Interrupt, On: "c", SQL: "begin dbms_session.sleep(0.1); end;", By: ByTimeout, AfterMS: 20_000})
-			}
-			results := work(t, d, steps, func(i int, _ Result) {
-				if i == 2 {
-					database.kill()
-				}
-			})
-			if results[1].Error != "" || results[len(results)-1].Error == "" {
-				t.Errorf("first %q, last %q", results[1].Error, results[len(results)-1].Error)
-			}
-			b.awaitNoSessions(t)
-		})
-		t.Run("database ends session", func(t *testing.T) {
-			database := start(t, "killing")
-			steps := []Step{open("c", b.descriptor("(SERVICE_NAME=killing)"))}
-			for range 50 {
-				steps = append(steps, Step{Do: Interrupt, On: "c", SQL: "begin dbms_session.sleep(0.1); end;", By: ByTimeout, AfterMS: 20_000})
-			}
-			steps = append(steps, visit(b.descriptor("(SERVICE_NAME=killing)"))...)
-			results := work(t, d, steps, func(i int, _ Result) {
-				if i == 2 {
-					database.tell(t, "/sessions/kill", map[string]bool{"all": true})
-				}
-			})
-			if last := results[len(results)-4]; last.Error == "" {
-				t.Error("the session goes on")
-			}
-			if at, err := visited(results[len(results)-3:]); err != nil || at != "killing" {
-				t.Errorf("a new session: at %q, %v", at, err)
-			}
-			b.awaitNoSessions(t)
-		})
+		t.Run("database dies", func(t *testing.T) { testDatabaseDies(t, b, d) })
+		t.Run("database ends session", func(t *testing.T) { testDatabaseEndsSession(t, b, d) })
 	})
-	t.Run("client dies", func(t *testing.T) {
-		database := start(t, "lasting")
-		for _, sql := range []string{whereAmI, "begin dbms_session.sleep(60); end;"} {
-			carried := startRecorder(t, b) // so that the client's connection can be cut
-			session, err := GoOra{}.connect(t.Context(), open("c", descriptorFor(carried.address, "(SERVICE_NAME=lasting)")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			database.awaitSessions(t, 1)
-			done := make(chan error, 1)
-			go func() {
-				_, err := session.conn.ExecContext(t.Context(), sql)
-				done <- err
-			}()
-			if sql == whereAmI {
-				<-done
-			}
-			carried.cut()
-			database.awaitSessions(t, 0)
-			b.awaitNoSessions(t)
-			if sql != whereAmI {
-				if err := <-done; err == nil {
-					t.Error("a statement whose connection was cut succeeded")
-				}
-			}
-			_ = session.close()
+	for name, sql := range map[string]string{"idle": "", "busy": "begin dbms_session.sleep(60); end;"} {
+		t.Run("client dies while "+name, func(t *testing.T) { testClientDies(t, b, sql) })
+	}
+}
+
+func testDatabaseDies(t *testing.T, b endingBroker, d Driver) {
+	database := b.start(t, "dying")
+	results := work(t, d, busy(b.descriptor("(SERVICE_NAME=dying)")), func(i int, _ Result) {
+		if i == 2 {
+			database.kill()
 		}
 	})
+	if results[1].Error != "" || results[len(results)-1].Error == "" {
+		t.Errorf("first %q, last %q", results[1].Error, results[len(results)-1].Error)
+	}
+	b.awaitNoSessions(t)
+}
+
+func testDatabaseEndsSession(t *testing.T, b endingBroker, d Driver) {
+	database := b.start(t, "ending")
+	target := b.descriptor("(SERVICE_NAME=ending)")
+	steps := busy(target)
+	again := len(steps)
+	results := work(t, d, append(steps, visit(target)...), func(i int, _ Result) {
+		if i == 2 {
+			database.tell(t, "/sessions/kill", map[string]bool{"all": true})
+		}
+	})
+	if results[1].Error != "" || results[again-1].Error == "" {
+		t.Errorf("first %q, last %q", results[1].Error, results[again-1].Error)
+	}
+	if at, err := visited(results[again:]); err != nil || at != "ending" {
+		t.Errorf("a new session: at %q, %v", at, err)
+	}
+	b.awaitNoSessions(t)
+}
+
+// testClientDies cuts a client's connection, idle or while a statement runs.
+func testClientDies(t *testing.T, b endingBroker, sql string) {
+	database := b.start(t, "lasting")
+	carried := startRecorder(t, b.broker) // so that the client's connection can be cut
+	session, err := GoOra{}.connect(t.Context(), open("c", descriptorFor(carried.address, "(SERVICE_NAME=lasting)")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.close()
+	database.awaitSessions(t, 1)
+	done := make(chan error, 1)
+	if sql != "" {
+		go func() {
+			_, err := session.conn.ExecContext(t.Context(), sql)
+			done <- err
+		}()
+		database.awaitStatement(t, sql)
+	}
+	carried.cut()
+	database.awaitSessions(t, 0)
+	b.awaitNoSessions(t)
+	if sql != "" {
+		if err := <-done; err == nil {
+			t.Error("a statement whose connection was cut succeeded")
+		}
+	}
 }
 
 // Connects of all kinds, also those given up half way, leave no descriptor behind.
