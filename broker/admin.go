@@ -18,7 +18,7 @@ import (
 func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Connect, command string) {
 	command = strings.ToLower(command)
 	peer := conn.NetConn().RemoteAddr()
-	b.log.Info("administrative command", "command", descriptor.Escape(command), "peer", peer.String())
+	b.log.Info("administrative command", "command", descriptor.Escape(command[:min(len(command), 64)]), "peer", peer.String())
 	if command == "ping" {
 		b.reply(conn, tns.PingReply(b.config.Name))
 		return

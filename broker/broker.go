@@ -187,9 +187,9 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 
-	var background sync.WaitGroup
+	var background, acceptors sync.WaitGroup
 	for _, l := range b.listeners {
-		background.Go(func() { b.accept(serving, l) })
+		acceptors.Go(func() { b.accept(serving, l) })
 	}
 	servers := b.serveConsole(&background)
 	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "socket", b.SocketPath())
@@ -199,6 +199,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
+	acceptors.Wait() // from here on no connection is added
 	b.drain(abort)
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
@@ -222,11 +223,16 @@ const lastWords = time.Second
 // Registrations stay meanwhile, so that connects under way find their instance.
 func (b *Broker) drain(abort context.Context) {
 	clients, none := b.open.noClients()
+	var deadline <-chan time.Time // never, if there is no limit
+	if b.config.DrainTimeout > 0 {
+		timer := time.NewTimer(b.config.DrainTimeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
 	if clients > 0 {
 		b.log.Info("waiting for clients to end their sessions", "clients", clients, "at_most", b.config.DrainTimeout.String())
 	}
-	deadline, silence := time.NewTimer(b.config.DrainTimeout), time.NewTimer(lastWords)
-	defer deadline.Stop()
+	silence := time.NewTimer(lastWords)
 	defer silence.Stop()
 	for {
 		select {
@@ -234,7 +240,7 @@ func (b *Broker) drain(abort context.Context) {
 			return
 		case <-silence.C:
 			b.open.close(phaseReading)
-		case <-deadline.C:
+		case <-deadline:
 			return
 		case <-abort.Done():
 			return

@@ -28,7 +28,7 @@ func Parameters() []Parameter {
 		{"ADMIN_SOCKET", "<state>/admin.sock", "path of the admin socket", text(func(c *Config) *string { return &c.AdminSocket })},
 		{"ATTEMPT_TIMEOUT", "3", "one dial of an instance and its ACCEPT; longer waits for slow hosts, shorter passes over silent ones sooner", duration(func(c *Config) *time.Duration { return &c.AttemptTimeout })},
 		{"CONSOLE_ADDRESS", "127.0.0.1:8521", "host:port of page and API; off for none", setConsoleAddress},
-		{"DRAIN_TIMEOUT", "300", "how long open sessions may go on after the broker was told to stop", duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
+		{"DRAIN_TIMEOUT", "300", "how long open sessions may go on after the broker was told to stop; 0 without limit", duration(func(c *Config) *time.Duration { return &c.DrainTimeout })},
 		{"IDLE_TIMEOUT", "0", "ends a relayed session that moves no byte for so long; 0 never", duration(func(c *Config) *time.Duration { return &c.IdleTimeout })},
 		{"INBOUND_CONNECT_TIMEOUT", "60", "time for a client's whole CONNECT; 0 waits for ever, at the price of a connection each", duration(func(c *Config) *time.Duration { return &c.InboundTimeout })},
 		{"MAX_REG_CONNECTIONS", "512", "registrations at a time", setMaxRegistrations},

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/sha256"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (g *loopGuard) turn(now time.Time) {
 // comes back.
 func sentKeys(d *dialogue, c servicetable.Candidate) []string {
 	if id := connectionID(d); id != "" {
-		return []string{"id\x00" + id}
+		return []string{id}
 	}
 	if d.query.Service != "" && d.query.Instance == "" {
 		return []string{instanceKey(d, c.Service.Name, c.Registration.Instance)}
@@ -79,7 +80,7 @@ func sentKeys(d *dialogue, c servicetable.Candidate) []string {
 // loopKeys are the keys under which an arriving connect may have been noted.
 func loopKeys(d *dialogue) []string {
 	if id := connectionID(d); id != "" {
-		return []string{"id\x00" + id}
+		return []string{id}
 	}
 	if d.query.Service != "" && d.query.Instance != "" {
 		return []string{instanceKey(d, d.query.Service, d.query.Instance)}
@@ -88,9 +89,19 @@ func loopKeys(d *dialogue) []string {
 }
 
 func instanceKey(d *dialogue, service, instance string) string {
-	return strings.ToLower("instance\x00" + d.client.Addr().String() + "\x00" + service + "\x00" + instance)
+	return digest(strings.ToLower("instance\x00" + d.client.Addr().String() + "\x00" + service + "\x00" + instance))
 }
 
 func connectionID(d *dialogue) string {
-	return descriptor.ConnectData(d.asked).Text("CONNECTION_ID")
+	id := descriptor.ConnectData(d.asked).Text("CONNECTION_ID")
+	if id == "" {
+		return ""
+	}
+	return digest("id\x00" + id)
+}
+
+// digest gives every key the same small size, whatever a client sends.
+func digest(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return string(sum[:16])
 }

@@ -41,16 +41,15 @@ func question(asked *descriptor.Node) (servicetable.Query, error) {
 func retarget(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node {
 	description := descriptionOf(asked)
 	data := description.Child("CONNECT_DATA")
-	if data.Text("SERVICE_NAME") != "" {
-		if !strings.EqualFold(data.Text("SERVICE_NAME"), c.Service.Name) {
-			data.Set("SERVICE_NAME", c.Service.Name)
+	if service := data.Text("SERVICE_NAME"); service != "" {
+		if !strings.EqualFold(service, c.Service.Name) {
+			service = c.Service.Name
 		}
+		data.Set("SERVICE_NAME", service) // also leaves but one of them: rules have judged no other
+		data.Remove("SID")
 		data.Set("INSTANCE_NAME", c.Registration.Instance)
-	}
-	for _, route := range []string{"ADDRESS", "ADDRESS_LIST", "SOURCE_ROUTE"} {
-		for description.Child(route) != nil {
-			description.Remove(route)
-		}
+	} else {
+		data.Set("SID", data.Text("SID"))
 	}
 	return description
 }
@@ -65,19 +64,32 @@ func withAddress(description *descriptor.Node, a descriptor.Address) *descriptor
 	return description
 }
 
-// descriptionOf returns a copy of the DESCRIPTION that holds the connect data,
-// whatever root the client sent: DESCRIPTION_LIST, DESCRIPTION or CONNECT_DATA.
+// descriptionOf returns a DESCRIPTION around a copy of the connect data that was
+// judged, whatever root the client sent: DESCRIPTION_LIST, DESCRIPTION or
+// CONNECT_DATA. The client's route and any further connect data stay behind.
 func descriptionOf(asked *descriptor.Node) *descriptor.Node {
-	switch {
-	case strings.EqualFold(asked.Name, "CONNECT_DATA"):
-		return &descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{asked.Clone()}}
-	case asked.Child("CONNECT_DATA") != nil:
-		return asked.Clone()
-	}
-	for _, child := range asked.Children {
-		if descriptor.ConnectData(child) != nil {
-			return descriptionOf(child)
+	judged := descriptor.ConnectData(asked)
+	description := &descriptor.Node{Name: "DESCRIPTION"}
+	for _, child := range parentOf(asked, judged).Children {
+		switch strings.ToUpper(child.Name) {
+		case "CONNECT_DATA", "ADDRESS", "ADDRESS_LIST", "SOURCE_ROUTE", "DESCRIPTION", "DESCRIPTION_LIST":
+		default:
+			description.Add(child.Clone())
 		}
 	}
-	return asked.Clone()
+	description.Add(judged.Clone())
+	return description
+}
+
+// parentOf finds the node of which child is a child; an empty one if there is none.
+func parentOf(n, child *descriptor.Node) *descriptor.Node {
+	for _, c := range n.Children {
+		if c == child {
+			return n
+		}
+		if p := parentOf(c, child); len(p.Children) > 0 {
+			return p
+		}
+	}
+	return &descriptor.Node{}
 }

@@ -14,24 +14,31 @@ import (
 // is all that some drivers read of it (tns.md 13).
 const maxRedirectText = 8192 - 10
 
-// mayRedirect decides between the two ways: a client is redirected if the rule
-// that admitted it (else the server) says so, unless it has been redirected
-// already and came here all the same: then only relaying ends the circle.
-func (s *Server) mayRedirect(d *dialogue) bool {
-	mode := s.Mode
-	if d.rule != nil && d.rule.Mode != ModeUnset {
-		mode = d.rule.Mode
-	}
-	if mode != ModeRedirect {
-		return false
-	}
-	return d.connect.HeaderFlags&tns.FlagRedirected == 0 && !s.loops.returned(loopKeys(d))
+// cameBack tells of a client that has been redirected already and came here all
+// the same: then only relaying ends the circle.
+func (s *Server) cameBack(d *dialogue) bool {
+	return d.connect.HeaderFlags&tns.FlagRedirected != 0 || s.loops.returned(loopKeys(d))
 }
 
-// redirect sends the client to the first candidate of the route that it can be
-// redirected to. It reports false if there is none; the session is then relayed.
+// modeFor is the way to a candidate: what the rule that granted it says, else what
+// holds for all.
+func (s *Server) modeFor(d *dialogue, c servicetable.Candidate) Mode {
+	if rule := d.granted[c.Handler]; rule != nil && rule.Mode != ModeUnset {
+		return rule.Mode
+	}
+	return s.Mode
+}
+
+// redirect sends the client to the best candidate, if that is one to redirect to,
+// or to the next best that is. It reports false if the session is to be relayed.
 func (s *Server) redirect(d *dialogue, reservation Reservation) (bool, error) {
-	for _, c := range reservation.Route() {
+	for i, c := range reservation.Route() {
+		if s.modeFor(d, c) != ModeRedirect {
+			if i == 0 {
+				return false, nil
+			}
+			continue
+		}
 		message, ok := s.redirection(d, c)
 		if !ok {
 			continue

@@ -223,3 +223,29 @@ func readCapture(t *testing.T, file string) *tns.Connect {
 	far.Close()
 	return connect
 }
+
+// What is sent on names what was judged and nothing else, however a client hides
+// more in its descriptor.
+func TestOnlyWhatWasJudgedIsSentOn(t *testing.T) {
+	c := servicetable.Candidate{Registration: &servicetable.Registration{Instance: "i1"}, Service: &servicetable.Service{Name: "allowed"}, Handler: &servicetable.Handler{}}
+	for sent, want := range map[string]string{
+		"(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(SID=db1)))":                                    "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(INSTANCE_NAME=i1)))",
+		"(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(SERVICE_NAME=secret)))":                        "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(INSTANCE_NAME=i1)))",
+		"(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed))(CONNECT_DATA=(SID=db1)))":                     "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(INSTANCE_NAME=i1)))",
+		"(DESCRIPTION=(SDU=8192)(CONNECT_DATA=(SID=i1)(SID=db1)))":                                        "(DESCRIPTION=(SDU=8192)(CONNECT_DATA=(SID=i1)))",
+		"(DESCRIPTION=(FOO=(CONNECT_DATA=(SID=db1)))(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed))))": "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=allowed)(INSTANCE_NAME=i1)))",
+		"(DESCRIPTION=(DESCRIPTION=(CONNECT_DATA=(SID=db1)))(CONNECT_DATA=(SERVICE_NAME=allowed)))":       "(DESCRIPTION=(CONNECT_DATA=(SID=db1)))",
+	} {
+		asked, err := descriptor.Parse(sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := question(asked)
+		if err != nil {
+			t.Fatalf("%s: %v", sent, err)
+		}
+		if got := retarget(asked, c).String(); got != want {
+			t.Errorf("%s\n judged %+v\n sent on as %s\n want %s", sent, q, got, want)
+		}
+	}
+}

@@ -48,12 +48,13 @@ type verdict struct {
 	resolve func(context.Context, string) []netip.Addr
 }
 
-// admit keeps the candidates whose first matching rule accepts, with that rule of
-// the first one kept. Candidates that different rules admit by different modes
-// are kept apart: only those of the first one's mode stay.
-func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]servicetable.Candidate, *Rule, error) {
-	var granted []servicetable.Candidate
-	var by *Rule
+// granted are the rules by which candidates were admitted, by handler.
+type granted map[*servicetable.Handler]*Rule
+
+// admit keeps the candidates whose first matching rule accepts.
+func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]servicetable.Candidate, granted, error) {
+	var admitted []servicetable.Candidate
+	by := granted{}
 	refusal := errRejected
 	for _, c := range candidates {
 		rule := r.first(v, c)
@@ -61,17 +62,15 @@ func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]service
 		case rule == nil || rule.Action == Reject:
 		case rule.Action == Drop:
 			refusal = errDropped
-		case by == nil || rule.Mode == by.Mode:
-			if by == nil {
-				by = rule
-			}
-			granted = append(granted, c)
+		default:
+			by[c.Handler] = rule
+			admitted = append(admitted, c)
 		}
 	}
-	if len(granted) == 0 {
+	if len(admitted) == 0 {
 		return nil, nil, refusal
 	}
-	return granted, by, nil
+	return admitted, by, nil
 }
 
 // first returns the first rule that matches, nil if none does.

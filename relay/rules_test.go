@@ -53,7 +53,7 @@ func TestRulesFirstMatchWinsNoneRefuses(t *testing.T) {
 		{"destination by another name of it", Rules{{any, name("db1-alias"), "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1"}, nil},
 		{"destination by network", Rules{{any, network("10.1.0.0/24"), "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "10.1.0.9", "10.2.0.1"}, []string{"db1", "10.1.0.9"}, nil},
 		{"one dropped, one granted", Rules{{any, name("db1"), "*", Drop, 0, ""}, {any, any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
-		{"modes are not mixed", Rules{{any, name("db1"), "*", Accept, ModeRedirect, ""}, {any, any, "*", Accept, ModeRelay, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1"}, nil},
+		{"modes do not keep candidates apart", Rules{{any, name("db1"), "*", Accept, ModeRedirect, ""}, {any, any, "*", Accept, ModeRelay, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1", "db2"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var candidates []servicetable.Candidate

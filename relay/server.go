@@ -100,7 +100,7 @@ type dialogue struct {
 	client  netip.AddrPort
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
-	rule    *Rule // the rule that admitted the chosen candidate
+	granted granted // nil where there are no rules
 }
 
 // Serve conducts the dialogue that connect opened on conn, and the session that
@@ -134,7 +134,7 @@ func (s *Server) serve(ctx context.Context, d *dialogue) error {
 		return err
 	}
 	reservation := s.Order(d.query, candidates)
-	if s.mayRedirect(d) {
+	if !s.cameBack(d) {
 		if done, err := s.redirect(d, reservation); done || err != nil {
 			return err
 		}
@@ -147,11 +147,11 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 	if s.Rules == nil {
 		return candidates, nil
 	}
-	granted, rule, err := s.Rules().admit(&verdict{
+	admitted, by, err := s.Rules().admit(&verdict{
 		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve,
 	}, candidates)
-	d.rule = rule
-	return granted, err
+	d.granted = by
+	return admitted, err
 }
 
 // relay carries the client's session through this broker.

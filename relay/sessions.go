@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sort"
+	"strings"
 	"time"
 
 	"servicebroker/descriptor"
@@ -109,16 +110,23 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		info.Service = "(SID=" + d.query.SID + ")" // the client named no service
 	}
 	info.Program, info.Machine, info.User = clientID(d.asked)
-	if d.rule != nil {
-		info.Rule = d.rule.Text
+	if rule := d.granted[c.Handler]; rule != nil {
+		info.Rule = rule.Text
 	}
 	return info
 }
 
+// maxCID bounds what is kept of each part of a client's CID.
+const maxCID = 128
+
 // clientID returns program, host and user of the client's CID (tns.md 8).
 func clientID(asked *descriptor.Node) (program, host, user string) {
 	cid := descriptor.ConnectData(asked).Child("CID")
-	return cid.Text("PROGRAM"), cid.Text("HOST"), cid.Text("USER")
+	text := func(name string) string { // clients may say what they like, at any length
+		value := descriptor.Escape(cid.Text(name))
+		return strings.ToValidUTF8(value[:min(len(value), maxCID)], "")
+	}
+	return text("PROGRAM"), text("HOST"), text("USER")
 }
 
 // Tally counts what became of connects at one handler.

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net"
 	"time"
 
 	"servicebroker/broker"
@@ -21,16 +21,21 @@ func (c *cli) client() *console.Client {
 	if api == "" {
 		config := broker.DefaultConfig()
 		api = "http://" + config.ConsoleAddress
-		if path, err := config.SocketPath(); err == nil && isSocket(path) {
+		if path, err := config.SocketPath(); err == nil && answers(path) {
 			api = "unix:" + path
 		}
 	}
 	return &console.Client{API: api}
 }
 
-func isSocket(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&os.ModeSocket != 0
+// answers tells a socket that a broker listens on from one that a dead broker left.
+func answers(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
 }
 
 // unreachable gives an error of the client its exit code.

@@ -33,7 +33,7 @@ type cli struct {
 	Version  versionCommand  `cmd:"" help:"Show the version of this program and of the running broker."`
 }
 
-// console is where a command speaks to people.
+// terminal is where a command speaks to people.
 type terminal struct {
 	out, err io.Writer
 }
@@ -62,7 +62,6 @@ func run(ctx context.Context, arguments []string, t *terminal) (code int) {
 		kong.Exit(func(n int) { exited = n }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t, &c),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		fmt.Fprintln(t.err, "broker:", err)

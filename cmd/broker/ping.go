@@ -20,6 +20,9 @@ type pingCommand struct {
 
 // Run pings Count times and fails if one of them did.
 func (c *pingCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	if c.Count < 1 {
+		return &exitError{exitUsage, fmt.Errorf("--count %d: use 1 or more", c.Count)}
+	}
 	target, err := descriptor.EasyConnect(c.Target)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Target, err)}

@@ -41,6 +41,9 @@ func (c *registerCommand) Run(ctx context.Context, t *terminal) error {
 			return &exitError{exitUsage, fmt.Errorf("--broker %q is not HOST:PORT", b)}
 		}
 	}
+	if c.Interval <= 0 {
+		return &exitError{exitUsage, fmt.Errorf("--interval %v is no time to report at: use for example 10s", c.Interval)}
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(t.out, nil))

@@ -212,7 +212,7 @@ func (d *demo) show(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("connect %d: %w; the broker's log ends:\n%s", i, err, d.tail("broker"))
 		}
-		fmt.Printf("  connect %d -> %s   before it: %s; the least loaded was chosen\n", i, where, before)
+		fmt.Printf("  connect %d -> %s   sessions before it: %s\n", i, where, before)
 		open[where]++
 	}
 	return nil
