@@ -29,7 +29,7 @@ type ServerConnection struct {
 func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candidate) (*ServerConnection, error) {
 	address := descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port}
 	data := withAddress(retarget(d.asked, c), address).String()
-	connect := d.connect.ForRelay([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
+	connect := d.forward([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
 	for range maxUpstreamRedirects + 1 {
 		server, redirect, err := s.ask(ctx, address, connect)
 		if err != nil || redirect == nil {
@@ -52,7 +52,7 @@ func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.
 	if strings.TrimRight(redirect.ConnectData, "\x00") != "" {
 		data = []byte(strings.TrimRight(redirect.ConnectData, "\x00"))
 	}
-	return address, d.connect.ForRelay(data, true), nil
+	return address, d.forward(data, true), nil
 }
 
 // ask opens one connection, sends the CONNECT and reads on until there is a

@@ -25,6 +25,10 @@ var (
 var errLoop = errors.New("the instance's address is one of this broker's own: connecting there would go in a circle; " +
 	"correct LOCAL_LISTENER or the handler's address on the database")
 
+// errCircle is a connect that has come through broker after broker.
+var errCircle = errors.New("the connect has come through several brokers that point at each other: " +
+	"correct the handler addresses registered with them, so that they name the databases' own listeners")
+
 // clientGone is the client's own end before its answer: nobody is left to tell.
 type clientGone struct{ cause error }
 
@@ -55,6 +59,7 @@ var sentinels = []struct {
 	{errNoServiceName, tns.CodeNoServiceName},
 	{errRejected, tns.CodeRuleRejects},
 	{errLoop, tns.CodeRedirectDenied},
+	{errCircle, tns.CodeRedirectDenied},
 	{servicetable.ErrUnknownService, tns.CodeUnknownService},
 	{servicetable.ErrUnknownSID, tns.CodeUnknownSID},
 	{servicetable.ErrUnknownInstance, tns.CodeUnknownInstance},

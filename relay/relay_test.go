@@ -322,3 +322,33 @@ func TestRefusalsOfTheQuestion(t *testing.T) {
 		t.Errorf("UR=A did not get through to the blocked instance: asked %v", w.asked)
 	}
 }
+
+func TestHopsAreCountedAndLimited(t *testing.T) {
+	w := newWorld(t)
+	w.instance("s1", func(conn *tns.Conn, connect *tns.Connect) {
+		if hopsOf(connect) != 3 {
+			t.Errorf("%d hops arrived, want 3", hopsOf(connect))
+		}
+		accepts(conn, connect)
+	}, "sales")
+	come := func(hops int) *tns.Connect {
+		d := &dialogue{connect: tns.NewConnect([]byte(sales))}
+		for range hops {
+			d.connect = d.forward(d.connect.Data, false)
+		}
+		return d.connect
+	}
+	client := w.clientWith(come(2))
+	if _, ok := w.reply(client).(*tns.Accept); !ok {
+		t.Error("two brokers in a row are no circle")
+	}
+	client.NetConn().Close()
+	if refuse, ok := w.reply(w.clientWith(come(maxHops))).(*tns.Refuse); !ok || refuse.Code() != tns.CodeRedirectDenied {
+		t.Errorf("answered %v", refuse)
+	}
+	own := &dialogue{connect: tns.NewConnect(nil)}
+	own.connect.TraceID[7] = 9
+	if got := own.forward(nil, false).TraceID; got != own.connect.TraceID {
+		t.Errorf("a client's own trace id became %x", got)
+	}
+}

@@ -157,6 +157,9 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 // relay carries the client's session through this broker.
 func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) error {
 	defer reservation.Release()
+	if hopsOf(d.connect) >= maxHops {
+		return errCircle
+	}
 	server, candidate, err := s.Dial(ctx, reservation.Route(), func(ctx context.Context, c servicetable.Candidate) (*ServerConnection, error) {
 		server, err := s.attempt(ctx, d, c)
 		s.countAttempt(c, err)
