@@ -204,7 +204,7 @@ func (d *demo) show(ctx context.Context) error {
 	if err := list.Run(); err != nil {
 		return err
 	}
-	fmt.Printf("\nA real driver (go-ora) connects to %s/%s six times and keeps its sessions:\n\n", d.address, service)
+	fmt.Printf("\nA real driver (go-ora) connects to %s/%s six times and keeps its sessions.\nEach goes to the instance that is least loaded for what it can take, ties by lot:\n\n", d.address, service)
 	open := map[string]int{}
 	for i := 1; i <= 6; i++ {
 		before := d.loads(open)
