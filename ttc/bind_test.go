@@ -176,13 +176,3 @@ func TestOutValues(t *testing.T) {
 		t.Errorf("returning: % x, want % x", got, want)
 	}
 }
-
-func TestRowHeader(t *testing.T) {
-	for _, columns := range []int{0, 1, 255, 256, 1000} {
-		r := NewReader(AppendRowHeader(nil, columns, 2))
-		r.Byte()
-		if got, vector := DecodeRowHeader(r); got != columns || vector != nil || r.Err() != nil || r.Buffered() != 0 {
-			t.Errorf("%d columns: got %d, vector % x, error %v, %d bytes left", columns, got, vector, r.Err(), r.Buffered())
-		}
-	}
-}

@@ -111,6 +111,12 @@ func serverCodecs() []codec {
 			return Version{Banner: drawText(t, "banner"), Number: rapid.Uint32().Draw(t, "number")}
 		}, func(m *Version, d Dialect) []byte { return m.AppendTo(nil, d) },
 			func(m *Version, r *Reader, d Dialect) { m.Decode(r, d) }),
+		answerCodec("row header", func(t *rapid.T) RowHeader {
+			return RowHeader{
+				Columns: rapid.IntRange(0, 1000).Draw(t, "columns"), Requested: rapid.Uint32().Draw(t, "requested"), Vector: drawBytes(t, "vector"),
+			}
+		}, func(m *RowHeader, d Dialect) []byte { return m.AppendTo(nil, d) },
+			func(m *RowHeader, r *Reader, _ Dialect) { m.Decode(r) }),
 		answerCodec("io vector", drawIOVector, func(m *IOVector, d Dialect) []byte { return m.AppendTo(nil, d) },
 			func(m *IOVector, r *Reader, _ Dialect) { m.Decode(r) }),
 		{

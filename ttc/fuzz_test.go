@@ -118,7 +118,6 @@ func FuzzCells(f *testing.F) {
 		c := Cell{Type: Type(kind), Prefetch: prefetch}
 		c.Decode(NewReader(data))
 		c.DecodeLOB(NewReader(data))
-		DecodeRowHeader(NewReader(data))
 		call := LOBCall{Source: make([]byte, 40), HasAmount: prefetch, WantNull: kind&1 != 0}
 		var reply LOBReply
 		reply.Decode(NewReader(data), &call, fuzzDialect(kind))

@@ -62,7 +62,7 @@ func TestQueryVector(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("describe\n got % x\nwant % x", got, want)
 	}
-	if got, want := AppendRowHeader(nil, 1, 2), unhex(t, "06 22 01 01 00 01 02 00 00 00"); !bytes.Equal(got, want) {
+	if got, want := (&RowHeader{Columns: 1, Requested: 2}).AppendTo(nil, driverDialect), unhex(t, "06 22 01 01 00 01 02 00 00 00"); !bytes.Equal(got, want) {
 		t.Errorf("row header % x, want % x", got, want)
 	}
 }

@@ -1,25 +1,34 @@
 package ttc
 
-// AppendRowHeader announces rows of so many columns (ttc.md 6.3). When a
-// cursor is run again one driver takes the number of columns from here.
-func AppendRowHeader(dst []byte, columns int, requested uint32) []byte {
-	dst = append(dst, byte(MessageRowHeader), 0x22)
-	dst = appendCount(dst, columns%256)
-	dst = appendCount(dst, columns/256)
-	dst = appendUB(dst, uint64(requested))
-	return append(dst, 0, 0, 0) // buffer length, bit vector, row header id
+// RowHeader announces rows (ttc.md 6.3).
+type RowHeader struct {
+	// Columns is how many each row has. When a cursor is run again, one driver
+	// takes the number from here.
+	Columns   int
+	Requested uint32
+	// Vector has a bit for each column of the first row: clear says that its
+	// value is that of the row before, and is not sent. Nil: all are sent.
+	Vector []byte
 }
 
-// DecodeRowHeader reads what follows the message code and returns the bit
-// vector, nil if there is none.
-func DecodeRowHeader(r *Reader) (columns int, vector []byte) {
+// AppendTo appends the message with its code.
+func (m *RowHeader) AppendTo(dst []byte, _ Dialect) []byte {
+	dst = append(dst, byte(MessageRowHeader), 0x22)
+	dst = appendCount(dst, m.Columns%256)
+	dst = appendCount(dst, m.Columns/256)
+	dst = appendUB(dst, uint64(m.Requested))
+	dst = append(dst, 0) // buffer length
+	dst = appendDLC(dst, m.Vector)
+	return append(dst, 0) // row header id
+}
+
+// Decode reads what follows the message code.
+func (m *RowHeader) Decode(r *Reader) {
 	r.Byte()
-	columns = int(r.UB2()) + 256*r.Count(maxBinds/256)
-	r.UB4()
+	*m = RowHeader{Columns: int(r.UB2()) + 256*r.Count(maxBinds/256), Requested: r.UB4()}
 	r.UB2()
-	vector = r.DLC()
+	m.Vector = r.DLC()
 	r.DLC()
-	return columns, vector
 }
 
 // Cell is how a column's values travel: as what type, with what attached. It

@@ -20,6 +20,11 @@ const (
 	maxTextSize     = 32767
 	bytesPerChar    = 4
 
+	// Two drivers define a VARCHAR2 of these sizes for a ROWID column, and read
+	// a ROWID.
+	rowIDDefineNode   = 3950
+	rowIDDefinePython = 5267
+
 	maxInline = 1 << 24 // of a LOB that goes with its row, whatever the client asks for
 )
 

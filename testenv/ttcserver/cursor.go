@@ -106,6 +106,9 @@ func (c *cursor) setColumns(columns []sqlengine.Column) (changed bool) {
 func (c *cursor) defineCells(defines []ttc.Bind) {
 	for i := range min(len(defines), len(c.cells)) {
 		c.cells[i] = define(defines[i])
+		if size := defines[i].Size; c.columns[i].Type == ttc.TypeRowID && (size == rowIDDefineNode || size == rowIDDefinePython) {
+			c.cells[i] = cellOf(c.columns[i])
+		}
 	}
 }
 

@@ -50,7 +50,8 @@ func (c *conversation) fetch(ctx context.Context) error {
 // answer goes out while the rows are being read.
 func (c *conversation) sendRows(ctx context.Context, cur *cursor, wanted uint32, parameters bool) error {
 	if wanted > 0 {
-		c.out.buf = ttc.AppendRowHeader(c.out.buf, len(cur.cells), wanted)
+		header := ttc.RowHeader{Columns: len(cur.cells), Requested: wanted}
+		c.out.buf = header.AppendTo(c.out.buf, c.dialect)
 	}
 	encode := encoder{lobs: &c.session.lobs}
 	for wanted > 0 && !cur.done {

@@ -150,7 +150,7 @@ func (c *client) answer(cur *cursorState) *result {
 		case ttc.MessageDescribe:
 			c.describe(cur, r)
 		case ttc.MessageRowHeader:
-			ttc.DecodeRowHeader(c.in)
+			new(ttc.RowHeader).Decode(c.in)
 		case ttc.MessageRow:
 			c.row(cur, r)
 		case ttc.MessageIOVector:
