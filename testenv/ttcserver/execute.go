@@ -16,7 +16,7 @@ const maxIterations = 1 << 20
 type request struct {
 	cursor *cursor
 	rows   [][]ttc.Value // of binds
-	parsed bool          // the statement is new
+	opened bool          // the cursor is new
 
 	describe bool
 	fetch    uint32 // rows wanted at once
@@ -52,10 +52,11 @@ func (c *conversation) execute(ctx context.Context) error {
 	if r.rows, err = c.readBinds(cur, false, iterations(cur, m.Iterations)); err != nil {
 		return err
 	}
-	r.parsed = len(m.SQL) > 0
-	r.describe = r.parsed || m.Options&ttc.OptionDescribe != 0
+	r.opened = m.Cursor == 0
+	parsed := len(m.SQL) > 0
+	r.describe = parsed || m.Options&ttc.OptionDescribe != 0
 	// Some drivers fetch with the first execute without saying so (ttc.md 6.1).
-	if m.Options&ttc.OptionFetch != 0 || r.parsed {
+	if m.Options&ttc.OptionFetch != 0 || parsed {
 		r.fetch = m.Wanted()
 	}
 	return c.perform(ctx, &r)
@@ -222,9 +223,10 @@ func (c *conversation) perform(ctx context.Context, r *request) error {
 }
 
 // failedRun answers an execution that failed. A new statement in which the
-// engine found a mistake only now has no cursor.
+// engine found a mistake only now gets no cursor, but one that the client named
+// stays: it may parse the next statement there.
 func (c *conversation) failedRun(ctx context.Context, err error, r *request) error {
-	if code := errorCode(err); r.parsed && code >= firstParseError && code <= lastParseError {
+	if code := errorCode(err); r.opened && code >= firstParseError && code <= lastParseError {
 		c.session.closeCursor(r.cursor.id)
 		return c.failed(ctx, err, 0)
 	}

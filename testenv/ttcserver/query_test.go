@@ -105,6 +105,31 @@ func TestManyCursors(t *testing.T) {
 	}
 }
 
+// JDBC parses statement after statement in one cursor, whatever became of the
+// one before.
+func TestCursorOutlivesBadStatement(t *testing.T) {
+	c := newWorld(t, nil).dial(Login{})
+	c.fill("t", 2)
+	cur, r := c.exec("insert into t(n) values(0)", options{})
+	r.must(c)
+	id := cur.id
+	for _, sql := range []string{"select * from nosuch", "selec 1", "select nosuch from t"} {
+		_, r = c.exec(sql, options{cursor: cur, set: ttc.OptionParse})
+		if r.end.Code < 900 || r.end.Code > 999 {
+			t.Errorf("%s: %d", sql, r.end.Code)
+		}
+		cur.id = id
+		_, r = c.exec("select n from t order by n", options{cursor: cur, set: ttc.OptionParse, prefetch: 9})
+		if r.must(c); len(r.rows) != 3 {
+			t.Errorf("after %s there are %d rows", sql, len(r.rows))
+		}
+	}
+	bad, r := c.exec("select * from nosuch", options{})
+	if r.end.Code != 942 || r.end.Cursor != 0 {
+		t.Errorf("a new cursor gives %d and stays as %d", r.end.Code, bad.id)
+	}
+}
+
 func TestReexecute(t *testing.T) {
 	c := newWorld(t, nil).dial(Login{})
 	c.fill("t", 9)

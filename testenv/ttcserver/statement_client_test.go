@@ -58,7 +58,7 @@ func (c *client) exec(sql string, o options) (*cursorState, *result) {
 		Options: ttc.OptionExecute | ttc.OptionNotPLSQL, Cursor: cur.id, PrefetchRows: o.prefetch, MaxLong: 1<<31 - 1,
 		RowCounts: o.rowCounts, Binds: o.binds, Iterations: uint32(max(len(o.rows), 1)), IsQuery: isQuery, Flags: o.flags,
 	}
-	if cur.id == 0 {
+	if cur.id == 0 || o.set&ttc.OptionParse != 0 {
 		m.Options |= ttc.OptionParse
 		m.SQL = []byte(sql)
 	}
