@@ -24,9 +24,10 @@ const (
 	Ejected                     // failed lately: used only if nothing else is left
 	Maintenance                 // no new connects until an operator ends it
 	Quarantined                 // not trusted until an operator approves it
+	Holding                     // connects wait until an operator releases them
 )
 
-// String returns the word for k: draining, ejected, maintenance or quarantined.
+// String returns the word for k: draining, ejected, maintenance, quarantined or holding.
 func (k MarkKind) String() string {
 	switch k {
 	case Ejected:
@@ -35,6 +36,8 @@ func (k MarkKind) String() string {
 		return "maintenance"
 	case Quarantined:
 		return "quarantined"
+	case Holding:
+		return "holding"
 	}
 	return "draining"
 }

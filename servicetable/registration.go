@@ -33,6 +33,12 @@ type Registration struct {
 	ArrivedOn string     // listening address it came in on, for listener networks
 	Static    bool       // from the configuration: liveness not known
 	Stale     bool       // its connection is gone, yet the instance answered since
+
+	// What this broker holds about the instance. Databases never say any of it.
+	Database string // the group that a REGISTRANT rule assigns the registrant to; "" where none names it
+	Tier     int    // lower ones are used before any higher one; 0 where nothing else is configured
+	Zone     string // where it stands, for brokers that prefer their own zone; "" if not known
+	Marks    []Mark // on the whole instance, besides those that Table.Mark holds by key
 }
 
 // Key returns "instance@host", the name by which people and marks refer to the instance.
@@ -62,6 +68,27 @@ type Service struct {
 	Flags    uint32 // as sent, nsgr.md 5.2
 	Goodness uint32 // lower is better, nsgr.md 4.4
 	Delta    uint32 // what one more connection adds to Goodness
+
+	// What this broker holds about the service at this instance.
+	Weight Weight // the part of the instance's capacity to use
+	Marks  []Mark // on this service at this instance alone
+}
+
+// Weight is the part of its capacity that is used of an instance. The zero value is all of it.
+type Weight struct {
+	set     bool
+	percent uint32
+}
+
+// WeightOf returns the weight of so many per cent; 0 keeps connects away for as long as there is anything else.
+func WeightOf(percent uint32) Weight { return Weight{set: percent != 100, percent: percent} }
+
+// Percent returns the weight, 100 where none was set.
+func (w Weight) Percent() uint32 {
+	if !w.set {
+		return 100
+	}
+	return w.percent
 }
 
 // Bits of Service.Flags.
