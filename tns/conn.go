@@ -78,6 +78,28 @@ func (c *Conn) ReadPacket() (Packet, error) {
 	return c.takePacket(h)
 }
 
+// maxUnasked is how many bytes a peer may send that Watch was waiting on.
+const maxUnasked = 1024
+
+// Watch waits until the peer sends something, its side ends, or the read deadline is
+// over, and keeps what it sent for the next read. It holds no buffer while it waits. A
+// peer that goes on sending is stopped with ErrUnexpected.
+func (c *Conn) Watch() error {
+	if c.r == c.w {
+		c.in, c.r, c.w = nil, 0, 0
+	}
+	if c.w-c.r >= maxUnasked {
+		return fmt.Errorf("%w: %d bytes before their time", ErrUnexpected, c.w-c.r)
+	}
+	var one [1]byte
+	n, err := c.conn.Read(one[:])
+	if n > 0 {
+		c.in, c.r = append(c.in[c.r:c.w:c.w], one[0]), 0
+		c.w = len(c.in)
+	}
+	return err
+}
+
 // Send writes the messages, all in one Write, with the lengths of the version set.
 // What its lengths cannot hold is refused with ErrTooLong, and nothing is written.
 func (c *Conn) Send(messages ...Message) error {
