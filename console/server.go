@@ -3,13 +3,17 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"servicebroker/intent"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 )
 
@@ -26,9 +30,40 @@ type Server struct {
 	Database func(*servicetable.Registration) string
 	// Unready lists why the broker is not ready for clients: it does not listen yet, or is about to end.
 	Unready func() []string
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil is silent
+
+	// What follows is not offered where it is nil. An error that is an *APIError is answered as it stands, one that
+	// wraps ErrNotFound with status 404, any other one as the asker's mistake with 400: all are shown to people.
+
+	// Explain tells what would become of a connect, without counting or changing anything.
+	Explain func(context.Context, ExplainRequest) (*journal.Explanation, error)
+	// Intents lists those in force, the oldest first.
+	Intents func() []IntentView
+	// SetIntent puts one in force, in place of one of the same kind and target, and returns it with its id.
+	SetIntent func(context.Context, intent.Intent) (IntentView, error)
+	// EndIntent takes one back and returns what had come of it.
+	EndIntent func(ctx context.Context, id string) (IntentView, error)
+	// Held lists the connects that wait.
+	Held func() []Held
+	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject and
+	// as the target the entry's Service, its Instance key, and as Network its Peer alone ("192.0.2.7/32").
+	Quarantine func() []QuarantineEntry
+	// SetLoad takes figures over. Instance is the key of a registered instance, services are named as it registered them.
+	SetLoad func(LoadReport) error
+	// CloseSession ends one session.
+	CloseSession func(id uint64) error
+	// Reload reads the configuration again and puts it in force if it is good.
+	Reload     func(context.Context) (ReloadResult, error)
+	Parameters func() []Parameter
+	Rules      func() []RuleView
+
+	Hosts    []string         // host names under which the plain address may be asked, besides localhost and any IP address
+	Stopping <-chan struct{}  // closed when the broker is about to end: streams of events end then
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil is silent
 }
+
+// ErrNotFound says that what an operator names is not there.
+var ErrNotFound = errors.New("not found")
 
 // Identity tells which broker this is.
 type Identity struct {
@@ -37,10 +72,14 @@ type Identity struct {
 	Config    string // the file in force
 	Route     string // relay or redirect, where no rule says otherwise
 	Console   string // host:port of page and API
+	Socket    string // path of the admin socket
 	Listening []Endpoint
 }
 
-// Handler returns the handler of all paths.
+// AdminHandler returns the handler for the admin socket, over which a broker can be changed.
+func (s *Server) AdminHandler() http.Handler { return s.Handler() }
+
+// Handler returns the handler for the plain address, which only looks.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for path, answer := range map[string]http.HandlerFunc{
