@@ -3,7 +3,6 @@ package servicetable
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -86,94 +85,101 @@ func (m marks) without(key string, k MarkKind) (marks, bool) {
 
 func byKind(m Mark, k MarkKind) int { return int(m.Kind) - int(k) }
 
-// slotMarks are the marks on one registration, as Match reads them.
+// slotMarks are the marks on the instance of one registration and on its handlers, as Match reads them.
 type slotMarks struct {
-	instance effect
-	handlers []effect // by handler; nil if none has a mark
-	why      string   // the first mark that excludes, for people
+	instance handlerState
+	handlers []handlerState // by handler; nil if none has a mark
 }
 
-// effect is what a handler's marks together do to new connects; the greater one wins.
-type effect uint8
-
-const (
-	unmarked effect = iota
-	lastResort
-	excluded
-)
-
-func effectOf(list []Mark) effect {
-	e := unmarked
-	for _, m := range list {
-		if m.Kind == Ejected {
-			e = max(e, lastResort)
-		} else {
-			e = excluded
-		}
-	}
-	return e
-}
-
-// of gathers the marks on the registration of s; nil if it has none.
+// of gathers the marks on the registration of s, by key and its own; nil if it has none.
 func (m marks) of(s *slot) *slotMarks {
-	if len(m) == 0 {
+	own := marksState(s.registration.Marks)
+	if len(m) == 0 && own == 0 {
 		return nil
 	}
-	on := slotMarks{instance: effectOf(m[s.key]), why: why(s.registration.Key(), m[s.key])}
-	found := on.instance != unmarked
+	on := slotMarks{instance: own | marksState(m[s.key])}
 	for i := range s.registration.Handlers {
-		h := &s.registration.Handlers[i]
-		list := m[s.key+"/"+fold(h.Name)]
-		if len(list) == 0 {
+		state := marksState(m[s.key+"/"+fold(s.registration.Handlers[i].Name)])
+		if state == 0 {
 			continue
 		}
-		found = true
 		if on.handlers == nil {
-			on.handlers = make([]effect, len(s.registration.Handlers))
+			on.handlers = make([]handlerState, len(s.registration.Handlers))
 		}
-		on.handlers[i] = effectOf(list)
-		if on.why == "" {
-			on.why = why(s.registration.HandlerKey(h), list)
-		}
+		on.handlers[i] = state
 	}
-	if !found {
+	if on.instance == 0 && on.handlers == nil {
 		return nil
 	}
 	return &on
-}
-
-// why words the mark in list that excludes, "" if none does.
-func why(key string, list []Mark) string {
-	for _, m := range list {
-		if m.Kind == Ejected {
-			continue
-		}
-		text := []string{key, "is", m.Kind.String()}
-		if m.Kind == Maintenance {
-			text[1] = "is in"
-		}
-		if m.Cause != "" {
-			return strings.Join(text, " ") + " (" + m.Cause + ")"
-		}
-		return strings.Join(text, " ")
-	}
-	return ""
 }
 
 func (m *slotMarks) equal(o *slotMarks) bool {
 	if m == nil || o == nil {
 		return m == o
 	}
-	return m.instance == o.instance && m.why == o.why && slices.Equal(m.handlers, o.handlers)
+	return m.instance == o.instance && slices.Equal(m.handlers, o.handlers)
 }
 
 // on returns what the marks do to connects to handler h.
-func (m *slotMarks) on(h int) effect {
+func (m *slotMarks) on(h int) handlerState {
 	switch {
 	case m == nil:
-		return unmarked
+		return 0
 	case m.handlers == nil:
 		return m.instance
 	}
-	return max(m.instance, m.handlers[h])
+	return m.instance | m.handlers[h]
+}
+
+// excludes reports whether the mark keeps all connects away.
+func (m *Mark) excludes() bool { return m.Kind != Ejected }
+
+// phrase says of subject that it carries m.
+func (m *Mark) phrase(subject string) string {
+	text := subject + " is " + m.Kind.String()
+	switch m.Kind {
+	case Maintenance:
+		text = subject + " is in maintenance"
+	case Holding:
+		text = "connects to " + subject + " are held"
+	}
+	if m.Cause != "" {
+		text += " (" + m.Cause + ")"
+	}
+	return text
+}
+
+// carried is a mark with what it is on, for people.
+type carried struct {
+	Mark
+	subject string
+}
+
+// eachMark calls f with the marks that bear on a service at an instance, and on its handler h unless that is negative, until f
+// returns false.
+func (s *Snapshot) eachMark(slot *slot, service, h int32, f func(carried) bool) {
+	r := &slot.registration
+	svc := &r.Services[service]
+	lists := []struct {
+		marks   []Mark
+		subject func() string
+	}{
+		{s.marks[slot.key], r.Key},
+		{r.Marks, r.Key},
+		{svc.Marks, func() string { return svc.Name + " on " + r.Key() }},
+		{nil, nil},
+	}
+	if h >= 0 && len(s.marks) > 0 {
+		handler := &r.Handlers[h]
+		lists[3].marks = s.marks[slot.key+"/"+fold(handler.Name)]
+		lists[3].subject = func() string { return r.HandlerKey(handler) }
+	}
+	for _, l := range lists {
+		for _, m := range l.marks {
+			if !f(carried{m, l.subject()}) {
+				return
+			}
+		}
+	}
 }

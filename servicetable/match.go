@@ -3,9 +3,10 @@ package servicetable
 // Match returns the candidates for q, or why there are none.
 //
 // The candidates are facts, not yet an order to try them in: they stand in order of registration, save that handlers
-// at their maximum load come behind all others (the report may be minutes old, so they are not left out). Blocked and
-// restricted instances are left out unless q.IgnoreStatus; whatever carries an excluding Mark is left out in any case;
-// ejected handlers are there only if nothing else is. Handlers without a port never are.
+// which forward come behind those that do not, and handlers at their maximum load behind both (the report may be minutes old, so
+// they are not left out). Blocked and restricted instances are left out unless q.IgnoreStatus; whatever carries an excluding Mark
+// is left out in any case; ejected handlers are there only if nothing else is. Handlers without a port never are. PassedOver
+// tells of each that is not there why it is not.
 //
 // Names: an exact match wins. Else a name with a domain finds the service registered without one, and a name without a domain finds
 // the service registered with one, if there is exactly one such domain.
@@ -13,24 +14,17 @@ package servicetable
 // Server: "dedicated" takes dedicated handlers; "shared" dispatchers; "pooled" pooled handlers if there are any, else dedicated ones; none
 // given takes of each instance its dispatchers if one is ready, else dedicated, else pooled handlers.
 //
-// Errors wrap ErrUnknownService, ErrUnknownSID, ErrUnknownInstance, ErrBlocked, ErrRestricted, ErrRestrictedOrBlocked,
-// ErrNoHandlerOfKind or ErrNoHandler.
+// Errors wrap ErrUnknownService, ErrUnknownSID, ErrUnknownInstance, ErrBlocked, ErrHeld (which is an ErrBlocked), ErrRestricted,
+// ErrRestrictedOrBlocked, ErrNoHandlerOfKind or ErrNoHandler.
 func (s *Snapshot) Match(q Query) ([]Candidate, error) { return s.AppendMatch(nil, q) }
 
 // AppendMatch is Match that appends to dst.
 func (s *Snapshot) AppendMatch(dst []Candidate, q Query) ([]Candidate, error) {
-	var members []member
-	var err error
-	switch {
-	case q.Service != "" || q.SID == "":
-		members, err = s.members(q.Service)
-	default:
-		members, err = s.membersBySID(q.SID)
-	}
+	members, err := s.asked(&q)
 	if err != nil {
 		return dst, err
 	}
-	g := gathering{slots: s.slots, members: members, instance: q.Instance, ignoreStatus: q.IgnoreStatus, found: dst}
+	g := gathering{slots: s.slots, members: members, instance: q.Instance, ignoreStatus: q.IgnoreStatus, unusable: stateUnusable, found: dst}
 	if dst == nil {
 		g.found = make([]Candidate, 0, len(members))
 	}
@@ -38,6 +32,14 @@ func (s *Snapshot) AppendMatch(dst []Candidate, q Query) ([]Candidate, error) {
 		return g.found, nil
 	}
 	return dst, s.refusal(q, members)
+}
+
+// asked finds the members of the service or instance that q asks for.
+func (s *Snapshot) asked(q *Query) ([]member, error) {
+	if q.Service != "" || q.SID == "" {
+		return s.members(q.Service)
+	}
+	return s.membersBySID(q.SID)
 }
 
 // members finds the members of a service by the name that a client gives.
@@ -103,6 +105,7 @@ type gathering struct {
 	members      []member
 	instance     string // "" for any
 	ignoreStatus bool
+	unusable     handlerState // what keeps a handler from being used
 
 	found []Candidate
 	ranks uint8 // one bit for each rank of handler met: which passes are worth while
@@ -118,8 +121,10 @@ func (g *gathering) gather(kind, otherwise Kind) {
 				break
 			}
 			g.pass(k, from)
-			if g.ranks&(1<<(from+1)) != 0 {
-				g.pass(k, from+1)
+			for rank := from + 1; rank < from+rankEjected; rank++ {
+				if g.ranks&(1<<rank) != 0 {
+					g.pass(k, rank)
+				}
 			}
 			if len(g.found) > before {
 				return
@@ -140,8 +145,8 @@ func (g *gathering) pass(kind Kind, rank uint8) {
 			continue
 		}
 		slot := g.slots[m.slot]
-		status := slot.statuses[m.service]
-		if (status == Blocked || status == Restricted) && !g.ignoreStatus {
+		service := slot.services[m.service]
+		if service.closed() && !g.ignoreStatus {
 			continue
 		}
 		if g.instance != "" && !sameName(g.instance, slot.registration.Instance) {
@@ -149,17 +154,17 @@ func (g *gathering) pass(kind Kind, rank uint8) {
 		}
 		of := kind
 		if kind == anyKind {
-			of = slot.kindFor(m)
+			of = slot.kindFor(m, g.unusable)
 		}
 		for _, at := range m.handlers {
-			state := slot.states[at]
-			if state.kind() != of || !state.usable() {
+			state := slot.states[at] | service.marks()
+			if state.kind() != of || state&g.unusable != 0 {
 				continue
 			}
 			ranks |= 1 << state.rank()
 			if state.rank() == rank {
 				r := &slot.registration
-				found = append(found, Candidate{r, &r.Services[m.service], &r.Handlers[at], status})
+				found = append(found, Candidate{r, &r.Services[m.service], &r.Handlers[at], service.status(), state&stateForwards != 0})
 			}
 		}
 	}
@@ -168,14 +173,14 @@ func (g *gathering) pass(kind Kind, rank uint8) {
 
 // kindFor picks the kind of handler for a client that names none: of those whose rank is best, the one that a
 // listener prefers.
-func (s *slot) kindFor(m *member) Kind {
+func (s *slot) kindFor(m *member, unusable handlerState) Kind {
 	if len(m.handlers) == 1 {
 		return s.states[m.handlers[0]].kind()
 	}
 	best, least := Dedicated, uint8(255)
 	for _, at := range m.handlers {
 		state := s.states[at]
-		if score := 4*state.rank() + preference(state.kind()); state.usable() && score < least {
+		if score := 4*state.rank() + preference(state.kind()); state&unusable == 0 && score < least {
 			best, least = state.kind(), score
 		}
 	}

@@ -18,4 +18,5 @@ type Candidate struct {
 	Service      *Service // its Name is the name as this instance registered it, by which to ask for it there
 	Handler      *Handler
 	Status       Status
+	Forwards     bool // as Registration.Forwards says of the handler
 }

@@ -16,6 +16,9 @@ var (
 	ErrRestrictedOrBlocked = errors.New("all instances are restricted or blocking new connections")
 	ErrNoHandlerOfKind     = errors.New("no handler of the requested server type")
 	ErrNoHandler           = errors.New("no handler")
+
+	// ErrHeld is the ErrBlocked of a query that would be served but for marks of kind Holding.
+	ErrHeld = fmt.Errorf("%w: connects are held", ErrBlocked)
 )
 
 // refusal explains why none of members, which are there, serves q.
@@ -27,6 +30,9 @@ func (s *Snapshot) refusal(q Query, members []member) error {
 	}
 	if c.why != "" {
 		asked += ", " + c.why
+	}
+	if c.held != "" && s.servedIfReleased(q, members) {
+		return fmt.Errorf("%w: service %s, %s; release that hold", ErrHeld, quoted(q.asksFor()), c.held)
 	}
 	const wait = "wait until one is open, or connect as administrator with UR=A"
 	switch {
@@ -46,13 +52,29 @@ func (s *Snapshot) refusal(q Query, members []member) error {
 	return fmt.Errorf("%w: %s is registered, but no handler with a usable address serves it; check LOCAL_LISTENER on the database", ErrNoHandler, asked)
 }
 
+// asksFor returns the service or SID that q names.
+func (q *Query) asksFor() string {
+	if q.Service == "" {
+		return q.SID
+	}
+	return q.Service
+}
+
+// servedIfReleased reports whether q, which nothing matches, would match something if no mark held connects.
+func (s *Snapshot) servedIfReleased(q Query, members []member) bool {
+	g := gathering{slots: s.slots, members: members, instance: q.Instance, ignoreStatus: q.IgnoreStatus, unusable: stateUnfit}
+	g.gather(kindsFor(q.Server))
+	return len(g.found) > 0
+}
+
 // census counts the instances of a query by what keeps them from serving it.
 type census struct {
 	named                       int // instances of the name asked for; each is one of the following four
 	blocked, restricted, marked int
 	open                        int
 	handlers                    int    // handlers of open instances that take connects, of any kind
-	why                         string // the first mark that keeps connects away
+	why                         string // the first mark that keeps connects away, for people
+	held                        string // the first of kind Holding
 }
 
 func (s *Snapshot) census(q Query, members []member) census {
@@ -66,37 +88,51 @@ func (s *Snapshot) census(q Query, members []member) census {
 		c.named++
 		status := Ready
 		if m.service >= 0 && !q.IgnoreStatus {
-			status = slot.statuses[m.service]
+			status = slot.services[m.service].status()
 		}
-		usable, marked := slot.usable(m)
-		switch {
-		case status == Blocked:
+		switch status {
+		case Blocked:
 			c.blocked++
 			continue
-		case status == Restricted:
+		case Restricted:
 			c.restricted++
 			continue
-		case usable == 0 && marked:
+		}
+		usable, marked := s.usable(m, &c)
+		if usable == 0 && marked {
 			c.marked++
-		default:
+		} else {
 			c.open++
 		}
 		c.handlers += usable
-		if marked && c.why == "" {
-			c.why = slot.marks.why
-		}
 	}
 	return c
 }
 
-// usable counts the handlers of m that take connects, and tells whether a mark keeps connects from others.
-func (s *slot) usable(m *member) (n int, marked bool) {
+// usable counts the handlers of m that take connects, tells whether a mark keeps connects from others, and notes in c which.
+func (s *Snapshot) usable(m *member, c *census) (n int, marked bool) {
+	slot := s.slots[m.slot]
 	for _, at := range m.handlers {
-		state := s.states[at]
-		if state.usable() {
+		if m.service < 0 {
+			break
+		}
+		state := slot.states[at] | slot.services[m.service].marks()
+		if state&stateUnusable == 0 {
 			n++
 		}
-		marked = marked || state&(stateMarked|stateNoAddress) == stateMarked
+		if state&(stateMarked|stateHeld) == 0 || state&stateNoAddress != 0 {
+			continue
+		}
+		marked = true
+		s.eachMark(slot, m.service, at, func(on carried) bool {
+			if c.why == "" && on.excludes() {
+				c.why = on.phrase(on.subject)
+			}
+			if c.held == "" && on.Kind == Holding {
+				c.held = on.phrase(on.subject)
+			}
+			return c.why == "" || c.held == ""
+		})
 	}
 	return n, marked
 }

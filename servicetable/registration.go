@@ -38,7 +38,7 @@ type Registration struct {
 	Database string // the group that a REGISTRANT rule assigns the registrant to; "" where none names it
 	Tier     int    // lower ones are used before any higher one; 0 where nothing else is configured
 	Zone     string // where it stands, for brokers that prefer their own zone; "" if not known
-	Marks    []Mark // on the whole instance, besides those that Table.Mark holds by key
+	Marks    []Mark // on the whole instance, besides those that Table.Mark holds by key; they end with the registration
 }
 
 // Key returns "instance@host", the name by which people and marks refer to the instance.
@@ -47,17 +47,18 @@ func (r *Registration) Key() string { return r.Instance + "@" + r.Host }
 // HandlerKey returns "instance@host/handler", the name by which marks refer to one handler of the instance.
 func (r *Registration) HandlerKey(h *Handler) string { return r.Key() + "/" + h.Name }
 
-// Status tells whether the instance takes new connects for the service s, one of r.Services.
+// Status tells whether the instance takes new connects for the service s, one of r.Services. A stale registration stays
+// as closed as it was when it was last heard of; of a static one nothing was ever heard.
 func (r *Registration) Status(s *Service) Status {
 	switch {
-	case r.Stale:
-		return Stale
 	case r.Static:
 		return Unknown
 	case s.Flags&FlagUnblocked == 0:
 		return Blocked
 	case s.Flags&FlagRestricted != 0:
 		return Restricted
+	case r.Stale:
+		return Stale
 	}
 	return Ready
 }

@@ -5,7 +5,7 @@ import "slices"
 // slot is one registration in the table, with what Match needs of it ready made. Slots are immutable and shared between snapshots.
 type slot struct {
 	// What Match reads of every member stands first and is small: its speed is that of the processor's cache.
-	statuses []Status       // of each service
+	services []serviceState // of each service
 	states   []handlerState // of each handler
 
 	registration Registration
@@ -42,6 +42,7 @@ type member struct {
 func newSlot(r *Registration, at int32, before *slot, ascending []int32) *slot {
 	s := &slot{registration: *r}
 	c := &s.registration
+	c.Marks = slices.Clone(r.Marks)
 	c.Services = slices.Clone(r.Services)
 	c.Endpoints = slices.Clone(r.Endpoints)
 	c.Handlers = slices.Clone(r.Handlers)
@@ -59,9 +60,13 @@ func newSlot(r *Registration, at int32, before *slot, ascending []int32) *slot {
 		s.links = newLinks(c, at, ascending)
 	}
 	s.key = fold(c.Key())
-	s.statuses = make([]Status, len(c.Services))
+	s.services = make([]serviceState, len(c.Services))
 	for i := range c.Services {
-		s.statuses[i] = c.Status(&c.Services[i])
+		svc := &c.Services[i]
+		if len(svc.Marks) > 0 {
+			svc.Marks = slices.Clone(svc.Marks)
+		}
+		s.services[i] = newServiceState(c.Status(svc), svc.Marks)
 	}
 	s.sid = s.sidMember(at)
 	return s
@@ -72,7 +77,7 @@ func (s *slot) mark(m *slotMarks) {
 	s.marks = m
 	s.states = make([]handlerState, len(s.registration.Handlers))
 	for i := range s.states {
-		s.states[i] = newHandlerState(&s.registration.Handlers[i], m.on(i))
+		s.states[i] = newHandlerState(&s.registration, &s.registration.Handlers[i], m.on(i))
 	}
 }
 
@@ -163,7 +168,7 @@ func (l *links) linkSID(r *Registration) {
 }
 
 // sidMember picks the service whose status the instance has when it is asked for by SID: the one of its own name, else
-// the last that takes connects, else the last (an instance registers its database's own service last, nsgr.md 4.1).
+// the last that takes connects and carries no mark, else the last (an instance registers its database's own service last, nsgr.md 4.1).
 func (s *slot) sidMember(at int32) member {
 	m := member{slot: at, service: s.links.sidService, handlers: s.links.sidHandlers}
 	if m.service >= 0 {
@@ -177,7 +182,7 @@ func (s *slot) sidMember(at int32) member {
 		if m.service < 0 {
 			m.service = int32(i)
 		}
-		if s.statuses[i] == Ready {
+		if s.services[i] == serviceState(Ready) {
 			m.service = int32(i)
 			break
 		}

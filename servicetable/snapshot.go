@@ -33,7 +33,7 @@ type InstanceEntry struct {
 	Service      *Service
 	Status       Status
 	Handlers     []HandlerEntry // those that serve this service, in the order registered
-	Marks        []Mark         // on the instance
+	Marks        []Mark         // on the instance and on the service at it, by kind
 }
 
 // HandlerEntry is one handler of an instance.
@@ -80,7 +80,7 @@ func (s *Snapshot) entry(members []member) ServiceEntry {
 		slot := s.slots[m.slot]
 		r := &slot.registration
 		svc := &r.Services[m.service]
-		in := InstanceEntry{Registration: r, Service: svc, Status: r.Status(svc), Marks: slices.Clone(s.marks[slot.key])}
+		in := InstanceEntry{Registration: r, Service: svc, Status: r.Status(svc), Marks: s.instanceMarks(slot, svc)}
 		in.Handlers = make([]HandlerEntry, len(m.handlers))
 		for j, h := range m.handlers {
 			in.Handlers[j].Handler = &r.Handlers[h]
@@ -91,6 +91,13 @@ func (s *Snapshot) entry(members []member) ServiceEntry {
 		e.Instances[i] = in
 	}
 	return e
+}
+
+// instanceMarks returns the marks on the instance, held by key and its own, and those on its service svc.
+func (s *Snapshot) instanceMarks(slot *slot, svc *Service) []Mark {
+	list := slices.Concat(s.marks[slot.key], slot.registration.Marks, svc.Marks)
+	slices.SortStableFunc(list, func(a, b Mark) int { return cmp.Compare(a.Kind, b.Kind) })
+	return list
 }
 
 // Registrations returns all registrations, sorted by key, then ID.
@@ -111,7 +118,7 @@ func (s *Snapshot) Registrations() []*Registration {
 	return registrations
 }
 
-// Marks returns the marks on an instance or handler key, by kind.
+// Marks returns the marks that Table.Mark has put on an instance or handler key, by kind.
 func (s *Snapshot) Marks(key string) []Mark { return slices.Clone(s.marks[fold(key)]) }
 
 // ServiceCount counts the services.

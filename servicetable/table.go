@@ -33,47 +33,15 @@ func (t *Table) Snapshot() *Snapshot {
 
 // Apply enters r, in place of an earlier registration of the same ID, and returns the snapshot that has it. The table
 // keeps copies: the caller may reuse the slices of r.
+//
+// A stale registration stands in for a live one of the same key, never beside it: when either comes while the other is
+// there, the stale one is gone from the same snapshot.
 func (t *Table) Apply(r Registration) *Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.Snapshot()
-	next := *now
-	next.slots = make([]*slot, len(now.slots), len(now.slots)+1)
-	copy(next.slots, now.slots)
-
-	at, known := t.positions[r.ID]
-	if !known {
-		at = t.newPosition(&next)
-	}
-	before := next.slots[at]
-	after := newSlot(&r, at, before, t.count(len(r.Handlers)))
-	if known {
-		after.order = before.order
-	} else {
-		t.order++
-		after.order = t.order
-		t.positions[r.ID] = at
-	}
-	after.mark(now.marks.of(after))
-	next.slots[at] = after
-	if before == nil || before.links != after.links {
-		next.index = now.index.withSlot(next.slots, at, before)
-	}
-	return t.publish(now, &next)
-}
-
-// newPosition finds a free position among the slots of next, or makes one.
-func (t *Table) newPosition(next *Snapshot) int32 {
-	if t.positions == nil {
-		t.positions = map[ID]int32{}
-	}
-	if n := len(t.free); n > 0 {
-		at := t.free[n-1]
-		t.free = t.free[:n-1]
-		return at
-	}
-	next.slots = append(next.slots, nil)
-	return int32(len(next.slots) - 1)
+	e := t.edit()
+	e.set(&r)
+	return e.publish()
 }
 
 // count returns a list of at least the numbers from 0 to n-1. It is never written again.
@@ -91,18 +59,55 @@ func (t *Table) count(n int) []int32 {
 func (t *Table) Drop(id ID) *Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.Snapshot()
 	at, known := t.positions[id]
 	if !known {
+		return t.Snapshot()
+	}
+	e := t.edit()
+	e.remove(at)
+	return e.publish()
+}
+
+// Amend lets f change the registration id, and returns the snapshot that has the change; false if there is no such
+// registration, or none any more. f gets a copy with slices of its own; it must not call the table. The ID stays as it is.
+func (t *Table) Amend(id ID, f func(*Registration)) (*Snapshot, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at, known := t.positions[id]
+	if !known {
+		return t.Snapshot(), false
+	}
+	e := t.edit()
+	r := e.next.slots[at].registration.clone()
+	f(&r)
+	r.ID = id
+	e.set(&r)
+	return e.publish(), true
+}
+
+// Revise offers every registration to f, in order of registration, and publishes one snapshot that has the changes of all for
+// which f returned true. It returns that, or the current one if there are none. f gets copies with slices of their own; it must
+// not call the table. The IDs stay as they are.
+func (t *Table) Revise(f func(*Registration) bool) *Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.Snapshot()
+	var changed []Registration
+	for _, s := range now.inOrder() {
+		r := s.registration.clone()
+		if f(&r) {
+			r.ID = s.registration.ID
+			changed = append(changed, r)
+		}
+	}
+	if len(changed) == 0 {
 		return now
 	}
-	next := *now
-	next.slots = slices.Clone(now.slots)
-	next.slots[at] = nil
-	next.index = now.index.withSlot(next.slots, at, now.slots[at])
-	delete(t.positions, id)
-	t.free = append(t.free, at)
-	return t.publish(now, &next)
+	e := t.edit()
+	for i := range changed {
+		e.set(&changed[i])
+	}
+	return e.publish()
 }
 
 // Mark puts m on an instance ("instance@host") or on one handler of it ("instance@host/handler"), in place of an
