@@ -132,7 +132,7 @@ func (b *Broker) wire() {
 	b.relay = relay.Server{
 		Snapshot: b.table.Snapshot,
 		Order: func(q servicetable.Query, c []servicetable.Candidate) relay.Reservation {
-			return balancer.Order(q, c)
+			return balancer.Order(loadbalance.Ask{Query: q}, c)
 		},
 		Dial: func(ctx context.Context, route []servicetable.Candidate, attempt relay.Attempt) (*relay.ServerConnection, servicetable.Candidate, error) {
 			return failover.Dial(ctx, &dialer, route, attempt)

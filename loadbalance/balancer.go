@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 )
 
@@ -19,8 +20,9 @@ type Balancer struct {
 	Now    func() time.Time // nil: time.Now
 	Random func(n int) int  // a number in [0, n), for breaking ties; nil: math/rand/v2. Must be safe for concurrent use
 
-	mu      sync.Mutex
-	tallies tallies
+	mu       sync.Mutex
+	settings Settings
+	tallies  tallies
 }
 
 // Order returns the candidates c in the order to try them. The connect is counted against the first one at once, so
@@ -31,7 +33,7 @@ type Balancer struct {
 // of each instance before the second best of any, so that what failed is not tried at another door of the same house first;
 // then by score, the load that the instance would have per capacity; then by the load of the handler; equal ones at
 // random. A colocation tag replaces the score: connects of one tag prefer one instance for as long as it is there.
-func (b *Balancer) Order(q servicetable.Query, c []servicetable.Candidate) *Reservation {
+func (b *Balancer) Order(a Ask, c []servicetable.Candidate) *Reservation {
 	shuffled := slices.Clone(c)
 	b.shuffle(shuffled)
 	all := make([]figures, len(c))
@@ -43,12 +45,26 @@ func (b *Balancer) Order(q servicetable.Query, c []servicetable.Candidate) *Rese
 	for i := range shuffled {
 		all[i] = b.tallies.of(shuffled[i].Registration, now).figures(&shuffled[i])
 	}
-	r.route = order(all, q.ColocationTag)
+	r.route = order(all, a.Query.ColocationTag)
 	if len(r.route) > 0 {
 		r.place = b.tallies.place(&r.route[0], now)
 		r.place.addPending(1)
 	}
 	return r
+}
+
+// Configure sets what applies from the next decision on. It may be called at any time.
+func (b *Balancer) Configure(s Settings) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settings = s
+}
+
+// Explain returns how Order would judge c for a, best first, without counting anything; at most 16 candidates.
+func (b *Balancer) Explain(a Ask, c []servicetable.Candidate) []journal.Candidate {
+	r := b.Order(a, c)
+	defer r.Release()
+	return r.Verdicts()
 }
 
 // shuffle makes the order of equal candidates random, since sorting keeps it.
@@ -92,6 +108,20 @@ func (r *Reservation) Route() []servicetable.Candidate {
 	r.balancer.mu.Lock()
 	defer r.balancer.mu.Unlock()
 	return r.route
+}
+
+// Policy tells by what was decided, for people: the word of the policy and, where it could not be applied, why and
+// what was done instead.
+func (r *Reservation) Policy() string { return Adaptive.String() }
+
+// Verdicts returns the figures by which the candidates were judged, in the order to try them, at most 16; nothing
+// once the reservation is settled or released, as with Route.
+func (r *Reservation) Verdicts() []journal.Candidate {
+	var all []journal.Candidate
+	for _, c := range r.Route() {
+		all = append(all, journal.Candidate{Key: c.Registration.HandlerKey(c.Handler)})
+	}
+	return all[:min(len(all), 16)]
 }
 
 // Settle moves the count to c: the candidate that answered, or that a redirect names.

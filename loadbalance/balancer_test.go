@@ -46,7 +46,7 @@ func TestReservationsCountAtOnce(t *testing.T) {
 	all := candidates(instance("a", 0, 100), instance("b", 0, 100), instance("c", 0, 100))
 	first := map[string]int{}
 	for range 30 {
-		first[names(b.Order(servicetable.Query{}, all).Route()[:1])]++
+		first[names(b.Order(Ask{}, all).Route()[:1])]++
 	}
 	if first["a"] != 10 || first["b"] != 10 || first["c"] != 10 {
 		t.Errorf("30 connects under way: %s", spreadText(first))
@@ -56,17 +56,17 @@ func TestReservationsCountAtOnce(t *testing.T) {
 func TestSettleMovesTheCount(t *testing.T) {
 	b := Balancer{Random: tied}
 	all := candidates(instance("a", 0, 100), instance("b", 0, 100), instance("c", 0, 100))
-	r := b.Order(servicetable.Query{}, all)
+	r := b.Order(Ask{}, all)
 	if got := names(r.Route()); got != "a b c" {
 		t.Fatalf("route %s", got)
 	}
 	r.Settle(all[1])
-	if got := names(b.Order(servicetable.Query{}, all).Route()); got != "a c b" {
+	if got := names(b.Order(Ask{}, all).Route()); got != "a c b" {
 		t.Errorf("after b answered for a: %s", got)
 	}
 	r.Settle(all[2])
 	r.Settle(all[2])
-	if got := names(b.Order(servicetable.Query{}, all).Route()); got != "b a c" {
+	if got := names(b.Order(Ask{}, all).Route()); got != "b a c" {
 		t.Errorf("after the count moved on to c: %s", got)
 	}
 	if len(r.Route()) != 0 {
@@ -82,11 +82,11 @@ func TestReleaseIsCountedOnce(t *testing.T) {
 		"session over":     func(r *Reservation) { r.Settle(all[0]) },
 		"settled late":     func(r *Reservation) { r.Release(); r.Settle(all[1]) },
 	} {
-		r := b.Order(servicetable.Query{}, all)
+		r := b.Order(Ask{}, all)
 		end(r)
 		r.Release()
 		r.Release()
-		probe := b.Order(servicetable.Query{}, all)
+		probe := b.Order(Ask{}, all)
 		got := names(probe.Route())
 		probe.Release()
 		if got != "a b" {
@@ -102,7 +102,7 @@ func TestReleaseIsCountedOnce(t *testing.T) {
 
 func TestNothingToOrder(t *testing.T) {
 	var b Balancer
-	r := b.Order(servicetable.Query{}, nil)
+	r := b.Order(Ask{}, nil)
 	if len(r.Route()) != 0 {
 		t.Errorf("route %s of nobody", names(r.Route()))
 	}
@@ -112,7 +112,7 @@ func TestNothingToOrder(t *testing.T) {
 		t.Errorf("%d counted for an answer from outside the route", own)
 	}
 	r.Release()
-	b.Order(servicetable.Query{}, nil).Release()
+	b.Order(Ask{}, nil).Release()
 }
 
 // Redirects are never released: the next report contains them, or shows that they never came.
@@ -122,13 +122,13 @@ func TestReportVoidsRedirects(t *testing.T) {
 	if got := spread(&b, candidates(a, c), 10); got["a"] != 10 {
 		t.Fatalf("ten connects: %s", spreadText(got))
 	}
-	if got := names(b.Order(servicetable.Query{}, candidates(a, c)).Route()); got != "a c" {
+	if got := names(b.Order(Ask{}, candidates(a, c)).Route()); got != "a c" {
 		t.Fatalf("then %s", got)
 	}
-	if got := names(b.Order(servicetable.Query{}, candidates(a, c)).Route()); got != "c a" {
+	if got := names(b.Order(Ask{}, candidates(a, c)).Route()); got != "c a" {
 		t.Fatalf("with one more under way, %s", got)
 	}
-	if got := names(b.Order(servicetable.Query{}, candidates(a.reports(0), c)).Route()); got != "a c" {
+	if got := names(b.Order(Ask{}, candidates(a.reports(0), c)).Route()); got != "a c" {
 		t.Errorf("after a reported none of them: %s", got)
 	}
 	tally := b.tallies.byKey[instanceKey{"a", "h"}]
@@ -151,7 +151,7 @@ func TestSessionsAndReports(t *testing.T) {
 	}
 	a = a.reports(8)
 	order := func() string {
-		r := b.Order(servicetable.Query{}, candidates(a, c))
+		r := b.Order(Ask{}, candidates(a, c))
 		defer r.Release()
 		return names(r.Route())
 	}
@@ -180,7 +180,7 @@ func TestSessionsOfADeadInstanceLeaveNoCredit(t *testing.T) {
 	}
 	a = a.reports(1)
 	a.r.ID = "another connection"
-	b.Order(servicetable.Query{}, candidates(a)).Release()
+	b.Order(Ask{}, candidates(a)).Release()
 	for _, r := range open {
 		r.Release()
 	}
@@ -195,7 +195,7 @@ func TestOlderReportIsIgnored(t *testing.T) {
 	old := instance("a", 0, 100)
 	newer := old.reports(3)
 	_, r := connect(&b, candidates(newer))
-	b.Order(servicetable.Query{}, candidates(old)).Release()
+	b.Order(Ask{}, candidates(old)).Release()
 	if own := b.tallies.of(newer.candidate().Registration, time.Now()).whole.own(); own != 1 {
 		t.Errorf("own count %d after an older report", own)
 	}
@@ -213,7 +213,7 @@ func TestCountsBelongToTheServiceForGoodness(t *testing.T) {
 	for range 20 {
 		connect(&b, []servicetable.Candidate{other2})
 	}
-	if got := names(b.Order(servicetable.Query{}, []servicetable.Candidate{sales, c.candidate()}).Route()); got != "a c" {
+	if got := names(b.Order(Ask{}, []servicetable.Candidate{sales, c.candidate()}).Route()); got != "a c" {
 		t.Errorf("connects of another service changed the order to %s", got)
 	}
 }
@@ -240,7 +240,7 @@ func TestInstancesThatLeftAreForgotten(t *testing.T) {
 		if i%2 == 0 {
 			r.Release()
 		}
-		b.Order(servicetable.Query{}, stays).Release()
+		b.Order(Ask{}, stays).Release()
 	}
 	limit := int((idleLimit + sweepInterval) / time.Second)
 	if n := len(b.tallies.byKey); n > limit+2 {

@@ -17,7 +17,7 @@ func BenchmarkOrder(b *testing.B) {
 			var balancer Balancer
 			b.ReportAllocs()
 			for b.Loop() {
-				r := balancer.Order(servicetable.Query{Service: "s"}, all)
+				r := balancer.Order(Ask{Query: servicetable.Query{Service: "s"}}, all)
 				r.Settle(r.Route()[0])
 				r.Release()
 			}

@@ -100,7 +100,7 @@ func tied(n int) int { return n - 1 }
 
 // connect orders, settles on the first and returns its name; the session stays open.
 func connect(b *Balancer, c []servicetable.Candidate) (string, *Reservation) {
-	r := b.Order(servicetable.Query{Service: "s"}, c)
+	r := b.Order(Ask{Query: servicetable.Query{Service: "s"}}, c)
 	first := r.Route()[0]
 	r.Settle(first)
 	return names([]servicetable.Candidate{first}), r

@@ -46,7 +46,7 @@ func TestOrder(t *testing.T) {
 	} {
 		b := Balancer{Random: tied}
 		given := slices.Clone(c.all)
-		if got := names(b.Order(servicetable.Query{}, c.all).Route()); got != c.want {
+		if got := names(b.Order(Ask{}, c.all).Route()); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 		if !slices.Equal(given, c.all) {
@@ -69,7 +69,7 @@ func TestRouteIsAPermutation(t *testing.T) {
 			all = append(all, c.candidate())
 		}
 		for range 3 {
-			route := b.Order(servicetable.Query{ColocationTag: rapid.SampledFrom([]string{"", "", "tag"}).Draw(t, "tag")}, all).Route()
+			route := b.Order(Ask{Query: servicetable.Query{ColocationTag: rapid.SampledFrom([]string{"", "", "tag"}).Draw(t, "tag")}}, all).Route()
 			left := slices.Clone(all)
 			for i, c := range route {
 				at := slices.Index(left, c)
@@ -95,7 +95,7 @@ func TestTiesAreBrokenAtRandom(t *testing.T) {
 	random := seeded(7)
 	for range runs {
 		b := Balancer{Random: random}
-		first[names(b.Order(servicetable.Query{}, all).Route()[:1])]++
+		first[names(b.Order(Ask{}, all).Route()[:1])]++
 	}
 	for _, name := range strings.Fields("a b c d") {
 		if n := first[name]; n < runs/4-150 || n > runs/4+150 {
@@ -111,7 +111,7 @@ func TestColocationTagKeepsConnectsTogether(t *testing.T) {
 	}
 	b := Balancer{Random: seeded(1)}
 	firstFor := func(tag string, c []servicetable.Candidate) string {
-		return names(b.Order(servicetable.Query{ColocationTag: tag}, c).Route()[:1])
+		return names(b.Order(Ask{Query: servicetable.Query{ColocationTag: tag}}, c).Route()[:1])
 	}
 	home := map[string]string{}
 	used := map[string]bool{}
