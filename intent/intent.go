@@ -2,7 +2,11 @@
 // trust. Values and their store; it carries nothing out.
 package intent
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Kind is what an operator wants.
 type Kind string
@@ -17,13 +21,16 @@ const (
 	Reject      Kind = "reject"      // a quarantined registration may not be used, and is not asked about again
 )
 
-// Target says what an intent is about: everything that fits all fields that are not empty. At least one is given.
+// Target says what an intent is about: everything that fits all fields that are not empty. At least one is given. Names
+// are compared without regard to case, and * stands for any text in each of them.
 type Target struct {
 	Database string `json:"database,omitempty"` // name of a REGISTRANT group
-	Service  string `json:"service,omitempty"`  // with or without domain; * stands for any text
+	Service  string `json:"service,omitempty"`  // without a domain: in any
 	Instance string `json:"instance,omitempty"` // "sales1" or "sales1@db1"
 	Node     string `json:"node,omitempty"`     // host, as registered
 	Network  string `json:"network,omitempty"`  // clients from here, "192.0.2.0/24"
+
+	Quarantine string `json:"quarantine,omitempty"` // ID of a quarantined registration: for approve and reject, and only for them
 }
 
 // Intent is one wish of an operator.
@@ -37,4 +44,34 @@ type Intent struct {
 	EndSessions bool      `json:"end_sessions,omitempty"` // end those that are left at the deadline
 	Reason      string    `json:"reason,omitempty"`
 	Source      string    `json:"source,omitempty"` // who, and by what
+}
+
+// Due reports whether the deadline of i is reached. Intents without one never are.
+func (i Intent) Due(now time.Time) bool { return !i.Deadline.IsZero() && !i.Deadline.After(now) }
+
+// Ends reports whether i ends by itself at its deadline, as all do but drains: what was drained stays so until an
+// operator says otherwise.
+func (i Intent) Ends() bool { return i.Kind != Drain && !i.Deadline.IsZero() }
+
+// String returns i in one line, for logs.
+func (i Intent) String() string {
+	var b strings.Builder
+	b.WriteString(i.ID + " " + string(i.Kind))
+	if i.Kind == Weight {
+		b.WriteString(" " + strconv.FormatUint(uint64(i.Value), 10))
+	}
+	b.WriteString(" " + i.Target.String())
+	if !i.Deadline.IsZero() {
+		b.WriteString(" until " + i.Deadline.Format(time.RFC3339))
+	}
+	if i.EndSessions {
+		b.WriteString(", then sessions are ended")
+	}
+	if i.Reason != "" {
+		b.WriteString(" (" + i.Reason + ")")
+	}
+	if i.Source != "" {
+		b.WriteString(" by " + i.Source)
+	}
+	return b.String()
 }
