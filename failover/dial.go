@@ -1,17 +1,18 @@
-// Package failover gets past what is dead: it tries the candidates of a route in turn until one answers, and remembers
-// for a short while which ones did not.
+// Package failover gets past what is dead: it tries the candidates of a route until one answers, remembers for a short
+// while which ones did not, and probes them so that nobody has to find out.
 package failover
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"time"
 
 	"servicebroker/servicetable"
 )
 
-// Dialer bounds attempts and remembers failures. The zero value is ready to use; set fields before the first Dial.
+// Dialer bounds attempts and remembers who failed and who is quick. The zero value is ready to use; set fields before
+// the first Dial.
 type Dialer struct {
 	// AttemptTimeout bounds one attempt; 0 is 3 s. Longer waits for slow hosts, shorter passes over silent ones sooner.
 	AttemptTimeout time.Duration
@@ -22,103 +23,77 @@ type Dialer struct {
 	// failure up to MaxBackoff; 0 is 1 s and 30 s. Longer spares connects the wait for a host that is still down, and
 	// finds out later that it is back.
 	Backoff, MaxBackoff time.Duration
-	// Observe is called after each attempt; its Err is nil where the candidate answered. nil is silent.
+	// Hedge is how long a candidate may be silent before the next one is tried beside it. 0 learns it for each handler
+	// from how long that takes to accept, at most 500 ms; below 0 never tries two at a time. Shorter wastes the work of
+	// instances that are merely slow, longer makes clients wait for those that are dead.
+	Hedge time.Duration
+	// Observe is called after each attempt, by the goroutine that called Dial; its Err is nil where the candidate
+	// answered. nil is silent.
 	Observe func(Attempt)
 
 	failures failures
+	paces    paces
+	budget   budget
+	faults   faults
 }
 
-// ErrNoAnswer says that an attempt took longer than Dialer.AttemptTimeout.
-var ErrNoAnswer = errors.New("no answer")
+// What may end an attempt early. context.Cause of its context is one of them, or why Dial itself was stopped.
+var (
+	// ErrNoAnswer says that an attempt took longer than Dialer.AttemptTimeout.
+	ErrNoAnswer = errors.New("no answer")
+	// ErrHedged says that a candidate was silent for so long that another one was tried in its place. If all others
+	// fail, it is tried again.
+	ErrHedged = errors.New("silent for longer than usual")
+	// ErrOvertaken says that another candidate answered first.
+	ErrOvertaken = errors.New("another candidate answered first")
+)
 
-// Dial calls attempt for the candidates of route in order, each bounded by d.AttemptTimeout and all of them by
-// d.TotalTimeout, until one succeeds, and returns its result and the candidate. Handlers that failed to connect just
-// now come last.
+// Dial calls attempt for the candidates of route until one succeeds, and returns its result and the candidate. They are
+// tried in order, save that handlers that failed lately come last. One attempt may last d.AttemptTimeout, all of them
+// d.TotalTimeout. Where a candidate is silent for d.Hedge, the next one is tried beside it, as long as there is one.
 //
-// attempt must return soon after its context ends, and what it returns must not depend on that context, which ends when attempt has
-// returned. An error of it that has a method MoveOn() bool is an answer from a living instance: if that returns false, no
-// other candidate could do better and Dial ends. Every failure of Dial is a *DialError. A nil d has the defaults and
-// remembers nothing.
-func Dial[T any](ctx context.Context, d *Dialer, route []servicetable.Candidate, attempt func(context.Context, servicetable.Candidate) (T, error)) (T, servicetable.Candidate, error) {
+// attempt calls commit once its transport connection is open, and before it sends anything that could open a session.
+// commit blocks while another attempt of this Dial has leave to go on, so that there is never more than one that could
+// open a session; the time does not count against the attempt. An error of commit tells the attempt to close its
+// connection and to return. Later calls of commit by the same attempt return at once. An attempt that lost its leave
+// finds its context ended: it must break its connection, such that no session can come of it, before it returns.
+//
+// attempt must return soon after its context ends, and what it returns must not depend on that context, which ends when
+// attempt has returned. A value returned without error although another attempt had succeeded, which takes an attempt
+// that did not call commit, is closed if it is an io.Closer. An error that has a method MoveOn() bool is an answer from
+// a living instance: if that returns false, no other candidate could do better and Dial ends. Every failure of Dial is
+// a *DialError. All attempts have returned when Dial does. A nil d has the defaults and remembers nothing.
+func Dial[T any](ctx context.Context, d *Dialer, route []servicetable.Candidate, attempt func(ctx context.Context, c servicetable.Candidate, commit func() error) (T, error)) (T, servicetable.Candidate, error) {
 	if d == nil {
 		d = &Dialer{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.totalTimeout())
+	limited, cancel := context.WithTimeout(ctx, d.totalTimeout())
 	defer cancel()
-	run := run{dialer: d, failed: &DialError{}}
-	var late []servicetable.Candidate
-	for i := 0; i < len(route)+len(late); i++ {
-		var c servicetable.Candidate
-		if i < len(route) {
-			if c = route[i]; d.failures.defers(&c, d.attemptTimeout()) {
-				late = append(late, c)
-				continue
-			}
-		} else {
-			c = late[i-len(route)]
-		}
-		if run.stopped(ctx) {
-			break
-		}
-		begun := time.Now()
-		value, err := bounded(ctx, d.attemptTimeout(), c, attempt)
-		if run.note(ctx, Attempt{Candidate: c, Err: err, Took: time.Since(begun)}) {
-			return value, c, nil
-		}
-		if run.final {
-			break
-		}
+	r := newRace(d, route, func(ctx context.Context, c servicetable.Candidate, commit func() error) (any, error) {
+		return attempt(ctx, c, commit)
+	})
+	if won := r.run(limited); won != nil {
+		value, _ := won.value.(T) // fails only for the nil of an interface type, which is the zero value
+		return value, won.candidate, nil
 	}
 	var none T
-	return none, servicetable.Candidate{}, run.failed
+	return none, servicetable.Candidate{}, r.failed
 }
 
-// bounded runs one attempt under its own limit, and says so where that was what ended it.
-func bounded[T any](ctx context.Context, limit time.Duration, c servicetable.Candidate, attempt func(context.Context, servicetable.Candidate) (T, error)) (T, error) {
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	value, err := attempt(limited, c)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w within %v: %w", ErrNoAnswer, limit, err)
-	}
-	return value, err
+// faults switch parts of a Dialer off, so that tests can show that they would notice.
+type faults struct {
+	grantAtOnce      bool // the next attempt gets its leave before the last one with leave has returned
+	forgetAbandoned  bool // who lost its leave is never tried again
+	leaveLosers      bool // Dial returns before its attempts have
+	ignoreSilence    bool // nobody is tried beside a silent candidate that has leave
+	neverGrantWaiter bool // who waits for leave is forgotten when it becomes free
 }
 
-// run is one Dial under way.
-type run struct {
-	dialer *Dialer
-	failed *DialError
-	final  bool // no other candidate could do better
-}
-
-// stopped reports whether time or the caller's patience is over before the next attempt.
-func (r *run) stopped(ctx context.Context) bool {
-	if ctx.Err() == nil {
-		return false
+// discard closes a result that nobody will get.
+func discard(value any) {
+	if c, ok := value.(io.Closer); ok {
+		_ = c.Close()
 	}
-	r.failed.Stopped = context.Cause(ctx)
-	return true
-}
-
-// note takes an attempt's outcome in and reports whether it succeeded.
-func (r *run) note(ctx context.Context, a Attempt) bool {
-	d := r.dialer
-	if d.Observe != nil {
-		d.Observe(a)
-	}
-	moveOn, answered := answerOf(a.Err)
-	switch {
-	case a.Err == nil, answered && !connectFailed(a.Err):
-		d.failures.clear(&a.Candidate)
-	case ctx.Err() == nil: // else it was not given its time
-		d.failures.add(&a.Candidate, d.backoff(), d.maxBackoff())
-	}
-	if a.Err == nil {
-		return true
-	}
-	r.failed.Attempts = append(r.failed.Attempts, a)
-	r.final = !moveOn
-	return false
 }
 
 func (d *Dialer) attemptTimeout() time.Duration { return orDefault(d.AttemptTimeout, 3*time.Second) }

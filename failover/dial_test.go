@@ -43,7 +43,7 @@ type world struct {
 }
 
 // attempt succeeds with the name of the instance unless the world says otherwise.
-func (w *world) attempt(ctx context.Context, c servicetable.Candidate) (string, error) {
+func (w *world) attempt(ctx context.Context, c servicetable.Candidate, commit func() error) (string, error) {
 	name := c.Registration.Instance
 	w.tried = append(w.tried, name)
 	if does := w.does[name]; does != nil {
@@ -72,7 +72,7 @@ func refuses(context.Context) error { return errRefused() }
 // silent answers nothing until the caller gives up.
 func silent(ctx context.Context) error {
 	<-ctx.Done()
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // answer is a refusal by an instance that lives.
@@ -101,7 +101,7 @@ func TestDialMovesOnInOrder(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := world{does: c.does}
-			var d Dialer
+			d := Dialer{Hedge: -1}
 			begun := time.Now()
 			got, who, err := Dial(t.Context(), &d, routeOf("a b c"), w.attempt)
 			if err != nil || got != c.got || who.Registration.Instance != c.got {
@@ -131,7 +131,7 @@ func TestDialEndsWhereNobodyCouldDoBetter(t *testing.T) {
 func TestDialErrorListsEveryAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world{does: map[string]func(context.Context) error{"a": refuses, "b": silent, "c": answers(true)}}
-		d := Dialer{AttemptTimeout: 2 * time.Second}
+		d := Dialer{AttemptTimeout: 2 * time.Second, Hedge: -1}
 		_, none, err := Dial(t.Context(), &d, routeOf("a b c"), w.attempt)
 		var failed *DialError
 		if !errors.As(err, &failed) || none.Registration != nil {
@@ -153,7 +153,7 @@ func TestDialErrorListsEveryAttempt(t *testing.T) {
 			t.Errorf("stopped by %v although all were tried", failed.Stopped)
 		}
 		const want = "all 3 candidates tried failed: a@h (DEDICATED at h-a:1521): dial tcp: connection refused, after 0s; " +
-			"b@h (DEDICATED at h-b:1521): no answer within 2s: context deadline exceeded, after 2s; " +
+			"b@h (DEDICATED at h-b:1521): no answer within 2s, after 2s; " +
 			"c@h (DEDICATED at h-c:1521): instance says: refused, move on true, after 0s; check that these addresses can be reached from this host"
 		if got := err.Error(); got != want {
 			t.Errorf("\n got %s\nwant %s", got, want)
@@ -197,7 +197,7 @@ func TestTotalTimeoutBoundsAllAttempts(t *testing.T) {
 		}
 		w := world{does: does}
 		begun := time.Now()
-		_, _, err := Dial(t.Context(), &Dialer{AttemptTimeout: 7 * time.Second}, routeOf(strings.Join(names, " ")), w.attempt)
+		_, _, err := Dial(t.Context(), &Dialer{AttemptTimeout: 7 * time.Second, Hedge: -1}, routeOf(strings.Join(names, " ")), w.attempt)
 		var failed *DialError
 		if !errors.As(err, &failed) || !errors.Is(failed.Stopped, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
@@ -214,7 +214,7 @@ func TestDialStopsWithItsCaller(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(gone) })
 		w := world{does: map[string]func(context.Context) error{"a": silent}}
-		var d Dialer
+		d := Dialer{Hedge: -1}
 		begun := time.Now()
 		_, _, err := Dial(ctx, &d, routeOf("a b"), w.attempt)
 		if took := time.Since(begun); took != time.Second || !errors.Is(err, gone) {
@@ -234,7 +234,7 @@ func TestDialStopsWithItsCaller(t *testing.T) {
 
 func TestResultOutlivesTheAttemptContext(t *testing.T) {
 	var given context.Context
-	_, _, err := Dial(t.Context(), nil, routeOf("a"), func(ctx context.Context, _ servicetable.Candidate) (int, error) {
+	_, _, err := Dial(t.Context(), nil, routeOf("a"), func(ctx context.Context, _ servicetable.Candidate, _ func() error) (int, error) {
 		given = ctx
 		return 1, nil
 	})

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,9 @@ import (
 type Attempt struct {
 	Candidate servicetable.Candidate
 	Err       error
-	Took      time.Duration
+	Took      time.Duration // without the time it was made to wait for another attempt
+	Committed bool          // it had leave to open a session, so the transport connection was open
+	Hedged    bool          // cut because it was silent while others were not; it may be tried again
 }
 
 // String says who was tried where, for how long, and why it failed.
@@ -102,3 +105,11 @@ func connectFailed(err error) bool {
 	var network *net.OpError
 	return errors.As(err, &network) || errors.Is(err, ErrNoAnswer) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
+
+// noAnswer is the ErrNoAnswer of an attempt that may last so long.
+type noAnswer time.Duration
+
+func (n noAnswer) Error() string { return fmt.Sprintf("%v within %v", ErrNoAnswer, time.Duration(n)) }
+
+// Unwrap makes it a deadline that was exceeded, too.
+func (n noAnswer) Unwrap() []error { return []error{ErrNoAnswer, context.DeadlineExceeded} }

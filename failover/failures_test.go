@@ -147,7 +147,7 @@ func TestOneConnectAtATimeTriesAgain(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				begun := time.Now()
-				_, _, err := Dial(t.Context(), &d, routeOf("a b"), func(ctx context.Context, c servicetable.Candidate) (int, error) {
+				_, _, err := Dial(t.Context(), &d, routeOf("a b"), func(ctx context.Context, c servicetable.Candidate, _ func() error) (int, error) {
 					if c.Registration.Instance == "a" {
 						return 0, silent(ctx)
 					}
@@ -176,7 +176,7 @@ func TestMemoryOfFailuresIsBounded(t *testing.T) {
 		fail := func(from, n int) {
 			for i := range n {
 				c := candidate(fmt.Sprintf("i%d", from+i))
-				_, _, _ = Dial(t.Context(), &d, []servicetable.Candidate{c}, func(context.Context, servicetable.Candidate) (int, error) { return 0, errRefused() })
+				_, _, _ = Dial(t.Context(), &d, []servicetable.Candidate{c}, func(context.Context, servicetable.Candidate, func() error) (int, error) { return 0, errRefused() })
 			}
 		}
 		fail(0, failuresLimit+100)
@@ -201,11 +201,11 @@ func TestNilDialerRemembersNothing(t *testing.T) {
 func TestCandidateWithoutParts(t *testing.T) {
 	var d Dialer
 	bare := []servicetable.Candidate{{}}
-	_, _, err := Dial(t.Context(), &d, bare, func(context.Context, servicetable.Candidate) (int, error) { return 0, errRefused() })
+	_, _, err := Dial(t.Context(), &d, bare, func(context.Context, servicetable.Candidate, func() error) (int, error) { return 0, errRefused() })
 	if err == nil {
 		t.Error("no error")
 	}
-	got, _, err := Dial(t.Context(), &d, bare, func(context.Context, servicetable.Candidate) (int, error) { return 7, nil })
+	got, _, err := Dial(t.Context(), &d, bare, func(context.Context, servicetable.Candidate, func() error) (int, error) { return 7, nil })
 	if got != 7 || err != nil {
 		t.Errorf("%d, %v", got, err)
 	}
