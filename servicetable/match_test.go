@@ -185,8 +185,10 @@ func TestHandlersNobodyCanBeSentTo(t *testing.T) {
 func TestMatchByStatus(t *testing.T) {
 	ready, blocked, restricted := database("r", "h1", "s"), database("b", "h2", "s").flagged(0), database("x", "h3", "s").flagged(FlagUnblocked|FlagRestricted)
 	both := database("y", "h4", "s").flagged(FlagRestricted)
-	static, stale := database("u", "h5", "s").flagged(0), database("o", "h6", "s").flagged(0)
+	static, stale := database("u", "h5", "s").flagged(0), database("o", "h6", "s")
 	static.Static, stale.Stale = true, true
+	gone := database("g", "h7", "s").flagged(0)
+	gone.Stale = true
 	for _, c := range []struct {
 		name string
 		all  []Registration
@@ -198,6 +200,7 @@ func TestMatchByStatus(t *testing.T) {
 		{"static beside blocked", []Registration{blocked, static}, "u/DEDICATED=s!UNKNOWN", nil},
 		{"all blocked", []Registration{blocked, both}, "", ErrBlocked},
 		{"all restricted", []Registration{restricted}, "", ErrRestricted},
+		{"stale and shut before", []Registration{gone}, "", ErrBlocked},
 		{"mixture", []Registration{restricted, blocked}, "", ErrRestrictedOrBlocked},
 	} {
 		s := tableOf(c.all...).Snapshot()

@@ -105,7 +105,9 @@ func (t *Table) Revise(f func(*Registration) bool) *Snapshot {
 	}
 	e := t.edit()
 	for i := range changed {
-		e.set(&changed[i])
+		if _, there := t.positions[changed[i].ID]; there { // and not gone as the stale twin of one before it
+			e.set(&changed[i])
+		}
 	}
 	return e.publish()
 }
