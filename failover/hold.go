@@ -1,7 +1,6 @@
 package failover
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -102,87 +101,83 @@ type Holder struct {
 	// block, nor call the Holder. nil is silent.
 	Report func(HoldEvent)
 
-	mu       sync.Mutex
-	settings HoldSettings
-	failing  atomic.Int32
-}
+	occupied atomic.Int32 // places taken, for those who only ask whether there are any
+	failing  atomic.Int32 // services whose dials fail
+	told     sync.Mutex   // held while Report is called, so that events stay in order
 
-// Place is one held connect. It costs no goroutine.
-type Place struct{}
+	mu       sync.Mutex
+	started  time.Time // where instants count from
+	nudged   chan struct{}
+	awoken   sync.Cond // a call of Wake has ended
+	stopped  bool
+	settings HoldSettings
+	counters HoldCounters
+	events   []HoldEvent // not yet reported
+	memory   serviceMemory
+
+	arrivals  uint64
+	changes   uint64 // of the table, as noticed by Run
+	lines     map[string]*line
+	deadlines ranked[*Place, byDeadline] // all that wait
+	due       ranked[*line, byDue]       // lines to judge again at some time
+	unjudged  fifo[*line]                // lines to judge now
+	turns     fifo[*heldService]         // those with a line whose head may go, in turn
+	bucket    bucket
+	behind    bool    // the table has changed since all lines were judged
+	scanAfter instant // when they may be again
+}
 
 // Configure replaces the settings, at any time.
-func (h *Holder) Configure(s HoldSettings) {}
+func (h *Holder) Configure(s HoldSettings) {
+	h.lock()
+	defer h.unlock()
+	h.settings = s
+	h.retime()
+	h.nudge()
+}
 
-// Enter takes a place at the end of the request's line. Whoever gets one must call Leave.
-func (h *Holder) Enter(r HoldRequest) (*Place, error) { return nil, ErrNotHeld }
+// Waiting reports whether a connect for this queue has to Enter, behind those already there, before it may try:
+// somebody waits, or the first of them is trying right now and nobody knows yet whether that succeeds.
+func (h *Holder) Waiting(queue string) bool {
+	if h.occupied.Load() == 0 {
+		return false
+	}
+	h.lock()
+	defer h.unlock()
+	l := h.lines[queue]
+	return l != nil && !h.stopped && (l.waiting.len() > 0 || l.trying.len() > 0 && !l.flowing)
+}
 
-// Waiting reports whether a connect for this queue has to Enter, behind those already there, before it may try: somebody waits, or the
-// first of them is trying right now and nobody knows yet whether that succeeds.
-func (h *Holder) Waiting(queue string) bool { return false }
-
-// Seen says that services can be connected to from now on. Names are those registered, with their domain if they have one.
-func (h *Holder) Seen(names ...string) {}
+// Seen says that services can be connected to from now on. Names are those registered, with their domain if they have
+// one. Saying it again changes nothing.
+func (h *Holder) Seen(names ...string) {
+	h.lock()
+	defer h.unlock()
+	for _, name := range names {
+		h.seen(name)
+	}
+}
 
 // Departed says that services which were available no longer are as of now: the memory of them begins to run.
-func (h *Holder) Departed(names ...string) {}
+func (h *Holder) Departed(names ...string) {
+	h.lock()
+	defer h.unlock()
+	now := h.now()
+	for _, name := range names {
+		h.departed(name, now)
+	}
+	h.forget(now)
+	h.nudge()
+}
 
 // Reached says that a connect to a service succeeded without having been held. It is cheap while no dials fail.
-func (h *Holder) Reached(name string) {}
-
-// Run lets connects go and expire until ctx ends; then everyone still waiting is told Stopped, and Run returns. changed returns a channel that is
-// closed at the next change of the table; nil means that it never changes. Run once only.
-func (h *Holder) Run(ctx context.Context, changed func() <-chan struct{}) {}
-
-// State returns where the connect stands. While a call of Wake is under way it waits for its end.
-func (p *Place) State() HoldState { return Stopped }
-
-// Await blocks until the place is let go (nil), its time is up (ErrHoldExpired), the broker stops (ErrHoldStopped), or
-// ctx ends (its cause). In each case Leave or, after nil, Again has still to be called.
-func (p *Place) Await(ctx context.Context) error { return ErrHoldStopped }
-
-// Again says that a connect which was let go tried in vain, and why: it waits on at its old position, until its old deadline. retry is as in
-// HoldRequest. The state returned is Waiting, or Expired or Stopped if it may not wait on; then Wake is not called.
-func (p *Place) Again(cause string, retry time.Duration) HoldState { return Stopped }
-
-// Leave gives the place up, in whatever state; to be called once, further calls do nothing. connected says that the connect was served, which lets
-// those behind follow faster.
-func (p *Place) Leave(connected bool) {}
-
-// HeldEntry is one held connect, for people.
-type HeldEntry struct {
-	Service, Queue, Client, Ref, Cause string
-	Since, Until                       time.Time
-	Position                           int // 1 is next in its line; 0 is trying right now
-}
-
-// Held lists who is held, by queue, then position.
-func (h *Holder) Held() []HeldEntry { return nil }
-
-// HoldCounters count since the Holder's first use, save HeldNow.
-type HoldCounters struct {
-	Held      uint64 // connects that got a place
-	Released  uint64 // times that one was let go
-	Connected uint64 // those served in the end
-	Failed    uint64 // those refused for good after they had been let go
-	Expired   uint64 // those whose time was up
-	Left      uint64 // clients that went away while they waited
-	Stopped   uint64 // those told that the broker stops
-	Full      uint64 // connects not held for want of room
-	WouldHold uint64 // connects that a dry run did not hold
-	HeldNow   int    // places taken
-}
-
-// Counters returns the counters as of now.
-func (h *Holder) Counters() HoldCounters { return HoldCounters{} }
-
-// HoldEvent says that connects for a service began to wait, or that none does any more.
-type HoldEvent struct {
-	Time    time.Time
-	Began   bool   // else ended
-	Service string // as first asked for
-	Cause   string // of the first of them
-
-	// The rest is set at the end.
-	Took                                      time.Duration // since the beginning
-	Connected, Failed, Expired, Left, Stopped int
+func (h *Holder) Reached(name string) {
+	if h.failing.Load() == 0 {
+		return
+	}
+	h.lock()
+	defer h.unlock()
+	if s := h.memory.find(foldName(name)); s != nil {
+		h.reached(s)
+	}
 }

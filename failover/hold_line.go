@@ -1,0 +1,123 @@
+package failover
+
+import "time"
+
+const (
+	// trialPause keeps a connect that tried in vain although the table promised otherwise from trying all the time.
+	trialPause = 100 * time.Millisecond
+	// trialPatience is how long a line waits for the outcome of those trying before it lets one more go.
+	trialPatience = time.Second
+	// retryPart is the part of Retry that must have passed before a change of the table brings the next try forward.
+	retryPart = 10
+)
+
+// line is who waits for the same thing, in order of arrival.
+//
+// Those let go and not yet back count against window, which begins at 1: a scout. Each success widens it by 1, so that it
+// doubles in the time of a connect; the first failure makes it 1 again. So a service that is not really back costs its line one
+// try, not all of them.
+type line struct {
+	queue   string
+	waiting ranked[*Place, byArrival]
+	trying  ranked[*Place, byArrival]
+
+	window    int     // how many may be trying at once
+	flowing   bool    // the latest outcome was a success
+	extra     int     // who joined while flowing: as many go beside the rate
+	lastGo    instant // when one was last let go
+	succeeded instant // when one last was served
+
+	fit      bool // the head may go
+	queued   bool // it is in the lines of a heldService
+	unjudged bool // it is in Holder.unjudged
+	dueAt    instant
+	position int32 // in Holder.due
+}
+
+// succeed takes in that one of the line was served.
+func (l *line) succeed(now instant) {
+	l.flowing, l.succeeded = true, now
+	l.window++
+}
+
+// fail takes in that one of the line tried in vain.
+func (l *line) fail() {
+	l.flowing, l.window, l.extra = false, 1, 0
+}
+
+// verdict says when the head of a line may go.
+type verdict struct {
+	now bool
+	ask bool    // it may now if its Ready says so
+	at  instant // else to be judged again then; 0 if only a change could tell
+}
+
+// judge decides about the head of l. It does not change anything.
+func (l *line) judge(now instant, changes uint64) verdict {
+	p := l.waiting.first()
+	if p == nil {
+		return verdict{}
+	}
+	opens := instant(0)
+	if l.trying.len() >= l.window {
+		opens = l.lastGo + trialPatience
+	}
+	served := p.tried != 0 && l.succeeded > p.tried // others were, since this one failed
+	if p.tried != 0 && !(served && p.retry > 0) {
+		pause := trialPause
+		if p.retry > 0 {
+			pause = p.retry / retryPart
+		}
+		opens = max(opens, p.tried+pause)
+	}
+	if now < opens {
+		return verdict{at: opens}
+	}
+	if p.retry == 0 {
+		return verdict{ask: true}
+	}
+	due := p.tried + p.retry
+	return verdict{now: served || now >= due, ask: p.changes != changes, at: due}
+}
+
+type byArrival struct{}
+
+func (byArrival) before(a, b *Place) bool  { return a.arrival < b.arrival }
+func (byArrival) position(p *Place) *int32 { return &p.inLine }
+
+type byDeadline struct{}
+
+func (byDeadline) before(a, b *Place) bool {
+	return a.until < b.until || a.until == b.until && a.arrival < b.arrival
+}
+func (byDeadline) position(p *Place) *int32 { return &p.inDeadlines }
+
+type byDue struct{}
+
+func (byDue) before(a, b *line) bool  { return a.dueAt < b.dueAt }
+func (byDue) position(l *line) *int32 { return &l.position }
+
+// bucket grants so many a second, and up to 20 ms' worth at once so that a late timer costs nothing.
+type bucket struct {
+	left float64
+	at   instant
+}
+
+// fill adds what has become due and returns how long until the next one is granted, 0 for now.
+func (b *bucket) fill(now instant, rate float64) time.Duration {
+	if rate < 0 {
+		b.left, b.at = 1, now
+		return 0
+	}
+	most := max(1, rate/50)
+	if b.at == 0 {
+		b.left = most
+	} else {
+		b.left = min(most, b.left+rate*(now-b.at).Seconds())
+	}
+	if b.at = now; b.left >= 1 {
+		return 0
+	}
+	wait := (1 - b.left) / rate * float64(time.Second)
+	return time.Duration(min(wait, float64(time.Hour))) + 1
+}
