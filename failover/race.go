@@ -59,7 +59,11 @@ type event struct {
 }
 
 func newRace(d *Dialer, route []servicetable.Candidate, attempt func(context.Context, servicetable.Candidate, func() error) (any, error)) *race {
-	return &race{dialer: d, attempt: attempt, events: make(chan event), fresh: route, failed: &DialError{}}
+	r := &race{dialer: d, attempt: attempt, events: make(chan event), fresh: route, failed: &DialError{}}
+	if d.faults.leaveLosers {
+		r.events = make(chan event, 4*len(route))
+	}
+	return r
 }
 
 // run returns the attempt that succeeded, nil if none did.
@@ -137,7 +141,7 @@ func (r *race) startNext(ctx context.Context) bool {
 	e := &entrant{granted: make(chan struct{})}
 	switch {
 	case r.nextFresh(e):
-	case len(r.late) > 0:
+	case len(r.late) > 0 && (r.leader == nil || r.leader.late):
 		e.candidate, r.late, e.late = r.late[0], r.late[1:], true
 	case len(r.abandoned) > 0 && r.leader == nil:
 		e.candidate, r.abandoned, e.patient = r.abandoned[0], r.abandoned[1:], true
@@ -280,6 +284,7 @@ func (r *race) replaceLeader() {
 		return
 	}
 	if !r.dialer.payForHedge(l, &r.waiting[i].candidate) {
+		l.silent, l.silentAt = false, time.Now().Add(r.dialer.hedge(&l.candidate))
 		return
 	}
 	next := r.waiting[i]
