@@ -138,7 +138,7 @@ func (g *gathering) gather(kind, otherwise Kind) {
 
 // pass appends the handlers of one kind and rank.
 func (g *gathering) pass(kind Kind, rank uint8) {
-	found, ranks := g.found, g.ranks
+	found, ranks, unusable := g.found, g.ranks, g.unusable
 	for i := range g.members {
 		m := &g.members[i]
 		if m.service < 0 {
@@ -154,17 +154,21 @@ func (g *gathering) pass(kind Kind, rank uint8) {
 		}
 		of := kind
 		if kind == anyKind {
-			of = slot.kindFor(m, g.unusable)
+			of = slot.kindFor(m, unusable)
 		}
+		marks := service.marks()
 		for _, at := range m.handlers {
-			state := slot.states[at] | service.marks()
-			if state.kind() != of || state&g.unusable != 0 {
+			state := slot.states[at] | marks
+			if state.kind() != of || state&unusable != 0 {
 				continue
 			}
 			ranks |= 1 << state.rank()
 			if state.rank() == rank {
 				r := &slot.registration
-				found = append(found, Candidate{r, &r.Services[m.service], &r.Handlers[at], service.status(), state&stateForwards != 0})
+				found = append(found, Candidate{})
+				c := &found[len(found)-1] // filled in place: a literal of five fields would be built elsewhere and copied
+				c.Registration, c.Service, c.Handler = r, &r.Services[m.service], &r.Handlers[at]
+				c.Status, c.Forwards = service.status(), state&stateForwards != 0
 			}
 		}
 	}

@@ -54,8 +54,7 @@ func (s serviceState) status() Status { return Status(s &^ serviceState(stateMar
 
 // closed reports whether the instance takes connects for the service from privileged clients only, or from nobody.
 func (s serviceState) closed() bool {
-	status := s.status()
-	return status == Blocked || status == Restricted
+	return uint8(s.status()-Blocked) <= uint8(Restricted-Blocked)
 }
 
 // marks returns what the marks on the service do to each of its handlers.
