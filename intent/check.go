@@ -63,13 +63,16 @@ func ParseTarget(t Target) (Target, error) {
 
 // parseNetwork reads a CIDR or a single address.
 func parseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			return netip.Prefix{}, noNetwork(text)
+		}
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("network %q is neither an address nor a CIDR: write it like 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32", text)
+		return netip.Prefix{}, noNetwork(text)
 	}
 	if addr := network.Addr(); addr.Is4In6() {
 		if network.Bits() < 96 {
@@ -82,6 +85,10 @@ func parseNetwork(text string) (netip.Prefix, error) {
 			text, masked, masked, network.Addr())
 	}
 	return network, nil
+}
+
+func noNetwork(text string) error {
+	return fmt.Errorf("network %q is neither an address nor a CIDR: write it like 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32", text)
 }
 
 // check returns i in the form in which it is kept.

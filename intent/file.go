@@ -11,7 +11,8 @@ import (
 	"path/filepath"
 )
 
-// format is the version of the file that this package writes, and the newest it reads.
+// format is the version of the file that this package writes, and the newest it reads. A field that older versions would
+// lose on their next change needs a new one.
 const format = 1
 
 // document is the file. The sum is over the compact form of State, so that half-written or damaged text is never taken

@@ -30,9 +30,11 @@ type Store struct {
 
 	list atomic.Pointer[[]Intent] // immutable, sorted by creation
 
-	mu      sync.Mutex    // guards what follows, and is held while a change is written
-	next    uint64        // number for the next ID
-	saved   []byte        // the file as last written or read; nil before
+	mu    sync.Mutex // guards what follows, and is held while a change is written
+	next  uint64     // number for the next ID
+	saved []byte     // the file as last written or read; nil before
+
+	watch   sync.Mutex    // guards what follows
 	changed chan struct{} // nil while nobody waits
 }
 
@@ -60,8 +62,8 @@ func find(list []Intent, id string) int {
 
 // Changed returns a channel that is closed when All changes next. Who follows the store takes it before reading All.
 func (s *Store) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.watch.Lock()
+	defer s.watch.Unlock()
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
@@ -98,7 +100,10 @@ func (s *Store) Add(i Intent) (Intent, error) {
 		next++
 		list = append(list, i)
 	}
-	return i, s.replace(list, next)
+	if err := s.replace(list, next); err != nil {
+		return Intent{}, err
+	}
+	return i, nil
 }
 
 // replaces reports whether i takes the place of o.
@@ -120,7 +125,10 @@ func (s *Store) Remove(id string) (Intent, error) {
 		return Intent{}, fmt.Errorf("%w as %q: broker intents lists those that hold", ErrNotFound, shorten(id))
 	}
 	removed := list[at]
-	return removed, s.replace(slices.Delete(slices.Clone(list), at, at+1), s.next)
+	if err := s.replace(slices.Delete(slices.Clone(list), at, at+1), s.next); err != nil {
+		return Intent{}, err
+	}
+	return removed, nil
 }
 
 // Expire removes the intents that end by themselves and whose deadline is reached, and returns them. They are gone even
@@ -178,6 +186,8 @@ func (s *Store) replace(list []Intent, next uint64) error {
 func (s *Store) publish(list []Intent) {
 	list = slices.Clip(list)
 	s.list.Store(&list)
+	s.watch.Lock()
+	defer s.watch.Unlock()
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
