@@ -113,7 +113,7 @@ func testServer(table *servicetable.Table) *Server {
 			}
 			return ""
 		},
-		Now: noon,
+		Now: noon, Hosts: consoleNames(),
 	}
 }
 
@@ -150,3 +150,6 @@ func serve(t *testing.T, handler http.Handler) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// consoleNames are the names under which tests ask.
+func consoleNames() []string { return []string{"console.example.com"} }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,11 +57,15 @@ func (c *Client) Service(ctx context.Context, name string) (ServiceList, error) 
 
 // Sessions returns the sessions that f chooses.
 func (c *Client) Sessions(ctx context.Context, f SessionFilter) (SessionList, error) {
-	path := "/api/v1/sessions"
-	if q := f.query().Encode(); q != "" {
-		path += "?" + q
+	return get[SessionList](ctx, c, withQuery("/api/v1/sessions", f.query()))
+}
+
+// withQuery appends a query to a path, if there is any.
+func withQuery(path string, q url.Values) string {
+	if len(q) == 0 {
+		return path
 	}
-	return get[SessionList](ctx, c, path)
+	return path + "?" + q.Encode()
 }
 
 // Version returns what the broker is.
@@ -84,6 +89,11 @@ func (c *Client) Ready(ctx context.Context, service string) (Readiness, error) {
 
 // get asks for one path and decodes the answer.
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return call[T](ctx, c, http.MethodGet+" "+path, nil)
+}
+
+// call makes one request, "METHOD /path", with a body unless that is nil, and decodes the answer.
+func call[T any](ctx context.Context, c *Client, what string, body any) (T, error) {
 	var answer T
 	limit := c.Timeout
 	if limit == 0 {
@@ -96,9 +106,21 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 		return answer, err
 	}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return answer, err
+		}
+		content = bytes.NewReader(text)
+	}
+	method, path, _ := strings.Cut(what, " ")
+	request, err := http.NewRequestWithContext(ctx, method, base+path, content)
 	if err != nil {
 		return answer, c.badAPI(err.Error())
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
@@ -116,7 +138,7 @@ func (c *Client) transport() (base string, transport *http.Transport, err error)
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
-		return "http://broker", transport, nil
+		return "http://localhost", transport, nil
 	}
 	u, err := url.Parse(c.API)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -3,8 +3,6 @@ package console
 import (
 	"slices"
 	"strings"
-
-	"servicebroker/servicetable"
 )
 
 // Bounds of what is suggested for a name that is not there.
@@ -13,29 +11,29 @@ const (
 	maxNearName = 64 // bytes of a name that is compared: comparing costs the product of two lengths
 )
 
-// nearNames returns the registered service names that were likely meant by name, the likeliest first.
-func nearNames(name string, services []servicetable.ServiceEntry) []string {
+// nearest returns those of names that were likely meant by name, the likeliest first.
+func nearest(name string, names []string) []string {
 	type found struct {
 		name     string
 		distance int
 	}
 	var near []found
 	wanted := strings.ToLower(name)
-	for _, s := range services {
-		have := strings.ToLower(s.Name)
+	for _, one := range names {
+		have := strings.ToLower(one)
 		if wanted == "" || len(wanted) > maxNearName || len(have) > maxNearName {
 			continue
 		}
 		if d, ok := nearness(wanted, have); ok {
-			near = append(near, found{s.Name, d})
+			near = append(near, found{one, d})
 		}
 	}
 	slices.SortStableFunc(near, func(a, b found) int { return a.distance - b.distance })
-	var names []string
+	var likely []string
 	for _, f := range near[:min(len(near), maxNear)] {
-		names = append(names, f.name)
+		likely = append(likely, f.name)
 	}
-	return names
+	return likely
 }
 
 // nearness counts the letters to change from a to b, or to b's name without its domain. Names too different are not

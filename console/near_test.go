@@ -10,16 +10,8 @@ import (
 	"servicebroker/servicetable"
 )
 
-func entries(names ...string) []servicetable.ServiceEntry {
-	var all []servicetable.ServiceEntry
-	for _, name := range names {
-		all = append(all, servicetable.ServiceEntry{Name: name})
-	}
-	return all
-}
-
 func TestNearNames(t *testing.T) {
-	all := entries("hr.example.com", "sales.example.com", "salesXDB", "reports", "S1", "archive2024")
+	all := []string{"hr.example.com", "sales.example.com", "salesXDB", "reports", "S1", "archive2024"}
 	for name, want := range map[string]string{
 		"sale":                      "sales.example.com salesXDB",
 		"SALSE":                     "sales.example.com",
@@ -33,14 +25,14 @@ func TestNearNames(t *testing.T) {
 		"":                          "",
 		strings.Repeat("sales", 20): "",
 	} {
-		if got := strings.Join(nearNames(name, all), " "); got != want {
+		if got := strings.Join(nearest(name, all), " "); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }
 
 func TestNearNamesAreFew(t *testing.T) {
-	got := nearNames("pdb", entries("pdb1", "pdb2", "pdb3", "pdb4", strings.Repeat("pdb", 100), "pdb"))
+	got := nearest("pdb", []string{"pdb1", "pdb2", "pdb3", "pdb4", strings.Repeat("pdb", 100), "pdb"})
 	if want := []string{"pdb", "pdb1", "pdb2"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

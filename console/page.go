@@ -1,9 +1,7 @@
 package console
 
 import (
-	"bytes"
 	"embed"
-	"html/template"
 	"net"
 	"net/http"
 	"strconv"
@@ -13,7 +11,7 @@ import (
 	"servicebroker/servicetable"
 )
 
-//go:embed page.html style.css
+//go:embed page.html ref.html refs.html pieces.html style.css
 var assets embed.FS
 
 // pageLimit is how many services one page shows; the filter finds the others.
@@ -25,6 +23,8 @@ const refreshSeconds = 5
 // page is what the template shows.
 type page struct {
 	Status
+	pageNews
+
 	Now     string
 	UpFor   string
 	Refresh int
@@ -77,16 +77,8 @@ func newGauge(value, most uint32) gauge {
 
 // servePage returns the handler of the page; the template is parsed once.
 func (s *Server) servePage() http.HandlerFunc {
-	t := template.Must(template.New("page.html").Funcs(template.FuncMap{"lower": strings.ToLower}).ParseFS(assets, "page.html"))
-	return func(w http.ResponseWriter, r *http.Request) {
-		var text bytes.Buffer
-		if err := t.Execute(&text, s.page(r)); err != nil {
-			writeError(w, http.StatusInternalServerError, "the page cannot be rendered: "+err.Error(), "use /api/v1/services")
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(text.Bytes()) // who asked has gone, or reads it
-	}
+	t := pageTemplate("page.html")
+	return func(w http.ResponseWriter, r *http.Request) { render(w, t, http.StatusOK, s.page(r)) }
 }
 
 func serveStyle(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +89,7 @@ func (s *Server) page(r *http.Request) page {
 	now := s.now()
 	snapshot := s.snapshot()
 	p := page{
-		Status: s.status(snapshot), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
+		Status: s.status(snapshot), pageNews: s.news(now), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
 		Finding: r.URL.Query().Has("find"), Filter: strings.TrimSpace(r.URL.Query().Get("q")),
 	}
 	if !p.Started.IsZero() {

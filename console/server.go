@@ -1,15 +1,13 @@
-// Package console shows a broker over HTTP: the JSON API, one page for people, health, and the Go client of that API
-// with its renderings as text. It only looks; it changes nothing.
+// Package console shows a broker over HTTP and lets operators change it: the JSON API, pages for people, health, and the
+// Go client of that API with its renderings as text. Who asks over TCP can only look; changes come over the admin socket.
 package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"servicebroker/intent"
@@ -18,7 +16,7 @@ import (
 )
 
 // Server answers HTTP requests about one broker. Fields left nil have nothing to tell. Time-outs are those of the
-// http.Server that the handler is given to.
+// http.Server that the handlers are given to; streams of events have their own. It must not be copied once it serves.
 type Server struct {
 	Snapshot func() *servicetable.Snapshot
 	Sessions func() []Session // those that are open
@@ -34,6 +32,8 @@ type Server struct {
 	// What follows is not offered where it is nil. An error that is an *APIError is answered as it stands, one that
 	// wraps ErrNotFound with status 404, any other one as the asker's mistake with 400: all are shown to people.
 
+	// Journal keeps events and explanations.
+	Journal *journal.Journal
 	// Explain tells what would become of a connect, without counting or changing anything.
 	Explain func(context.Context, ExplainRequest) (*journal.Explanation, error)
 	// Intents lists those in force, the oldest first.
@@ -44,8 +44,8 @@ type Server struct {
 	EndIntent func(ctx context.Context, id string) (IntentView, error)
 	// Held lists the connects that wait.
 	Held func() []Held
-	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject and
-	// as the target the entry's Service, its Instance key, and as Network its Peer alone ("192.0.2.7/32").
+	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject,
+	// and the entry's Service, Instance and, as Quarantine, ID as the target.
 	Quarantine func() []QuarantineEntry
 	// SetLoad takes figures over. Instance is the key of a registered instance, services are named as it registered them.
 	SetLoad func(LoadReport) error
@@ -60,6 +60,8 @@ type Server struct {
 	Stopping <-chan struct{}  // closed when the broker is about to end: streams of events end then
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil is silent
+
+	streams atomic.Int32 // of events that are being sent
 }
 
 // ErrNotFound says that what an operator names is not there.
@@ -74,58 +76,6 @@ type Identity struct {
 	Console   string // host:port of page and API
 	Socket    string // path of the admin socket
 	Listening []Endpoint
-}
-
-// AdminHandler returns the handler for the admin socket, over which a broker can be changed.
-func (s *Server) AdminHandler() http.Handler { return s.Handler() }
-
-// Handler returns the handler for the plain address, which only looks.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	for path, answer := range map[string]http.HandlerFunc{
-		"/api/v1/services":        s.getServices,
-		"/api/v1/services/{name}": s.getService,
-		"/api/v1/sessions":        s.getSessions,
-		"/api/v1/version":         s.getVersion,
-		"/api/v1/status":          s.getStatus,
-		"/livez":                  s.getLive,
-		"/readyz":                 s.getReady,
-		"/readyz/{service}":       s.getServiceReady,
-		"/style.css":              serveStyle,
-		"/{$}":                    s.servePage(),
-	} {
-		mux.Handle(path, readOnly(answer))
-	}
-	mux.HandleFunc("/", s.notFound)
-	return secured(mux)
-}
-
-// secured adds what keeps a browser from doing anything else with an answer.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// readOnly lets GET and HEAD through.
-func readOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not offered here", "this address can only be read: use GET")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "the API begins at /api/v1/services; the page is at /")
 }
 
 func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {
@@ -145,15 +95,11 @@ func (s *Server) getService(w http.ResponseWriter, r *http.Request) {
 
 // unknownServiceHint quotes names, so that whoever prints it prints no control characters.
 func unknownServiceHint(name string, snapshot *servicetable.Snapshot) string {
-	hint := "GET /api/v1/services lists what is registered"
-	near := nearNames(name, snapshot.Services())
-	if len(near) == 0 {
-		return hint
+	var names []string
+	for _, e := range snapshot.Services() {
+		names = append(names, e.Name)
 	}
-	for i := range near {
-		near[i] = strconv.Quote(near[i])
-	}
-	return "did you mean " + strings.Join(near, " or ") + "? " + hint
+	return suggestion(name, names) + "GET /api/v1/services lists what is registered"
 }
 
 func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
@@ -200,27 +146,6 @@ func (s *Server) writeReadiness(w http.ResponseWriter, reasons []string) {
 		status = http.StatusServiceUnavailable
 	}
 	s.write(w, status, Readiness{Ready: len(reasons) == 0, Reasons: reasons})
-}
-
-// write sends a JSON answer.
-func (s *Server) write(w http.ResponseWriter, status int, answer any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := encoder(w).Encode(answer); err != nil && s.Log != nil {
-		s.Log.Debug("console answer not sent", "cause", err.Error())
-	}
-}
-
-func writeError(w http.ResponseWriter, status int, text, hint string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = encoder(w).Encode(errorBody{Error: text, Hint: hint}) // who asked has gone, or reads it
-}
-
-func encoder(w http.ResponseWriter) *json.Encoder {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // no browser takes it for HTML, and people read it
-	return e
 }
 
 func (s *Server) snapshot() *servicetable.Snapshot {

@@ -87,7 +87,7 @@ func TestServicesHaveTheAgreedShape(t *testing.T) {
 }
 
 func TestEmptyBroker(t *testing.T) {
-	var s Server
+	s := Server{Hosts: consoleNames()}
 	for path, want := range map[string]string{
 		"/api/v1/services": `{"version":0,"services":[]}`,
 		"/api/v1/sessions": `{"sessions":[]}`,
@@ -116,7 +116,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/elsewhere", 404, "/elsewhere"},
 		{"GET", "/api/v1/services/a/b", 404, "nothing at"},
 		{"POST", "/api/v1/services", 405, "POST"},
-		{"DELETE", "/api/v1/sessions", 405, "DELETE"},
+		{"PATCH", "/api/v1/sessions", 405, "PATCH"},
 		{"OPTIONS", "/", 405, "OPTIONS"},
 		{"PUT", "/livez", 405, "PUT"},
 		{"GET", "/api/v1/sessions?servise=x", 400, "servise"},
@@ -241,7 +241,7 @@ func TestReportFromTheFuture(t *testing.T) {
 	var table servicetable.Table
 	all[0].LoadAt = all[0].LoadAt.AddDate(-100, 0, 0)
 	table.Apply(all[0])
-	if s := (&Server{Snapshot: table.Snapshot}); !strings.Contains(ask(s, "GET", "/api/v1/services").Body.String(), `"load_age_ms":3`) {
+	if s := (&Server{Snapshot: table.Snapshot, Hosts: consoleNames()}); !strings.Contains(ask(s, "GET", "/api/v1/services").Body.String(), `"load_age_ms":3`) {
 		t.Error("without a clock of its own, the server uses none")
 	}
 }

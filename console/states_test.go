@@ -62,7 +62,7 @@ func TestStatusAndStateOfEach(t *testing.T) {
 
 // Colour alone tells nothing: each status is there as a word too, and only READY counts as ready.
 func TestPageShowsEachStatus(t *testing.T) {
-	text := pageText(t, &Server{Snapshot: inEveryStatus().Snapshot, Now: noon}, "/")
+	text := pageText(t, &Server{Snapshot: inEveryStatus().Snapshot, Now: noon, Hosts: consoleNames()}, "/")
 	for _, status := range []string{"READY", "BLOCKED", "RESTRICTED", "UNKNOWN", "STALE"} {
 		if want := fmt.Sprintf(`<span class="status %s">%s</span>`, strings.ToLower(status), status); strings.Count(text, want) != 1 {
 			t.Errorf("no %s in\n%s", want, text)
@@ -91,7 +91,7 @@ func TestPageNamesAKindOnce(t *testing.T) {
 func TestPageWithoutHandlers(t *testing.T) {
 	var table servicetable.Table
 	table.Apply(servicetable.Registration{ID: "1", Instance: "i", Services: []servicetable.Service{{Name: "s", Flags: servicetable.FlagUnblocked}}})
-	if text := pageText(t, &Server{Snapshot: table.Snapshot}, "/"); !strings.Contains(text, "no handler serves it") || strings.Contains(text, "connect to") {
+	if text := pageText(t, &Server{Snapshot: table.Snapshot, Hosts: consoleNames()}, "/"); !strings.Contains(text, "no handler serves it") || strings.Contains(text, "connect to") {
 		t.Errorf("page:\n%s", text)
 	}
 }

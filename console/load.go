@@ -1,0 +1,97 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"servicebroker/servicetable"
+)
+
+// putLoad takes fresh figures of one instance; what the body leaves out stays as it was.
+func (s *Server) putLoad(w http.ResponseWriter, r *http.Request) {
+	if !offered(w, r, s.SetLoad != nil) {
+		return
+	}
+	report, err := readBody[LoadReport](w, r, maxLoadBody)
+	if err == nil {
+		report, err = report.resolve(s.snapshot().Registrations())
+	}
+	if err == nil {
+		err = s.SetLoad(report)
+	}
+	if err != nil {
+		writeProblem(w, err, "GET /api/v1/services lists instances by key")
+		return
+	}
+	s.write(w, http.StatusOK, report)
+}
+
+// resolve returns the report with instance and services named as they are registered.
+func (l LoadReport) resolve(all []*servicetable.Registration) (LoadReport, error) {
+	switch {
+	case l.Instance == "":
+		return l, &APIError{http.StatusBadRequest, "the report names no instance", `give "instance" as its key, for example "sales1@db1"`}
+	case len(l.Services) == 0 && l.Load == nil && l.Max == nil && l.NodeLoad == nil && l.NodeMax == nil:
+		return l, &APIError{http.StatusBadRequest, "the report has no figures", "give at least one of services, load, max, node_load, node_max"}
+	}
+	r, err := namedInstance(l.Instance, all)
+	if err != nil {
+		return l, err
+	}
+	services := make(map[string]ServiceLoad, len(l.Services))
+	for name, figures := range l.Services {
+		if figures.Goodness == nil && figures.Delta == nil {
+			return l, &APIError{http.StatusBadRequest, fmt.Sprintf("the report has no figures for the service %q", name), "give goodness or delta, or leave the service out"}
+		}
+		registered, err := namedService(name, r)
+		if err != nil {
+			return l, err
+		}
+		services[registered] = figures
+	}
+	l.Instance, l.Services = r.Key(), services
+	return l, nil
+}
+
+// namedInstance finds a registration by its key, or by its instance name where only one has that.
+func namedInstance(name string, all []*servicetable.Registration) (*servicetable.Registration, error) {
+	var byName []*servicetable.Registration
+	var keys []string
+	for _, r := range all {
+		if strings.EqualFold(r.Key(), name) {
+			return r, nil
+		}
+		if strings.EqualFold(r.Instance, name) {
+			byName = append(byName, r)
+		}
+		keys = append(keys, r.Key())
+	}
+	switch len(byName) {
+	case 1:
+		return byName[0], nil
+	case 0:
+		near := suggestion(name, keys)
+		return nil, &APIError{http.StatusNotFound, fmt.Sprintf("no instance %q is registered", name), near + "GET /api/v1/services lists instances by key"}
+	}
+	return nil, &APIError{http.StatusConflict, fmt.Sprintf("%d instances are called %q", len(byName), name), "name one by its key: " + byName[0].Key() + " or " + byName[1].Key()}
+}
+
+// namedService finds the name of a service as r registers it, by that or by its first label where only one has that.
+func namedService(name string, r *servicetable.Registration) (string, error) {
+	var names, short []string
+	for i := range r.Services {
+		registered := r.Services[i].Name
+		if strings.EqualFold(registered, name) {
+			return registered, nil
+		}
+		if label, _, _ := strings.Cut(registered, "."); strings.EqualFold(label, name) {
+			short = append(short, registered)
+		}
+		names = append(names, registered)
+	}
+	if len(short) == 1 {
+		return short[0], nil
+	}
+	return "", &APIError{http.StatusNotFound, fmt.Sprintf("the instance %s offers no service %q", r.Key(), name), suggestion(name, names) + "GET /api/v1/services lists what it offers"}
+}

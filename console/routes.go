@@ -1,0 +1,155 @@
+package console
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// route is what one path offers, by method. HEAD is answered wherever GET is.
+type route map[string]http.HandlerFunc
+
+// routes lists all paths.
+func (s *Server) routes() map[string]route {
+	get := func(f http.HandlerFunc) route { return route{http.MethodGet: f} }
+	return map[string]route{
+		"/api/v1/services":                get(s.getServices),
+		"/api/v1/services/{name}":         get(s.getService),
+		"/api/v1/sessions":                {http.MethodGet: s.getSessions, http.MethodDelete: s.deleteSessions},
+		"/api/v1/sessions/{id}":           {http.MethodDelete: s.deleteSession},
+		"/api/v1/explain":                 get(s.getExplain),
+		"/api/v1/explain/{ref}":           get(s.getExplanation),
+		"/api/v1/explanations":            get(s.getExplanations),
+		"/api/v1/intents":                 {http.MethodGet: s.getIntents, http.MethodPost: s.postIntent},
+		"/api/v1/intents/{id}":            {http.MethodGet: s.getIntent, http.MethodDelete: s.deleteIntent},
+		"/api/v1/events":                  get(s.getEvents),
+		"/api/v1/held":                    get(s.getHeld),
+		"/api/v1/quarantine":              get(s.getQuarantine),
+		"/api/v1/quarantine/{id}/approve": {http.MethodPost: s.postApprove},
+		"/api/v1/quarantine/{id}/reject":  {http.MethodPost: s.postReject},
+		"/api/v1/load":                    {http.MethodPut: s.putLoad},
+		"/api/v1/reload":                  {http.MethodPost: s.postReload},
+		"/api/v1/parameters":              get(s.getParameters),
+		"/api/v1/rules":                   get(s.getRules),
+		"/api/v1/version":                 get(s.getVersion),
+		"/api/v1/status":                  get(s.getStatus),
+		"/livez":                          get(s.getLive),
+		"/readyz":                         get(s.getReady),
+		"/readyz/{service}":               get(s.getServiceReady),
+		"/style.css":                      get(serveStyle),
+		"/refs":                           get(s.serveFind()),
+		"/refs/{ref}":                     get(s.serveRef()),
+		"/{$}":                            get(s.servePage()),
+	}
+}
+
+// AdminHandler returns the handler for the admin socket, over which a broker can be changed. Who may open the socket
+// may do so.
+func (s *Server) AdminHandler() http.Handler { return s.mux(true) }
+
+// Handler returns the handler for the plain address, which only looks. It answers under names of its own alone, so that
+// no page of another site can read it through a browser by pointing a name of theirs at it.
+func (s *Server) Handler() http.Handler { return s.mux(false) }
+
+func (s *Server) mux(writable bool) http.Handler {
+	m := http.NewServeMux()
+	for path, offered := range s.routes() {
+		m.Handle(path, s.dispatch(offered, writable))
+	}
+	m.HandleFunc("/", s.notFound)
+	if writable {
+		return secured(m)
+	}
+	return secured(s.ownName(m))
+}
+
+// dispatch chooses by method.
+func (s *Server) dispatch(offered route, writable bool) http.HandlerFunc {
+	var allowed []string
+	for method := range offered {
+		if writable || method == http.MethodGet {
+			allowed = append(allowed, method)
+		}
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		answer, found := offered[method]
+		switch {
+		case !found:
+			w.Header().Set("Allow", allow)
+			writeError(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not offered here", methodHint(allow))
+		case !writable && method != http.MethodGet:
+			writeError(w, http.StatusForbidden, "this address only shows: nothing can be changed over it", s.socketHint())
+		default:
+			answer(w, r)
+		}
+	}
+}
+
+func methodHint(allow string) string {
+	switch allow {
+	case "":
+		return "this address takes changes only, and those over the admin socket"
+	case "GET, HEAD":
+		return "this address can only be read: use GET"
+	}
+	return "use one of " + allow
+}
+
+func (s *Server) socketHint() string {
+	if socket := s.identity().Socket; socket != "" {
+		return "ask over the admin socket, as the user that runs the broker: broker --api unix:" + socket
+	}
+	return "changes are taken over the admin socket alone, and this broker has none: set STATE_DIRECTORY or ADMIN_SOCKET"
+}
+
+// secured adds what keeps a browser from doing anything else with an answer.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ownName lets requests through that are made under a name of this server. Probes of health may use any.
+func (s *Server) ownName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		health := r.URL.Path == "/livez" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/readyz/")
+		if !health && !s.isOwnName(r.Host) {
+			writeError(w, http.StatusMisdirectedRequest, "this broker does not go by the name of "+r.Host,
+				"ask by its IP address, as localhost, or by the host name in CONSOLE_ADDRESS")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) isOwnName(asked string) bool {
+	host := asked
+	if h, _, err := net.SplitHostPort(asked); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+	if _, err := netip.ParseAddr(host); err == nil || host == "" || strings.EqualFold(host, "localhost") {
+		return true // only a name can be pointed elsewhere
+	}
+	return slices.ContainsFunc(s.Hosts, func(own string) bool { return strings.EqualFold(own, host) })
+}
+
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "the API begins at /api/v1/services; the page is at /")
+}
