@@ -217,7 +217,7 @@ func (d *dialogue) publish(next servicetable.Registration, change Change) {
 	now := time.Now()
 	if change.Kind == ChangeWithdrawn {
 		d.cause = "the database withdrew it"
-		d.drop()
+		d.drop(d.server.Drop)
 		d.current = next
 		d.current.RegisteredAt, d.cause = time.Time{}, ""
 		return
@@ -309,18 +309,23 @@ func (d *dialogue) answerTo(m *nsgr.Message) {
 
 // end drops the registration, by whatever path the connection ended.
 func (d *dialogue) end() {
-	d.drop()
+	lost := d.server.Lost
+	if lost == nil {
+		lost = d.server.Drop
+	}
+	d.drop(lost)
 	if d.undecodable > dumpBurst {
 		d.log.Warn("registrant sent messages that were not understood", "count", d.undecodable)
 	}
 }
 
-func (d *dialogue) drop() {
+// drop tells that the registration is over.
+func (d *dialogue) drop(tell func(servicetable.ID)) {
 	if d.shown.Instance == "" {
 		return
 	}
-	if d.server.Drop != nil {
-		d.server.Drop(d.shown.ID)
+	if tell != nil {
+		tell(d.shown.ID)
 	}
 	d.log.Info("registration died", d.attributes("cause", d.cause)...)
 	d.server.report(Event{Kind: Died, Registration: d.registered(), Peer: d.peer, Cause: d.cause})

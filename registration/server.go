@@ -30,9 +30,10 @@ const (
 // copied or changed once Serve has been called.
 type Server struct {
 	// Apply is called with the whole registration after each message that
-	// changed it, Drop when it is over, if Apply was called.
-	Apply func(servicetable.Registration)
-	Drop  func(servicetable.ID)
+	// changed it; if it was called, Drop when the database has withdrawn, or
+	// Lost when its connection ended without a word. Without Lost it is always Drop.
+	Apply      func(servicetable.Registration)
+	Drop, Lost func(servicetable.ID)
 
 	Admit  *Admission // nil: this host's own addresses, over TCP and TCPS
 	Answer AnswerMode
