@@ -1,15 +1,15 @@
 package failover
 
 // ranking orders the members of a heap and says where each keeps its position there.
-type ranking[T any] interface {
+type ranking[T comparable] interface {
 	before(a, b T) bool
 	// position is the member's index plus 1; 0 while it is in no heap.
 	position(T) *int32
 }
 
 // ranked is a heap whose members can be taken out of the middle: all that changes it takes time in the logarithm of
-// its length. A member is in at most one heap of a ranking.
-type ranked[T any, R ranking[T]] struct {
+// its length. A member is in at most one heap of a ranking at a time.
+type ranked[T comparable, R ranking[T]] struct {
 	items []T
 	by    R
 }
@@ -30,11 +30,11 @@ func (r *ranked[T, R]) push(v T) {
 	r.up(len(r.items) - 1)
 }
 
-// remove takes v out, if it is there.
+// remove takes v out, if it is in this heap.
 func (r *ranked[T, R]) remove(v T) {
 	at := r.by.position(v)
 	i := int(*at) - 1
-	if i < 0 {
+	if i < 0 || i >= len(r.items) || r.items[i] != v {
 		return
 	}
 	*at = 0
