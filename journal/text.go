@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Kinds returns all kinds of event.
@@ -88,11 +89,10 @@ func writePair(b *strings.Builder, key, value string) {
 
 // oneLine escapes what is not printable, line ends above all.
 func oneLine(text string) string {
-	for _, r := range text {
-		if !strconv.IsPrint(r) || r == '\uFFFD' {
-			quoted := strconv.Quote(text)
-			return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
-		}
+	unprintable := func(r rune) bool { return !strconv.IsPrint(r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
+		return text
 	}
-	return text
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
