@@ -85,6 +85,9 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.counters.WouldHold++
 		return nil, fmt.Errorf("service %q: %w", r.Service, ErrHoldDryRun)
 	}
+	if s == nil { // what operators hold; whatever domain clients add, it is one service
+		s = h.memory.names[shortServiceName(name)]
+	}
 	held, share := 0, set.share()
 	if s != nil {
 		held = s.held
@@ -93,7 +96,7 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.counters.Full++
 		return nil, fmt.Errorf("service %q: %w: %d of at most %d, %d of them of at most %d for this service; see MAX_HELD", r.Service, ErrHoldFull, all, set.max(), held, share)
 	}
-	if s == nil { // what operators hold; whatever domain clients add, it is one service
+	if s == nil {
 		s = h.memory.entry(shortServiceName(name))
 	}
 	return s, nil

@@ -21,6 +21,7 @@ type hall struct {
 	next  chan struct{}
 	woken []string // names of clients, in the order in which Wake was called
 	asked int      // calls of Ready
+	going sync.WaitGroup
 }
 
 // newHall starts Run, ended with the test. The services sales and hr were available until now.
@@ -36,7 +37,7 @@ func newHall(t testing.TB, s HoldSettings) *hall {
 	}()
 	h.ctx = ctx
 	h.stop = func() { cancel(); <-done }
-	t.Cleanup(h.stop)
+	t.Cleanup(func() { h.stop(); h.going.Wait() })
 	return h
 }
 

@@ -1,0 +1,201 @@
+package failover
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// client is one that is served as soon as it may try, in a time of its own.
+func (h *hall) client(t *testing.T, service, name string, takes time.Duration) <-chan time.Time {
+	t.Helper()
+	p := h.enter(t, h.request(service, name))
+	done := make(chan time.Time, 1)
+	h.going.Go(func() {
+		if p.Await(t.Context()) == nil {
+			pass(takes)
+			p.Leave(true)
+			done <- time.Now()
+		}
+	})
+	return done
+}
+
+func (h *hall) clients(t *testing.T, service string, n int) []<-chan time.Time {
+	t.Helper()
+	var done []<-chan time.Time
+	for i := range n {
+		done = append(done, h.client(t, service, fmt.Sprint(service, i), 10*time.Millisecond))
+	}
+	return done
+}
+
+// A thousand that waited are let go at the rate, in order.
+func TestRate(t *testing.T) {
+	inBubble(t, HoldSettings{Rate: 200}, func(t *testing.T, h *hall) {
+		clients := h.clients(t, "sales", 1000)
+		pass(20 * time.Second)
+		h.set("sales", true)
+		begun := time.Now()
+		for i, c := range clients {
+			// the first few also wait for the scouts
+			least, most := time.Duration(max(0, i-4))*time.Second/200, time.Duration(i)*time.Second/200+150*time.Millisecond
+			if at := (<-c).Sub(begun); at < least || at > most {
+				t.Fatalf("client %d served after %v, want %v to %v", i, at, least, most)
+			}
+		}
+	})
+}
+
+// Services share the rate evenly, whatever the length of their lines and however many each has.
+func TestRateIsSharedFairly(t *testing.T) {
+	inBubble(t, HoldSettings{Rate: 100}, func(t *testing.T, h *hall) {
+		for i := range 600 {
+			r := h.request("sales", "sales")
+			r.Queue = fmt.Sprint("sales|", i%20)
+			p := h.enter(t, r)
+			h.going.Go(func() {
+				_ = p.Await(t.Context())
+				p.Leave(true)
+			})
+		}
+		hr := h.clients(t, "hr", 100)
+		h.set("sales", true)
+		h.set("hr", true)
+		begun := time.Now()
+		var last time.Time
+		for _, c := range hr {
+			last = <-c
+		}
+		if took := last.Sub(begun); took < 1900*time.Millisecond || took > 2200*time.Millisecond {
+			t.Errorf("100 of hr took %v, want 2 s: half of 100 a second", took)
+		}
+	})
+}
+
+// A line that does not get on holds up no other.
+func TestLinesAreIndependent(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		for i := range 1000 {
+			p := h.enter(t, h.request("sales", fmt.Sprint(i)))
+			h.going.Go(func() { // its tries take 700 ms each, in vain
+				for p.Await(t.Context()) == nil {
+					pass(700 * time.Millisecond)
+					if p.Again("no answer", 0) != Waiting {
+						return
+					}
+				}
+			})
+		}
+		h.set("sales", true)
+		pass(5 * time.Second)
+		h.set("hr", true)
+		begun := time.Now()
+		for _, c := range h.clients(t, "hr", 50) {
+			if took := (<-c).Sub(begun); took > 200*time.Millisecond {
+				t.Fatalf("held up for %v", took)
+			}
+		}
+		if c := h.Counters(); c.Released-c.Connected > 10 {
+			t.Errorf("%d tries in vain, want the scout's only", c.Released-c.Connected)
+		}
+	})
+}
+
+// A service that gets more new connects than the rate allows still empties its line: newcomers bring no more load than
+// they would without it.
+func TestNewcomersDoNotKeepALineForEver(t *testing.T) {
+	inBubble(t, HoldSettings{Rate: 100}, func(t *testing.T, h *hall) {
+		h.clients(t, "sales", 200)
+		pass(time.Second)
+		h.set("sales", true)
+		begun := time.Now()
+		direct, n := 0, 0
+		for range 4000 { // 1,000 a second for 4 s
+			if n++; h.Waiting("sales") {
+				h.client(t, "sales", "new", 10*time.Millisecond)
+			} else {
+				direct++
+			}
+			pass(time.Millisecond)
+		}
+		if took := time.Since(begun) - time.Duration(direct)*time.Millisecond; took > 2500*time.Millisecond {
+			t.Errorf("there was a line for %v, want 2 s for 200 at 100 a second", took)
+		}
+		if direct == 0 {
+			t.Error("the line never ended")
+		}
+	})
+}
+
+// While a scout is out newcomers stay behind it; once the last one came back well they need not enter.
+func TestWaiting(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		want := func(want bool) {
+			t.Helper()
+			synctest.Wait()
+			if got := h.Waiting("sales"); got != want {
+				t.Errorf("waiting %v, want %v", got, want)
+			}
+		}
+		want(false)
+		p := h.enter(t, h.request("sales", "c0"))
+		want(true)
+		if h.Waiting("hr") {
+			t.Error("in another line")
+		}
+		h.set("sales", true)
+		want(true)
+		q := h.enter(t, h.request("sales", "c1"))
+		p.Leave(true)
+		wantState(t, q, Waiting)
+		want(false) // q is trying, and the one before it succeeded
+		wantState(t, q, Go)
+		q.Again("", 0)
+		want(true)
+		q.Leave(false)
+		want(false)
+	})
+}
+
+// With ten thousand in line each wake-up looks at one.
+func TestFewQuestions(t *testing.T) {
+	inBubble(t, HoldSettings{Max: 20000, Rate: -1}, func(t *testing.T, h *hall) {
+		h.crowd(t, "sales", 10000)
+		synctest.Wait()
+		h.asked = 0
+		for range 100 {
+			h.set("hr", true)
+			synctest.Wait()
+		}
+		if h.asked != 100 {
+			t.Errorf("Ready asked %d times in 100 changes of the table", h.asked)
+		}
+	})
+}
+
+// A table that changes all the time does not keep Run from its work, nor busy with judging all lines.
+func TestManyLinesAndChanges(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		for i := range 100 {
+			r := h.request("sales", "c")
+			r.Queue = fmt.Sprint(i)
+			ready := r.Ready
+			r.Ready = func() bool {
+				pass(time.Millisecond) // slow
+				return ready()
+			}
+			h.enter(t, r)
+		}
+		synctest.Wait()
+		h.asked = 0
+		for range 1000 {
+			h.set("hr", true)
+			pass(10 * time.Millisecond)
+		}
+		if h.asked < 700 || h.asked > 1100 {
+			t.Errorf("Ready asked %d times in 10 s, want about a tenth of the time for 1 ms each", h.asked)
+		}
+	})
+}
