@@ -145,6 +145,9 @@ func TestTextsOfEventsAreBounded(t *testing.T) {
 		j.Add(e)
 	}
 	wantIDs(t, j.Events(Filter{}), 8, 9, 10)
+	if gone := *j.events.at(7); gone != (Event{}) {
+		t.Error("an event that went is still in memory")
+	}
 	small := Journal{MaxEventBytes: 1}
 	small.Add(e)
 	small.Add(Event{Service: "sales"})
