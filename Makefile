@@ -4,7 +4,7 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 
-.PHONY: build run test check fuzz bench clean
+.PHONY: build run test check fuzz bench chaos clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -29,6 +29,10 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./relay/...
+
+# Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
+chaos: build
+	@$(GO) run ./testenv/chaos
 
 clean:
 	rm -rf bin

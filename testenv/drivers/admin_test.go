@@ -145,7 +145,7 @@ func TestConsole(t *testing.T) {
 			t.Errorf("the page lacks %s:\n%s", want, page)
 		}
 	}
-	answer, err := b.http.Post("http://"+b.console+"/api/v1/services", "application/json", strings.NewReader("{}"))
+	answer, err := (&http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}).Post("http://"+b.console+"/api/v1/services", "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,77 +3,36 @@ package drivers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"servicebroker/registration/nsgr"
+	"servicebroker/testenv/stage"
 )
 
-// foreignNetwork is another network on this machine: a network namespace joined to
-// ours by a pair of interfaces.
+// foreignNetwork is another network on this machine.
 type foreignNetwork struct {
-	namespace string
-	here      string // our address on it
-	there     string // the address over there
-	prefix    string // of both
+	*stage.Network
+	here, there, prefix string // our address on it, the one over there, and both
 }
 
-// newForeignNetwork makes a namespace of the test's own, or skips where that is not allowed.
+// newForeignNetwork makes a network of the test's own, or skips where that is not allowed.
 func newForeignNetwork(t *testing.T) *foreignNetwork {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a network namespace can be made by root only: run the tests as root")
+	made, err := networks.New()
+	if errors.Is(err, stage.ErrNoNetwork) {
+		t.Skip(err)
 	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("iproute2 is not installed: run scripts/testdeps as root, or apt-get install iproute2")
-	}
-	// 198.18.0.0/15 is set aside for tests of networks; it has room for 2^15
-	// pairs of addresses. The process id keeps two runs at a time apart.
-	base := 198<<24 | 18<<16 | uint32(os.Getpid())%(1<<15)<<2
-	f := &foreignNetwork{
-		namespace: fmt.Sprintf("broker-test-%d", os.Getpid()),
-		here:      address4(base + 1), there: address4(base + 2), prefix: address4(base) + "/30",
-	}
-	outer, inner := fmt.Sprintf("bto%d", os.Getpid()), fmt.Sprintf("bti%d", os.Getpid())
-	if said, err := ip("netns", "add", f.namespace); err != nil {
-		t.Skipf("a network namespace cannot be made here: %v: %s: run the tests with CAP_SYS_ADMIN and CAP_NET_ADMIN", err, said)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_, _ = ip("link", "del", outer)
-		if said, err := ip("netns", "del", f.namespace); err != nil {
-			t.Errorf("the namespace is left behind: %v: %s", err, said)
+		if err := made.Close(); err != nil {
+			t.Error(err)
 		}
 	})
-	for _, command := range [][]string{
-		{"link", "add", outer, "type", "veth", "peer", "name", inner, "netns", f.namespace},
-		{"addr", "add", f.here + "/30", "dev", outer},
-		{"link", "set", outer, "up"},
-		{"-n", f.namespace, "addr", "add", f.there + "/30", "dev", inner},
-		{"-n", f.namespace, "link", "set", inner, "up"},
-		{"-n", f.namespace, "link", "set", "lo", "up"},
-	} {
-		if said, err := ip(command...); err != nil {
-			t.Skipf("ip %s: %v: %s: run the tests with CAP_NET_ADMIN and veth interfaces", strings.Join(command, " "), err, said)
-		}
-	}
-	return f
-}
-
-func address4(number uint32) string {
-	return netip.AddrFrom4([4]byte{byte(number >> 24), byte(number >> 16), byte(number >> 8), byte(number)}).String()
-}
-
-func ip(arguments ...string) (string, error) {
-	said, err := exec.Command("ip", arguments...).CombinedOutput()
-	return strings.TrimSpace(string(said)), err
+	return &foreignNetwork{Network: made, here: made.Here, there: made.There, prefix: made.Prefix}
 }
 
 // dial connects from within the namespace.
@@ -88,7 +47,7 @@ func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
 	defer cancel()
 	go func() { // with a thread of its own, since a namespace is a thread's
 		var d dialled
-		d.err = f.inside(func() (err error) {
+		d.err = f.Inside(func() (err error) {
 			d.conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
 			return err
 		})
@@ -103,28 +62,6 @@ func (f *foreignNetwork) dial(t *testing.T, address string) net.Conn {
 		t.Fatalf("dialled from %s instead of %s", from, f.there)
 	}
 	return got.conn
-}
-
-// inside runs a function with its thread in the namespace. The thread comes back
-// afterwards: processes that it started would be killed if it ended.
-func (f *foreignNetwork) inside(do func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer home.Close()
-	there, err := os.Open("/run/netns/" + f.namespace)
-	if err != nil {
-		return err
-	}
-	defer there.Close()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		return err
-	}
-	err = do()
-	return errors.Join(err, unix.Setns(int(home.Fd()), unix.CLONE_NEWNET))
 }
 
 // poisonProbes are what published scanners for CVE-2012-1675 send. They call a

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"servicebroker/registration/nsgr"
+	"servicebroker/testenv/stage"
 )
 
 // runBroker runs a command of the broker's program and returns what it printed and
@@ -16,7 +17,7 @@ import (
 func runBroker(t *testing.T, arguments ...string) (string, int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), programs.broker, arguments...)
-	cmd.Env = quickExit()
+	cmd.Env = stage.QuickExit()
 	said, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
@@ -186,7 +187,7 @@ func TestBrokenConfiguration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			file := folder + "/cman.ora"
-			if err := os.WriteFile(file, test.options.cmanOra(folder), 0o600); err != nil {
+			if err := os.WriteFile(file, test.options.stage().CMANOra(folder), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			said, code := runBroker(t, "serve", "-c", file)

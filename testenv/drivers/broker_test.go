@@ -1,107 +1,57 @@
 package drivers
 
 import (
-	"encoding/json"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
+
+	"servicebroker/testenv/stage"
 )
 
 // broker is a running broker.
 type broker struct {
 	*process
+	*stage.Broker
 	address, console string
-	http             *http.Client
 }
 
 // brokerOptions say how a broker differs from the usual one: one port of its own
 // choice on loopback, everyone let in, relaying.
 type brokerOptions struct {
+	program    string   // empty: the one built with the race detector
 	listen     string   // host:port; empty: 127.0.0.1, any port
 	console    string   // host:port; empty: 127.0.0.1, any port
 	parameters []string // further entries of PARAMETER_LIST
 	rules      []string // RULE_LIST; empty: everyone may have everything
 }
 
-// started is the line by which a broker tells where it is.
-var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses=\[(\S+?:\d+)[^\n]*?\] console=(\S+)`)
-
 // startBroker starts a broker by a cman.ora of its own and returns once it answers.
 func startBroker(t *testing.T, o brokerOptions) *broker {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "broker-") // short, for the admin socket's sake
+	if err := programs.readSources(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	started, err := stage.StartBroker(ctx, o.stage())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	config := filepath.Join(folder, "cman.ora")
-	if err := os.WriteFile(config, o.cmanOra(folder), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b := &broker{process: startProcess(t, "broker", programs.broker, "serve", "-v", "-c", config)}
-	said := b.waitLog(t, started)
-	b.address, b.console = said[1], said[2]
-	b.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
-	t.Cleanup(b.http.CloseIdleConnections)
-	eventually(t, patience, func() error {
-		_, _, err := b.get("/livez")
-		return err
-	})
-	return b
+	t.Cleanup(started.Stop)
+	return &broker{process: guard(t, started.Process), Broker: started, address: started.Address, console: started.Console}
 }
 
-func (o brokerOptions) cmanOra(state string) []byte {
-	host, port := "127.0.0.1", "0"
-	if o.listen != "" {
-		host, port, _ = strings.Cut(o.listen, ":")
-	}
-	if o.console == "" {
-		o.console = "127.0.0.1:0"
-	}
-	rules := o.rules
-	if rules == nil {
-		rules = []string{"RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)"}
-	}
-	parameters := append([]string{"CONSOLE_ADDRESS=" + o.console, "STATE_DIRECTORY=" + state}, o.parameters...)
-	return fmt.Appendf(nil, `
-# written by a test
-CMAN1 = (CONFIGURATION=
-  (ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%s))
-  (RULE_LIST=
-    (%s))
-  (PARAMETER_LIST=
-    (%s)))
-`, host, port, strings.Join(rules, ")\n    ("), strings.Join(parameters, ")\n    ("))
+func (o brokerOptions) stage() stage.BrokerOptions {
+	return stage.BrokerOptions{
+		Program: cmp.Or(o.program, programs.broker), Listen: o.listen, Console: o.console, Parameters: o.parameters, Rules: o.rules}
 }
 
-// get asks the console and returns status and body.
-func (b *broker) get(path string) (int, []byte, error) {
-	answer, err := b.http.Get("http://" + b.console + path)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, body, err
-}
+func (b *broker) get(path string) (int, []byte, error) { return b.Get(path) }
 
-func (b *broker) getJSON(path string, into any) error {
-	status, body, err := b.get(path)
-	if err != nil {
-		return err
-	}
-	if status != http.StatusOK {
-		return fmt.Errorf("GET %s: %d: %s", path, status, body)
-	}
-	return json.Unmarshal(body, into)
-}
+func (b *broker) getJSON(path string, into any) error { return b.GetJSON(path, into) }
 
 // The shapes of the API that tests look at, as the interface promises them.
 type (
@@ -213,13 +163,3 @@ func (b *broker) measureGone(t *testing.T, service string, left int) {
 
 // descriptor names the broker and what to connect to there.
 func (b *broker) descriptor(connectData string) string { return descriptorFor(b.address, connectData) }
-
-// descriptorFor makes a connect descriptor of one address.
-func descriptorFor(address, connectData string) string {
-	return "(DESCRIPTION=" + addressText(address) + "(CONNECT_DATA=" + connectData + "))"
-}
-
-func addressText(address string) string {
-	host, port, _ := strings.Cut(address, ":")
-	return "(ADDRESS=(PROTOCOL=tcp)(HOST=" + host + ")(PORT=" + port + "))"
-}

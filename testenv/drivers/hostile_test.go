@@ -226,7 +226,7 @@ func TestMonstrousDescriptors(t *testing.T) {
 		})
 	}
 	g.unharmed(t)
-	if text, _ := g.log.read(); bytes.Contains(text, []byte("\nlevel=ERROR msg=forged")) {
+	if text, _ := g.process.Log.Read(); bytes.Contains(text, []byte("\nlevel=ERROR msg=forged")) {
 		t.Error("a client writes lines of its own into the log")
 	}
 }

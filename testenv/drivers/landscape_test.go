@@ -60,7 +60,7 @@ func (l *landscape) eachMode(t *testing.T, test func(*testing.T, *broker)) {
 }
 
 // whereAmI tells the instance one is connected to.
-const whereAmI = "select sys_context('USERENV','INSTANCE_NAME') from dual"
+const whereAmI = WhereAmI
 
 // open is the step that connects with the account of the test databases.
 func open(on, target string) Step {

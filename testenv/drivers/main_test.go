@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"servicebroker/testenv/stage"
 )
 
 // programs are the binaries under test, built once for all tests.
@@ -16,6 +18,9 @@ var programs struct {
 	broker, testdb string
 	readSources    func() error // within a test, once
 }
+
+// networks gives every test that needs one a network of its own.
+var networks stage.Networks
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 

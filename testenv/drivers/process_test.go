@@ -1,16 +1,11 @@
 package drivers
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"regexp"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"servicebroker/testenv/stage"
 )
 
 // patience is how long anything may take that is not itself measured.
@@ -40,36 +35,8 @@ func eventually(t *testing.T, within time.Duration, check func() error) time.Dur
 	}
 }
 
-// processLog collects what a process prints.
-type processLog struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	changed chan struct{} // closed when more is there
-}
-
-func (l *processLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	close(l.changed)
-	l.changed = make(chan struct{})
-	return len(p), nil
-}
-
-func (l *processLog) read() (text []byte, more <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.text.Bytes()), l.changed
-}
-
 // process is a running program under test.
-type process struct {
-	name   string
-	cmd    *exec.Cmd
-	log    processLog
-	exited chan struct{} // closed once err is set
-	err    error
-}
+type process struct{ *stage.Process }
 
 // startProcess starts a program that is killed at the latest when the test ends. A
 // data race or a panic in it fails the test; its log is shown if the test failed.
@@ -78,40 +45,29 @@ func startProcess(t *testing.T, name, program string, arguments ...string) *proc
 	if err := programs.readSources(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{name: name, exited: make(chan struct{})}
-	p.log.changed = make(chan struct{})
-	p.cmd = exec.Command(program, arguments...)
-	p.cmd.Env = quickExit()
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("%s: %v", name, err)
+	p, err := stage.Start(name, program, arguments...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.exited)
-	}()
+	return guard(t, p)
+}
+
+// guard has a process ended and judged with the test.
+func guard(t *testing.T, started *stage.Process) *process {
+	p := &process{started}
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		p.judge(t)
 	})
 	return p
 }
 
-// quickExit is an environment in which a program built with the race detector ends
-// when it ends, not a second later.
-func quickExit() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
-
-// kill ends the process as a crash of its machine would, and waits for its end.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.exited
-}
+func (p *process) kill() { p.Kill() }
 
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		t.Fatalf("%s: %v: %v", p.name, s, err)
+	if err := p.Signal(s); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -120,79 +76,36 @@ func (p *process) waitExit(t *testing.T, within time.Duration) (int, time.Durati
 	t.Helper()
 	began := time.Now()
 	select {
-	case <-p.exited:
-		return p.cmd.ProcessState.ExitCode(), time.Since(began)
+	case <-p.Exited():
+		return p.State().ExitCode(), time.Since(began)
 	case <-time.After(within):
-		t.Fatalf("%s still runs after %v", p.name, within)
+		t.Fatalf("%s still runs after %v", p.Name, within)
 		return 0, 0
 	}
 }
 
-func (p *process) running() bool {
-	select {
-	case <-p.exited:
-		return false
-	default:
-		return true
-	}
-}
-
-// trouble is what no log may contain. A line of its own each, since logs quote what
-// clients send.
-var trouble = regexp.MustCompile(`(?m)^(WARNING: DATA RACE|panic: |fatal error: ).*$`)
+func (p *process) running() bool { return p.Running() }
 
 func (p *process) judge(t *testing.T) {
-	text, _ := p.log.read()
-	if found := trouble.Find(text); found != nil {
-		t.Errorf("%s: %s", p.name, found)
+	if found := p.Trouble(); found != "" {
+		t.Errorf("%s: %s", p.Name, found)
 	}
 	if t.Failed() {
 		const most = 20_000
+		text, _ := p.Log.Read()
 		if len(text) > most {
 			text = text[len(text)-most:]
 		}
-		t.Logf("log of %s (%v):\n%s", p.name, p.cmd.ProcessState, text)
-	}
-}
-
-// waitLog waits for a line and returns the submatches.
-func (p *process) waitLog(t *testing.T, line *regexp.Regexp) []string {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		text, more := p.log.read()
-		if found := line.FindSubmatch(text); found != nil {
-			all := make([]string, len(found))
-			for i := range found {
-				all[i] = string(found[i])
-			}
-			return all
-		}
-		select {
-		case <-more:
-		case <-p.exited:
-			if text, _ := p.log.read(); line.Match(text) {
-				continue
-			}
-			t.Fatalf("%s ended before it said %v: %v", p.name, line, p.err)
-		case <-deadline.C:
-			t.Fatalf("%s did not say %v", p.name, line)
-		}
+		t.Logf("log of %s (%v):\n%s", p.Name, p.State(), text)
 	}
 }
 
 // residentKB is how much memory the process occupies, in KiB.
 func (p *process) residentKB(t *testing.T) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	kb, err := p.ResidentKB()
 	if err != nil {
 		t.Fatal(err)
-	}
-	var kb int
-	_, line, _ := bytes.Cut(status, []byte("VmRSS:"))
-	if _, err := fmt.Sscan(string(line), &kb); err != nil {
-		t.Fatal(errors.Join(errors.New("no VmRSS in /proc"), err))
 	}
 	return kb
 }
@@ -200,9 +113,9 @@ func (p *process) residentKB(t *testing.T) int {
 // openFiles is how many descriptors the process has.
 func (p *process) openFiles(t *testing.T) int {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	n, err := p.OpenFiles()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(entries)
+	return n
 }

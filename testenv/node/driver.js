@@ -1,6 +1,7 @@
 // Drives node-oracledb (thin mode) by a job: {"steps": [...]} on standard input,
 // one JSON result a line on standard output, in the order of the steps. The
-// vocabulary is described in ../drivers/job.go.
+// vocabulary is described in ../drivers/job.go. Called as "driver.js loop", it
+// reads a job as in ../drivers/loop.go from one line, and stops when its input ends.
 'use strict';
 
 const fs = require('fs');
@@ -154,7 +155,88 @@ async function main() {
   for (const c of connections.values()) await c.close().catch(() => {});
 }
 
-main().catch((err) => {
+// target gives each connect of a loop a loopback address of its own.
+function target(job, n) {
+  return job.target.replace('{door}', `127.${job.doors}.${(n >> 8) & 255}.${n & 255}`);
+}
+
+// once is one connect of a loop, of which whatever the driver says is the result.
+async function once(job, n) {
+  const startedMS = Date.now();
+  const began = process.hrtime.bigint();
+  const elapsed = () => Number(process.hrtime.bigint() - began) / 1e6;
+  const result = { n, started_ms: startedMS, stage: 'connect', error: '', answer: '' };
+  let c;
+  try {
+    try {
+      c = await oracledb.getConnection({ user: job.user, password: job.password, connectString: target(job, n) });
+    } finally {
+      result.connect_ms = elapsed();
+    }
+    result.stage = 'query';
+    result.answer = String((await c.execute(job.sql)).rows[0][0]);
+    result.stage = 'close';
+    await c.close();
+  } catch (err) {
+    result.error = `${err.message}`;
+    if (c && result.stage === 'query') c.close().catch(() => {});
+  }
+  result.took_ms = elapsed();
+  return result;
+}
+
+async function loop() {
+  let input = '';
+  let stopped = false;
+  let wake = () => {};
+  await new Promise((resolve) => {
+    process.stdin.on('data', (text) => {
+      input += text;
+      if (input.includes('\n')) resolve();
+    });
+    process.stdin.on('end', () => {
+      stopped = true;
+      wake();
+      resolve();
+    });
+  });
+  const job = JSON.parse(input);
+  const open = new Map();
+  const began = Date.now();
+  let freed = () => {};
+  const pause = (ms) => new Promise((resolve) => {
+    wake = resolve;
+    setTimeout(resolve, ms);
+  });
+  const place = () => new Promise((resolve) => {
+    wake = resolve;
+    freed = resolve;
+  });
+  for (let n = 0; !stopped && (!job.count || n < job.count); n++) {
+    const due = began + (n * 1000) / job.rate - Date.now();
+    if (due > 0) await pause(due);
+    while (open.size >= job.most && !stopped) await place();
+    if (stopped) break;
+    const startedMS = Date.now();
+    open.set(n, startedMS);
+    once(job, n).then((result) => {
+      if (!open.delete(n)) return; // given up
+      process.stdout.write(JSON.stringify(result) + '\n');
+      freed();
+    });
+  }
+  const deadline = Date.now() + job.grace_ms;
+  while (open.size > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  for (const [n, startedMS] of open) {
+    const took = Date.now() - startedMS;
+    const result = { n, started_ms: startedMS, connect_ms: took, took_ms: took, stage: 'connect', error: 'unfinished when the loop ended', answer: '' };
+    process.stdout.write(JSON.stringify(result) + '\n');
+  }
+  open.clear();
+  process.stdout.write('', () => process.exit(0));
+}
+
+(process.argv[2] === 'loop' ? loop() : main()).catch((err) => {
   console.error(err);
   process.exit(1);
 });

@@ -1,10 +1,12 @@
 """Drives python-oracledb (thin mode) by a job: {"steps": [...]} on standard input,
 one JSON result a line on standard output, in the order of the steps. The
-vocabulary is described in ../drivers/job.go."""
+vocabulary is described in ../drivers/job.go. Called as "driver.py loop", it reads
+a job as in ../drivers/loop.go from one line, and stops when its input ends."""
 
 import datetime
 import decimal
 import json
+import os
 import sys
 import threading
 import time
@@ -199,4 +201,90 @@ def main():
             pass
 
 
-main()
+def target(job, n):
+    """Each connect of a loop has a loopback address of its own."""
+    return job["target"].replace("{door}", "127.%d.%d.%d" % (job["doors"], n >> 8 & 255, n & 255))
+
+
+def once(job, n):
+    """One connect of a loop, of which whatever the driver says is the result."""
+    began = time.monotonic()
+    result = {"n": n, "started_ms": time.time() * 1000, "stage": "connect", "error": "", "answer": ""}
+    opened = None
+    try:
+        try:
+            opened = oracledb.connect(
+                user=job["user"], password=job["password"], dsn=target(job, n)
+            )
+        finally:
+            result["connect_ms"] = (time.monotonic() - began) * 1000
+        result["stage"] = "query"
+        with opened.cursor() as cursor:
+            cursor.execute(job["sql"])
+            result["answer"] = str(cursor.fetchone()[0])
+        result["stage"] = "close"
+        opened.close()
+    except Exception as error:
+        result["error"] = str(error)
+    result["took_ms"] = (time.monotonic() - began) * 1000
+    return result
+
+
+class Loop:
+    """A thread for each connect under way, begun at a steady rate."""
+
+    def __init__(self, job):
+        self.job = job
+        self.stopped = threading.Event()
+        self.places = threading.Semaphore(max(job["most"], 1))
+        self.lock = threading.Lock()
+        self.open = {}
+
+    def work(self, n):
+        result = once(self.job, n)
+        with self.lock:
+            if self.open.pop(n, None) is not None:
+                print(json.dumps(result), flush=True)
+        self.places.release()
+
+    def run(self):
+        began, n = time.monotonic(), 0
+        while not self.stopped.wait(max(0, began + n / self.job["rate"] - time.monotonic())):
+            if self.job["count"] and n >= self.job["count"]:
+                break
+            while not self.places.acquire(timeout=0.05) and not self.stopped.is_set():
+                pass
+            if self.stopped.is_set():
+                break
+            with self.lock:
+                self.open[n] = time.time() * 1000
+            threading.Thread(target=self.work, args=(n,), daemon=True).start()
+            n += 1
+        deadline = time.monotonic() + self.job["grace_ms"] / 1000
+        while self.open and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with self.lock:
+            for n, started in self.open.items():
+                took = time.time() * 1000 - started
+                result = {"n": n, "started_ms": started, "connect_ms": took, "took_ms": took, "stage": "connect"}
+                print(json.dumps(dict(result, error="unfinished when the loop ended", answer="")), flush=True)
+            self.open.clear()
+            sys.stdout.flush()
+            os._exit(0)  # without waiting for threads that never end
+
+
+def main_loop():
+    loop = Loop(json.loads(sys.stdin.readline()))
+
+    def watch():
+        sys.stdin.read()
+        loop.stopped.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    loop.run()
+
+
+if sys.argv[1:] == ["loop"]:
+    main_loop()
+else:
+    main()

@@ -1,0 +1,202 @@
+package drivers
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"servicebroker/testenv/stage"
+)
+
+// The probes of the brokers in these tests: soon enough for a test to wait for them.
+const (
+	probeInterval = time.Second
+	probeTimeout  = 500 * time.Millisecond
+	// detection is within what time a handler that went silent is out of rotation: two intervals, tns.md has no word on it.
+	detection = 2 * probeInterval
+)
+
+// probing are the parameters of a broker with these probes, in a mode.
+func probing(mode string, more ...string) []string {
+	return append([]string{"ROUTE=" + mode, "PROBE_INTERVAL=1", "PROBE_TIMEOUT=500ms"}, more...)
+}
+
+// scene is a broker that relays and one that redirects, each behind a tap, with the same two instances of sales, the
+// first of which alone has pdb1.
+type scene struct {
+	modes     []string
+	brokers   map[string]*broker // by mode
+	taps      map[string]*stage.Tap
+	databases [2]*database
+}
+
+func startScene(t *testing.T, more ...string) *scene {
+	t.Helper()
+	s := &scene{modes: []string{relaying, redirecting}, brokers: map[string]*broker{}, taps: map[string]*stage.Tap{}}
+	var addresses []string
+	for _, mode := range s.modes {
+		b := startBroker(t, brokerOptions{parameters: probing(mode, more...)})
+		s.brokers[mode], s.taps[mode] = b, startTap(t, b.address)
+		addresses = append(addresses, b.address)
+	}
+	for i := range s.databases {
+		services := []string{"sales"}
+		if i == 0 {
+			services = append(services, "pdb1")
+		}
+		s.databases[i] = startDatabase(t, databaseOptions{
+			instance: fmt.Sprintf("sales%d", i+1), services: services, brokers: addresses, arguments: []string{"--max", "2000"}})
+	}
+	s.ready(t)
+	return s
+}
+
+func (s *scene) ready(t *testing.T) {
+	t.Helper()
+	for _, b := range s.brokers {
+		b.awaitService(t, "sales", "READY", 2)
+		b.awaitService(t, "pdb1", "READY", 1)
+	}
+}
+
+func startTap(t *testing.T, address string) *stage.Tap {
+	t.Helper()
+	tap, err := stage.StartTap(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Close)
+	return tap
+}
+
+// trial is a fault under load.
+type trial struct {
+	fault   stage.Fault
+	service string
+	hold    time.Duration
+}
+
+// loopers finds the drivers that loop; those not installed are told.
+func loopers(t *testing.T) []Looper {
+	t.Helper()
+	all, missing := FindDrivers(t.Context(), testenvFolder)
+	for _, err := range missing {
+		t.Log(err)
+	}
+	return all
+}
+
+// bound is a context for what has to be done soon.
+func bound(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, fmt.Errorf("not within %v", patience))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// The load in these tests, connects in a second through each broker: of go-ora and of each of the scripts.
+const (
+	fastRate = 25
+	slowRate = 8
+)
+
+// run strikes while drivers connect through both brokers, heals, and judges every connect.
+func (s *scene) run(t *testing.T, tr trial) map[string][]Sample {
+	t.Helper()
+	ctx := bound(t)
+	loads, before := map[string]*Running{}, map[string]int{}
+	for _, mode := range s.modes {
+		before[mode] = len(s.taps[mode].Sightings())
+		load := Load{Drivers: loopers(t), Rate: fastRate, Scripts: slowRate, Service: tr.service, Grace: 3 * time.Second}
+		loads[mode] = load.Start(t.Context(), s.taps[mode])
+	}
+	for _, load := range loads {
+		must(t, load.Await(ctx, fastRate))
+	}
+	struck := Struck{Fault: tr.fault, Instance: s.databases[0].instance, Address: s.databases[0].address, Window: detection + probeTimeout, Began: time.Now()}
+	must(t, tr.fault.Strike(ctx))
+	struck.Done = time.Now()
+	must(t, stage.Pause(ctx, tr.hold))
+	must(t, tr.fault.Heal(ctx))
+	struck.Healed = time.Now()
+	s.ready(t)
+	must(t, stage.Pause(ctx, probeInterval/2))
+	samples := map[string][]Sample{}
+	for _, mode := range s.modes {
+		connects, err := loads[mode].Stop()
+		must(t, err)
+		samples[mode] = Assess(connects, s.taps[mode].Sightings()[before[mode]:], &struck)
+		t.Logf("%+v", Summarise(mode, tr.fault.Name, samples[mode]))
+		reportFailed(t, mode, samples[mode], struck)
+	}
+	return samples
+}
+
+func reportFailed(t *testing.T, mode string, samples []Sample, struck Struck) {
+	t.Helper()
+	const most = 10
+	shown := 0
+	for _, sample := range samples {
+		if sample.Outcome == Succeeded {
+			continue
+		}
+		if shown++; shown > most {
+			continue
+		}
+		at := func(when time.Time) time.Duration { return when.Sub(struck.Done).Round(time.Millisecond) }
+		t.Logf("%s, %s %d, %s: began %v after the fault, over %v, at %s: %s", mode, sample.Driver, sample.N, sample.Outcome,
+			at(sample.Started()), at(sample.Ended()), sample.Stage, sample.Error)
+		for _, seen := range sample.Seen {
+			t.Logf("    from %s: began %v, %v %v, ended %v: %s", seen.Client, at(seen.Began), seen.Answer, at(seen.Answered), at(seen.Ended), seen.Text)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// faults are those that every scene goes through.
+func faults(s *scene) []trial {
+	d := s.databases[0].Database
+	return []trial{
+		{fault: stage.Kill(d), service: "sales", hold: time.Second},
+		{fault: stage.Freeze(d), service: "sales", hold: 3 * time.Second},
+		{fault: stage.Block(d), service: "sales", hold: time.Second},
+		{fault: stage.Restrict(d), service: "sales", hold: time.Second},
+		{fault: stage.ListenerHangs(d), service: "sales", hold: 3 * time.Second},
+		{fault: stage.ListenerResets(d), service: "sales", hold: 2 * time.Second},
+		{fault: stage.ListenerRefuses(d), service: "sales", hold: 2 * time.Second},
+		{fault: stage.Unregister(d), service: "sales", hold: 2 * time.Second},
+		{fault: stage.UnregisterThenKill(d, time.Second), service: "sales", hold: 2 * time.Second},
+		{fault: stage.Relocate("pdb1", d, s.databases[1].Database, 2*time.Second), service: "pdb1", hold: time.Second},
+	}
+}
+
+// Whatever happens to one of two instances, no connect fails: relayed or redirected.
+func TestFaults(t *testing.T) {
+	s := startScene(t)
+	for _, tr := range faults(s) {
+		t.Run(tr.fault.Name, func(t *testing.T) {
+			for mode, samples := range s.run(t, tr) {
+				row := Summarise(mode, tr.fault.Name, samples)
+				if row.Failed > 0 {
+					t.Errorf("%s: %d of %d connects failed", mode, row.Failed, row.Connects)
+				}
+				if mode == relaying && row.InWindow > 0 {
+					t.Errorf("%d connects were redirected by a broker that relays", row.InWindow)
+				}
+				if mode == relaying && row.P99 > longestWait && tr.service == "sales" {
+					t.Errorf("99%% of connects took up to %v, at most %v is allowed", row.P99, longestWait)
+				}
+			}
+		})
+	}
+}
+
+// longestWait is what all but one in a hundred connects may take while an instance dies, if they are relayed.
+const longestWait = time.Second

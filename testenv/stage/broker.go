@@ -1,0 +1,194 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Broker is a running broker.
+type Broker struct {
+	*Process
+	Address string // host:port for clients and databases
+	Console string // host:port of its API
+	Socket  string // path of its admin socket, over which changes are allowed
+	program string
+	folder  string
+	http    *http.Client
+	admin   *http.Client
+}
+
+// BrokerOptions say how a broker differs from the usual one: one port of its own choice on loopback, everyone let in.
+type BrokerOptions struct {
+	Program    string
+	Listen     string   // host:port; empty: 127.0.0.1, any port
+	Console    string   // host:port; empty: 127.0.0.1, any port
+	Parameters []string // further entries of PARAMETER_LIST
+	Rules      []string // RULE_LIST; empty: everyone may have everything
+}
+
+// started is the line by which a broker tells where it is.
+var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses=\[(\S+?:\d+)[^\n]*?\] console=(\S+)`)
+
+// StartBroker starts a broker by a cman.ora of its own and returns once it answers. Stop ends it.
+func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
+	b := &Broker{program: o.Program}
+	if b.folder, err = os.MkdirTemp("", "broker-"); err != nil { // short, for the admin socket's sake
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			b.Stop()
+		}
+	}()
+	config := b.ConfigFile()
+	if err := os.WriteFile(config, o.CMANOra(b.folder), 0o600); err != nil {
+		return nil, err
+	}
+	if b.Process, err = Start("broker", o.Program, "serve", "-v", "-c", config); err != nil {
+		return nil, err
+	}
+	said, err := b.AwaitLine(ctx, started)
+	if err != nil {
+		return nil, err
+	}
+	b.Address, b.Console, b.Socket = said[1], said[2], filepath.Join(b.folder, "admin.sock")
+	b.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	b.admin = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", b.Socket)
+	}}}
+	return b, Eventually(ctx, func() error {
+		_, _, err := b.Get("/livez")
+		return err
+	})
+}
+
+// ConfigFile is the path of its cman.ora.
+func (b *Broker) ConfigFile() string { return filepath.Join(b.folder, "cman.ora") }
+
+// Stop ends the broker and removes what it left behind.
+func (b *Broker) Stop() {
+	if b.Process != nil {
+		b.Kill()
+	}
+	if b.http != nil {
+		b.http.CloseIdleConnections()
+		b.admin.CloseIdleConnections()
+	}
+	_ = os.RemoveAll(b.folder)
+}
+
+// CMANOra is the configuration file, with its state in a folder.
+func (o BrokerOptions) CMANOra(state string) []byte {
+	host, port := "127.0.0.1", "0"
+	if o.Listen != "" {
+		host, port, _ = strings.Cut(o.Listen, ":")
+	}
+	if o.Console == "" {
+		o.Console = "127.0.0.1:0"
+	}
+	rules := o.Rules
+	if rules == nil {
+		rules = []string{"RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)"}
+	}
+	parameters := append([]string{"CONSOLE_ADDRESS=" + o.Console, "STATE_DIRECTORY=" + state}, o.Parameters...)
+	return fmt.Appendf(nil, `
+# written by a test
+CMAN1 = (CONFIGURATION=
+  (ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%s))
+  (RULE_LIST=
+    (%s))
+  (PARAMETER_LIST=
+    (%s)))
+`, host, port, strings.Join(rules, ")\n    ("), strings.Join(parameters, ")\n    ("))
+}
+
+// Get asks the console and returns status and body.
+func (b *Broker) Get(path string) (int, []byte, error) {
+	answer, err := b.http.Get("http://" + b.Console + path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, body, err
+}
+
+// GetJSON asks the console for a value.
+func (b *Broker) GetJSON(path string, into any) error {
+	status, body, err := b.Get(path)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("GET %s: %d: %s", path, status, body)
+	}
+	return json.Unmarshal(body, into)
+}
+
+// Change sends a request over the admin socket and reads the answer into a value, unless that is nil.
+func (b *Broker) Change(method, path string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequest(method, "http://broker"+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := b.admin.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	said, err := io.ReadAll(answer.Body)
+	switch {
+	case err != nil:
+		return err
+	case answer.StatusCode/100 != 2:
+		return fmt.Errorf("%s %s: %d: %s", method, path, answer.StatusCode, said)
+	case into == nil:
+		return nil
+	}
+	return json.Unmarshal(said, into)
+}
+
+// Command runs a command of the broker's program against its admin socket and returns what it printed and its exit code.
+func (b *Broker) Command(ctx context.Context, arguments ...string) (output string, code int, err error) {
+	cmd := exec.CommandContext(ctx, b.program, append([]string{"--api", "unix:" + b.Socket}, arguments...)...)
+	cmd.Env = QuickExit()
+	said, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return string(said), exit.ExitCode(), nil
+	}
+	return string(said), 0, err
+}
+
+// Eventually polls until check returns nil; the error when ctx ends before that has check's last one.
+func Eventually(ctx context.Context, check func() error) error {
+	ticks := time.NewTicker(2 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}

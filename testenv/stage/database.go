@@ -1,0 +1,169 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// The account of every test database.
+const (
+	User     = "app"
+	Password = "Tiger#1"
+)
+
+// Database is a running test database.
+type Database struct {
+	*Process
+	Instance string
+	Address  string // host:port of its local listener
+	Control  string // host:port of its control API
+	options  DatabaseOptions
+}
+
+// DatabaseOptions say what a test database is.
+type DatabaseOptions struct {
+	Program   string
+	Instance  string
+	Services  []string
+	Brokers   []string // addresses of those it registers with
+	Network   *Network // where it lives; nil: on loopback
+	Listen    string   // host:port; empty: any port
+	Arguments []string // further ones
+}
+
+var ready = regexp.MustCompile(`(?m)^ready (\S+)$`)
+
+// StartDatabase starts a test database and returns once it listens.
+func StartDatabase(ctx context.Context, o DatabaseOptions) (*Database, error) {
+	d := &Database{Instance: o.Instance, options: o}
+	return d, d.start(ctx)
+}
+
+func (d *Database) start(ctx context.Context) (err error) {
+	o := d.options
+	host := "127.0.0.1"
+	if o.Network != nil {
+		host = o.Network.There
+	}
+	if d.Control, err = o.Network.freeAddress(host); err != nil {
+		return err
+	}
+	arguments := []string{
+		"--listen", first(o.Listen, host+":0"), "--instance", o.Instance, "--control", d.Control,
+		"--user", User + "/" + Password, "--retry", "100ms",
+	}
+	for _, s := range o.Services {
+		arguments = append(arguments, "--service", s)
+	}
+	if len(o.Brokers) > 0 {
+		arguments = append(arguments, "--remote-listener", strings.Join(o.Brokers, ","))
+	}
+	program, arguments := o.Network.command(o.Program, append(arguments, o.Arguments...))
+	if d.Process, err = Start("testdb "+o.Instance, program, arguments...); err != nil {
+		return err
+	}
+	said, err := d.AwaitLine(ctx, ready)
+	if err != nil {
+		d.Kill()
+		return err
+	}
+	d.Address = said[1]
+	return nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// Restart starts the database again after its end, at the address it had.
+func (d *Database) Restart(ctx context.Context) error {
+	d.Kill()
+	d.options.Listen = d.Address
+	return d.start(ctx)
+}
+
+// FreeAddress returns an address of this host on which nobody listens.
+func FreeAddress() (string, error) { return (*Network)(nil).freeAddress("127.0.0.1") }
+
+func (n *Network) freeAddress(host string) (address string, err error) {
+	err = n.Inside(func() error {
+		l, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			return err
+		}
+		address = l.Addr().String()
+		return l.Close()
+	})
+	return address, err
+}
+
+// Settings of a test database by its control address.
+type (
+	// StatusSetting is for /status: ready, blocked or restricted.
+	StatusSetting struct {
+		Status string `json:"status"`
+	}
+	// ListenerSetting is for /listener: accept, refuse, hang, reset or redirect.
+	ListenerSetting struct {
+		Mode string `json:"mode"`
+		Code int    `json:"code,omitempty"`
+		To   string `json:"to,omitempty"`
+	}
+	// LoadSetting is for /load.
+	LoadSetting struct {
+		NodeLoad uint32            `json:"node_load"`
+		Load     uint32            `json:"load"`
+		Goodness map[string]uint32 `json:"goodness,omitempty"`
+	}
+	// ServicesSetting is for /services.
+	ServicesSetting struct {
+		Add  []string `json:"add,omitempty"`
+		Drop []string `json:"drop,omitempty"`
+	}
+	// RegistrationSetting is for /registration.
+	RegistrationSetting struct {
+		Connected bool `json:"connected"`
+	}
+)
+
+// Tell sends a command to the control address and waits until that is there.
+func (d *Database) Tell(ctx context.Context, path string, command any) error {
+	body, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return Eventually(ctx, func() error {
+		answer, err := client.Post("http://"+d.Control+path, "application/json", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if said, _ := io.ReadAll(answer.Body); answer.StatusCode/100 != 2 {
+			return fmt.Errorf("POST %s: %s: %s", path, answer.Status, said)
+		}
+		return nil
+	})
+}
+
+// State reads what the database tells of itself.
+func (d *Database) State(into any) error {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + d.Control + "/state")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	return json.NewDecoder(answer.Body).Decode(into)
+}
