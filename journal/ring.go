@@ -1,6 +1,9 @@
 package journal
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // ring keeps the newest values, each under a number that counts up by one. It takes memory as it fills, in chunks, so
 // that neither the first nor any later value waits for a large allocation. The owner locks mu around what does not.
@@ -58,12 +61,12 @@ const batch = 256
 // forward shows visit copies of the values from that number on, oldest first, until it returns false or there are no
 // more of those that were there at the beginning.
 func (r *ring[T]) forward(from uint64, visit func(*T) bool) {
-	r.mu.Lock()
-	end := r.next
-	r.mu.Unlock()
 	var some []T
-	for {
+	for end := uint64(0); ; {
 		r.mu.Lock()
+		if end == 0 {
+			end = r.next
+		}
 		from = max(from, r.first)
 		some = r.copyRange(some[:0], from, min(from+batch, end))
 		r.mu.Unlock()
@@ -81,12 +84,10 @@ func (r *ring[T]) forward(from uint64, visit func(*T) bool) {
 
 // backward shows visit copies of the values, newest first, until it returns false or there are no more.
 func (r *ring[T]) backward(visit func(*T) bool) {
-	r.mu.Lock()
-	end := r.next
-	r.mu.Unlock()
 	var some []T
-	for {
+	for end := uint64(math.MaxUint64); ; {
 		r.mu.Lock()
+		end = min(end, r.next)
 		from := max(end-min(end, batch), r.first)
 		some = r.copyRange(some[:0], from, end)
 		r.mu.Unlock()
