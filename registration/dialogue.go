@@ -54,7 +54,7 @@ const (
 func (s *Server) newDialogue(conn *tns.Conn, connect *tns.Connect, peer netip.AddrPort) *dialogue {
 	d := &dialogue{server: s, conn: conn, peer: peer, own: map[string]bool{},
 		pace: bucket{rate: messageRate, burst: messageBurst}, dumps: bucket{rate: dumpRate, burst: dumpBurst}}
-	d.current = servicetable.Registration{ID: s.newID(peer), Peer: peer.Addr(), LoadSource: sourceOf(connect)}
+	d.current = servicetable.Registration{ID: s.newID(peer), Peer: peer.Addr(), PeerDN: subjectOf(conn.NetConn()), LoadSource: sourceOf(connect)}
 	if a := conn.NetConn().LocalAddr(); a != nil {
 		d.current.ArrivedOn = a.String()
 	}
@@ -234,7 +234,9 @@ func (d *dialogue) publish(next servicetable.Registration, change Change) {
 	d.current = next
 	d.shown = d.withoutOwn(next)
 	if d.server.Apply != nil {
-		d.server.Apply(d.shown)
+		handedOver := d.shown // with services of its own: the receiver puts marks on them
+		handedOver.Services = slices.Clone(d.shown.Services)
+		d.server.Apply(handedOver)
 	}
 	level := slog.LevelInfo
 	switch {

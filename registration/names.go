@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -12,6 +13,10 @@ import (
 
 // maxLookups is how many names are looked up at a time for one registrant.
 const maxLookups = 16
+
+// maxKnown is how many names are remembered before those that would be looked up
+// again anyway are forgotten: some come from registrants, who may think up new ones.
+const maxKnown = 1024
 
 // names remembers the addresses of host names. However many registrants come,
 // each name is looked up at most once in lookupFresh.
@@ -96,6 +101,9 @@ func (n *names) claim(host string) (known name, busy chan struct{}, mine bool) {
 	}
 	entry := n.known[host]
 	if entry == nil {
+		if len(n.known) >= maxKnown {
+			maps.DeleteFunc(n.known, func(_ string, k *name) bool { return k.busy == nil && time.Since(k.at) >= lookupFresh })
+		}
 		entry = &name{}
 		n.known[host] = entry
 	}

@@ -159,6 +159,27 @@ func (l *nodeList) match(peer netip.Addr, resolved map[string][]netip.Addr) (ele
 	return "", false
 }
 
+// matchHost tells whether the host of an address is on the list: by name, or
+// because it is an address on it, or because all its addresses in resolved are.
+func (l *nodeList) matchHost(host string, resolved map[string][]netip.Addr) bool {
+	if l.everyone {
+		return true
+	}
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		_, found := l.match(a.Unmap().WithZone(""), resolved)
+		return found
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if slices.Contains(l.names, host) {
+		return true
+	}
+	outside := func(a netip.Addr) bool {
+		_, found := l.match(a, resolved)
+		return !found
+	}
+	return len(resolved[host]) > 0 && !slices.ContainsFunc(resolved[host], outside)
+}
+
 func (w *wildcard) match(peer netip.Addr) bool {
 	if !peer.Is4() {
 		return false

@@ -35,7 +35,7 @@ type Server struct {
 	Apply      func(servicetable.Registration)
 	Drop, Lost func(servicetable.ID)
 
-	Admit  *Admission // nil: this host's own addresses, over TCP and TCPS
+	Admit  *Admission // nil: this host's own addresses, over TCP and TCPS; SetAdmission changes it later
 	Answer AnswerMode
 	// Own tells whether an address is one this broker listens on. A handler
 	// there would send clients round in circles: it is left out of the
@@ -60,11 +60,8 @@ type Server struct {
 	Report func(Event)  // told everything that happens, from the connection's goroutine; nil: nobody is
 	Log    *slog.Logger // nil: silent
 
-	once    sync.Once
-	gate    *gate
-	gateErr error
-
 	mu      sync.Mutex
+	gate    *gate // nil: Admit has not been read yet
 	serial  uint64
 	perPeer map[netip.Addr]int
 	total   int
@@ -131,11 +128,38 @@ func (s *Server) answer(ctx context.Context, d *dialogue, connect *tns.Connect) 
 }
 
 func (s *Server) admit(ctx context.Context, raw net.Conn, peer netip.Addr) (tns.Code, verdict) {
-	s.once.Do(func() { s.gate, s.gateErr = newGate(s.Admit) })
-	if s.gateErr != nil {
-		return tns.CodeRegistrationRejected, verdict{why: s.gateErr.Error(), remedy: "correct that list"}
+	g, err := s.currentGate()
+	if err != nil {
+		return tns.CodeRegistrationRejected, verdict{why: err.Error(), remedy: "correct that list"}
 	}
-	return tns.CodeRegistrationRejected, s.gate.admit(ctx, peer, transportOf(raw))
+	return tns.CodeRegistrationRejected, g.admit(ctx, peer, transportOf(raw))
+}
+
+func (s *Server) currentGate() (*gate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gate == nil {
+		g, err := newGate(s.Admit)
+		if err != nil {
+			return nil, err
+		}
+		s.gate = g
+	}
+	return s.gate, nil
+}
+
+// SetAdmission makes a, in place of Admit or what was set before, decide about those
+// who come from now on; nil admits this host's own addresses. Who has registered stays. If a
+// list of it cannot be read nothing changes. It may be called while Serve runs.
+func (s *Server) SetAdmission(a *Admission) error {
+	g, err := newGate(a)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = g
+	return nil
 }
 
 // refuse answers with the one form of REFUSE that holds an ERROR_STACK, by which
@@ -244,9 +268,27 @@ func transportOf(c net.Conn) string {
 	if a := c.RemoteAddr(); a != nil && a.Network() == "unix" {
 		return "IPC"
 	}
+	if _, ok := tlsOf(c); ok {
+		return "TCPS"
+	}
+	return "TCP"
+}
+
+// subjectOf returns the subject of the certificate that the other side has shown, if it
+// was verified; "" otherwise.
+func subjectOf(c net.Conn) string {
+	state, ok := tlsOf(c)
+	if !ok || len(state.VerifiedChains) == 0 {
+		return ""
+	}
+	return state.PeerCertificates[0].Subject.String()
+}
+
+// tlsOf finds the TLS connection under the wrappers of c.
+func tlsOf(c net.Conn) (tls.ConnectionState, bool) {
 	for range maxWrappers {
-		if _, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
-			return "TCPS"
+		if t, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			return t.ConnectionState(), true
 		}
 		wrapper, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -254,7 +296,7 @@ func transportOf(c net.Conn) string {
 		}
 		c = wrapper.NetConn()
 	}
-	return "TCP"
+	return tls.ConnectionState{}, false
 }
 
 // peerOf returns the address of the other side; the zero AddrPort if it has none.

@@ -30,6 +30,7 @@ type Registration struct {
 	LoadSource   string    // who reported them: "registration", "agent", "feed"
 
 	Peer      netip.Addr // observed address of the registrant; the zero Addr for a static entry
+	PeerDN    string     // subject of the certificate it registered with, if that was verified; "" if there was none
 	ArrivedOn string     // listening address it came in on, for listener networks
 	Static    bool       // from the configuration: liveness not known
 	Stale     bool       // its connection is gone, yet the instance answered since
@@ -82,7 +83,12 @@ type Weight struct {
 }
 
 // WeightOf returns the weight of so many per cent; 0 keeps connects away for as long as there is anything else.
-func WeightOf(percent uint32) Weight { return Weight{set: percent != 100, percent: percent} }
+func WeightOf(percent uint32) Weight {
+	if percent == 100 {
+		return Weight{}
+	}
+	return Weight{set: true, percent: percent}
+}
 
 // Percent returns the weight, 100 where none was set.
 func (w Weight) Percent() uint32 {
@@ -91,6 +97,9 @@ func (w Weight) Percent() uint32 {
 	}
 	return w.percent
 }
+
+// Equal reports whether two weights are the same part.
+func (w Weight) Equal(o Weight) bool { return w.Percent() == o.Percent() }
 
 // Bits of Service.Flags.
 const (

@@ -104,3 +104,14 @@ func TestHandlerBlocked(t *testing.T) {
 		}
 	}
 }
+
+func TestWeight(t *testing.T) {
+	for _, percent := range []uint32{0, 1, 100, 250} {
+		if got := WeightOf(percent).Percent(); got != percent {
+			t.Errorf("weight of %d: %d", percent, got)
+		}
+	}
+	if whole := (Weight{}); whole.Percent() != 100 || whole != WeightOf(100) || !whole.Equal(WeightOf(100)) || whole.Equal(WeightOf(0)) {
+		t.Error("no weight is not all of the capacity")
+	}
+}

@@ -1,0 +1,231 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"servicebroker/servicetable"
+)
+
+// RegistrantRule names a database: who registers it, what it offers, and where its
+// handlers are. Rules of one name describe one database.
+type RegistrantRule struct {
+	Name string // of the database
+	// Sources lists where it registers from, in the syntax of Admission.Invited; a
+	// registrant over this host's Unix sockets counts as 127.0.0.1. DN is the subject
+	// of the certificate it registers with, its parts in any order. Whoever fits those
+	// of the two that are given is a registrant of the rule; at least one has to be.
+	Sources []string
+	DN      string
+	// Services are the names that nobody else may offer, with * for any text. A name
+	// without a domain stands for itself in any domain, and one with a domain for itself
+	// without it too, since clients may ask by either. An instance's name counts like
+	// a service's, since clients may ask for it by SID.
+	Services []string
+	Handlers []string // where the handlers of its registrants may be; empty: anywhere
+
+	Tier int    // what it is given in the table
+	Zone string // likewise
+	Line int    // where it was written, for messages; 0 if nowhere
+}
+
+// Registrants are the REGISTRANT rules, ready to judge by. Nil and the zero value
+// are no rules: everyone is trusted who may register. Set the functions before the
+// first use; the methods may then be called at any time from any goroutine.
+type Registrants struct {
+	// Decided tells what an operator decided about a quarantined service, by its
+	// QuarantineID; nil: nothing ever.
+	Decided func(id string) (approved, rejected bool)
+	// Resolve looks up a host name; nil: the system's resolver. A name is looked up at
+	// most every 30 s, and given 2 s.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	rules []registrantRule
+	once  sync.Once
+	names names
+}
+
+// registrantRule is a RegistrantRule, read.
+type registrantRule struct {
+	RegistrantRule
+	sources, handlers nodeList
+	services          []servicePattern
+	dn                string
+}
+
+// NewRegistrants reads rules. The error names the rule and what to write instead.
+func NewRegistrants(rules []RegistrantRule) (*Registrants, error) {
+	g := &Registrants{}
+	for _, r := range rules {
+		read, err := readRule(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", read.title(), err)
+		}
+		g.rules = append(g.rules, read)
+	}
+	return g, nil
+}
+
+func readRule(r RegistrantRule) (read registrantRule, err error) {
+	read.RegistrantRule = r
+	read.dn = normalDN(r.DN)
+	switch {
+	case strings.TrimSpace(r.Name) == "":
+		return read, fmt.Errorf("it has no name; write (NAME=…), the name of the database")
+	case len(r.Sources) == 0 && read.dn == "":
+		return read, fmt.Errorf("it does not say whom it is about; write (SRC=…), the nodes that the database registers from, or (DN=…), the subject of its certificate")
+	case r.Tier < 0:
+		return read, fmt.Errorf("TIER=%d is below 0; write 0 for what is used first and more for what is used later", r.Tier)
+	}
+	if read.sources, err = parseNodes(r.Sources); err != nil {
+		return read, fmt.Errorf("SRC: %w", err)
+	}
+	if read.handlers, err = parseNodes(r.Handlers); err != nil {
+		return read, fmt.Errorf("HANDLERS: %w", err)
+	}
+	for _, s := range r.Services {
+		p, ok := newServicePattern(s)
+		if !ok {
+			return read, fmt.Errorf("SERVICES has an empty name; remove the comma too many, or write a service, with * for any text")
+		}
+		read.services = append(read.services, p)
+	}
+	return read, nil
+}
+
+// title names the rule in messages.
+func (r *registrantRule) title() string {
+	text := "REGISTRANT"
+	if r.Name != "" {
+		text += " " + r.Name
+	}
+	if r.Line > 0 {
+		text += fmt.Sprintf(" (line %d)", r.Line)
+	}
+	return text
+}
+
+// Judge says what the rules make of r: its Database, Tier and Zone, and the marks
+// of kind Quarantined on its services. All of it is worked out anew, whatever r had
+// before; nothing else of r is touched. It reports whether that changed anything. r
+// needs slices of its own.
+//
+// The first rule that a registrant fits says whose it is. A service, or an instance's
+// name, that rules claim for databases the registrant is not of is quarantined, and so
+// is a service with a handler outside the HANDLERS of the registrant's own rule; a
+// service that an operator has approved is not. Static registrations are trusted: they
+// belong to the rule in whose SRC their first handler is.
+//
+// Host names are looked up, which may take 2 s if they are not remembered: see Refresh.
+func (g *Registrants) Judge(r *servicetable.Registration) (changed bool) {
+	j := judgement{reg: r, causes: make([]string, len(r.Services))}
+	if g != nil && len(g.rules) > 0 {
+		j.known = g.lookup(context.Background(), g.sourceNames())
+		g.judge(&j)
+	}
+	return j.apply()
+}
+
+// Refresh looks up all host names that judging regs takes, so that Judge need not for
+// a while: it is to be called before a lock is taken under which many are judged.
+func (g *Registrants) Refresh(ctx context.Context, regs []*servicetable.Registration) {
+	if g == nil {
+		return
+	}
+	j := judgement{known: g.lookup(ctx, g.sourceNames())}
+	var hosts []string
+	for _, r := range regs {
+		j.reg = r
+		if own := g.ownRule(&j); own != nil && !r.Static {
+			hosts = append(hosts, handlerNames(own, r)...)
+		}
+	}
+	g.lookup(ctx, hosts)
+}
+
+// sourceNames are the host names in the SRC of any rule.
+func (g *Registrants) sourceNames() []string {
+	var hosts []string
+	for i := range g.rules {
+		hosts = append(hosts, g.rules[i].sources.names...)
+	}
+	return hosts
+}
+
+func (g *Registrants) lookup(ctx context.Context, hosts []string) facts {
+	g.once.Do(func() {
+		if g.names.resolve = g.Resolve; g.Resolve == nil {
+			g.names.resolve = resolve
+		}
+	})
+	slices.Sort(hosts)
+	var known facts
+	known.resolved, known.unresolved = g.names.lookup(ctx, slices.Compact(hosts))
+	return known
+}
+
+// QuarantineEntry is one service at one instance that is not used before an operator
+// decides about it.
+type QuarantineEntry struct {
+	ID       string // QuarantineID
+	Service  string
+	Instance string // key, "sales1@db1"
+	Peer     netip.Addr
+	Database string // whose it would be, if it were what it says
+	Cause    string
+	Since    time.Time
+	Rejected bool // an operator has decided already
+}
+
+// Quarantine lists what is quarantined of regs, as they were judged last, by service
+// and instance.
+func (g *Registrants) Quarantine(regs []*servicetable.Registration) []QuarantineEntry {
+	var all []QuarantineEntry
+	for _, r := range regs {
+		for i := range r.Services {
+			s := &r.Services[i]
+			at := slices.IndexFunc(s.Marks, isQuarantined)
+			if at < 0 {
+				continue
+			}
+			e := QuarantineEntry{ID: QuarantineID(r, s), Service: s.Name, Instance: r.Key(), Peer: r.Peer, Database: r.Database, Cause: s.Marks[at].Cause, Since: s.Marks[at].Since}
+			if claim := g.claimOn(r, s); claim != nil {
+				e.Database = claim.Name
+			}
+			_, e.Rejected = g.decided(e.ID)
+			all = append(all, e)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b QuarantineEntry) int {
+		return strings.Compare(strings.ToLower(a.Service+"\x00"+a.Instance), strings.ToLower(b.Service+"\x00"+b.Instance))
+	})
+	return all
+}
+
+func isQuarantined(m servicetable.Mark) bool { return m.Kind == servicetable.Quarantined }
+
+func (g *Registrants) decided(id string) (approved, rejected bool) {
+	if g == nil || g.Decided == nil {
+		return false, false
+	}
+	return g.Decided(id)
+}
+
+// claimOn returns the first rule that claims s, or else r's instance; nil if none does.
+func (g *Registrants) claimOn(r *servicetable.Registration, s *servicetable.Service) *registrantRule {
+	if g == nil {
+		return nil
+	}
+	for _, text := range []string{s.Name, r.Instance} {
+		name := newServiceName(text)
+		if i := slices.IndexFunc(g.rules, func(rule registrantRule) bool { return rule.claims(name) }); i >= 0 {
+			return &g.rules[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package registration
+
+import (
+	"slices"
+	"strings"
+)
+
+// servicePattern is a service's name in which * stands for any text.
+type servicePattern struct {
+	full  textPattern
+	short textPattern // the part before its domain; nil if it has none, or nothing but * before it
+}
+
+// serviceName is a name to compare with patterns, with and without its domain.
+type serviceName struct{ full, short string }
+
+func newServiceName(text string) serviceName {
+	full := strings.ToLower(text)
+	return serviceName{full: full, short: withoutDomain(full)}
+}
+
+// newServicePattern reads a pattern; false if it is empty.
+func newServicePattern(text string) (p servicePattern, ok bool) {
+	name := newServiceName(strings.Trim(text, " \t\r\n\"'"))
+	p.full = strings.Split(name.full, "*")
+	if name.short != name.full && strings.Trim(name.short, "*") != "" {
+		p.short = strings.Split(name.short, "*")
+	}
+	return p, name.full != ""
+}
+
+// matches tells whether a client that means the pattern could be given the service
+// name: names count with and without their domain.
+func (p servicePattern) matches(name serviceName) bool {
+	return p.full.matches(name.full) || p.full.matches(name.short) ||
+		p.short != nil && name.short == name.full && p.short.matches(name.short)
+}
+
+// withoutDomain returns name up to its first dot that does not begin it.
+func withoutDomain(name string) string {
+	for i := 1; i < len(name); i++ {
+		if name[i] == '.' {
+			return name[:i]
+		}
+	}
+	return name
+}
+
+// textPattern is what stands between the * of a pattern.
+type textPattern []string
+
+func (p textPattern) matches(text string) bool {
+	first, last := p[0], p[len(p)-1]
+	if len(p) == 1 {
+		return first == text
+	}
+	if !strings.HasPrefix(text, first) || !strings.HasSuffix(text[len(first):], last) {
+		return false
+	}
+	text = text[len(first) : len(text)-len(last)]
+	for _, part := range p[1 : len(p)-1] {
+		at := strings.Index(text, part)
+		if at < 0 {
+			return false
+		}
+		text = text[at+len(part):]
+	}
+	return true
+}
+
+// normalDN writes the parts of a distinguished name in one order, without blanks
+// around them, quotes and regard to case, so that it can be compared.
+func normalDN(dn string) string {
+	var parts []string
+	for rest, more := dn, true; more; {
+		var part string
+		part, rest, more = cutPart(rest)
+		attribute, value, _ := strings.Cut(part, "=")
+		attribute, value = strings.TrimSpace(attribute), strings.TrimSpace(value)
+		if attribute+value == "" {
+			continue
+		}
+		value = unquote.Replace(value)
+		parts = append(parts, strings.ToLower(attribute+"="+value))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "\x00") // which no part has: a comma inside of one is not one between two
+}
+
+// unquote takes the quotes and escapes of a part of a distinguished name away.
+var unquote = strings.NewReplacer(`\\`, `\`, `\`, "", `"`, "", "\x00", " ")
+
+// cutPart cuts a distinguished name at its first comma that is neither escaped nor
+// quoted.
+func cutPart(dn string) (part, rest string, more bool) {
+	quoted := false
+	for i := 0; i < len(dn); i++ {
+		switch c := dn[i]; {
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return dn[:i], dn[i+1:], true
+		}
+	}
+	return dn, "", false
+}
