@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 
 	"servicebroker/descriptor"
@@ -24,14 +23,42 @@ type ServerConnection struct {
 	accept *tns.Accept
 }
 
-// attempt asks one candidate to accept the client: it forwards the CONNECT with
+// abandon closes a connection that no client will have, so that the instance notices at once.
+func (c *ServerConnection) abandon() { reset(c.conn.NetConn()) }
+
+// reset closes a connection and throws away what is under way.
+func reset(c net.Conn) {
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// attempt makes one attempt for the client, within what bounds it, and counts it.
+func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (server *ServerConnection, err error) {
+	underway := s.attempts.begin(c, d.client.Addr())
+	defer s.attempts.end(underway)
+	if err := s.stillWanted(d, c); err != nil {
+		return nil, &moveOn{err}
+	}
+	if limit := s.treatment(d, c).AttemptTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	server, err = s.converse(ctx, d, c, commit)
+	s.countAttempt(c, err)
+	return server, err
+}
+
+// converse asks one candidate to accept the client: it forwards the CONNECT with
 // the edits of tns.md 11.3 and follows the instance's own RESEND and REDIRECT.
-func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candidate) (*ServerConnection, error) {
+func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
 	address := descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port}
 	data := withAddress(retarget(d.asked, c), address).String()
 	connect := d.forward([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
 	for range maxUpstreamRedirects + 1 {
-		server, redirect, err := s.ask(ctx, address, connect)
+		server, redirect, err := s.ask(ctx, address, connect, commit)
 		if err != nil || redirect == nil {
 			return server, err
 		}
@@ -57,7 +84,7 @@ func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.
 
 // ask opens one connection, sends the CONNECT and reads on until there is a
 // definite answer: the connection that accepted, a redirect, or an error.
-func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *tns.Connect) (*ServerConnection, *tns.Redirect, error) {
+func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *tns.Connect, commit func() error) (*ServerConnection, *tns.Redirect, error) {
 	if !strings.EqualFold(address.Protocol, "tcp") {
 		return nil, nil, &moveOn{fmt.Errorf("instance is registered under protocol %q, and only tcp can be dialled", descriptor.Escape(address.Protocol))}
 	}
@@ -68,9 +95,13 @@ func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *t
 	if err != nil {
 		return nil, nil, &moveOn{err}
 	}
+	if err := commit(); err != nil {
+		_ = raw.Close()
+		return nil, nil, &moveOn{err}
+	}
 	conn := tns.NewConn(raw)
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	reply, err := converse(conn, connect)
+	stop := context.AfterFunc(ctx, func() { reset(raw) })
+	reply, err := request(conn, connect)
 	if !stop() { // ctx ended and closed the connection under us
 		err = context.Cause(ctx)
 	}
@@ -98,9 +129,9 @@ func refusedWith(r *tns.Refuse) tns.Code {
 	return tns.CodeHandoff
 }
 
-// converse sends the CONNECT, again for each RESEND, and returns what is
+// request sends the CONNECT, again for each RESEND, and returns what is
 // answered in the end.
-func converse(conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
+func request(conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
 	for range maxUpstreamResends + 1 {
 		if err := conn.Send(connect); err != nil {
 			return nil, err
@@ -130,5 +161,3 @@ func (e *moveOn) Unwrap() error { return e.error }
 
 // MoveOn is what the dialer asks before it tries the next candidate.
 func (e *moveOn) MoveOn() bool { return true }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -18,8 +18,8 @@ import (
 // an address.
 type loopGuard struct {
 	mu       sync.Mutex
-	recent   map[string]struct{} // redirected within the current period
-	previous map[string]struct{} // and within the one before
+	recent   map[string]string // where to, of those redirected within the current period
+	previous map[string]string // and within the one before
 	turned   time.Time
 }
 
@@ -30,38 +30,37 @@ const (
 	loopMaximum = 50_000
 )
 
-// sent notes a redirect.
-func (g *loopGuard) sent(keys []string) {
+// sent notes a redirect to a handler.
+func (g *loopGuard) sent(keys []string, handlerKey string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turn(time.Now())
 	for _, k := range keys {
-		g.recent[k] = struct{}{}
+		g.recent[k] = handlerKey
 	}
 }
 
-// returned reports whether one of the keys was redirected lately.
-func (g *loopGuard) returned(keys []string) bool {
+// returned reports whether one of the keys was redirected lately, and where to.
+func (g *loopGuard) returned(keys []string) (handlerKey string, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turn(time.Now())
 	for _, k := range keys {
-		if _, ok := g.recent[k]; ok {
-			return true
-		}
-		if _, ok := g.previous[k]; ok {
-			return true
+		for _, period := range []map[string]string{g.recent, g.previous} {
+			if to, ok := period[k]; ok {
+				return to, true
+			}
 		}
 	}
-	return false
+	return "", false
 }
 
 func (g *loopGuard) turn(now time.Time) {
 	switch age := now.Sub(g.turned); {
 	case g.recent == nil || age >= 2*loopPeriod:
-		g.previous, g.recent, g.turned = nil, map[string]struct{}{}, now
+		g.previous, g.recent, g.turned = nil, map[string]string{}, now
 	case age >= loopPeriod || len(g.recent) >= loopMaximum:
-		g.previous, g.recent, g.turned = g.recent, map[string]struct{}{}, now
+		g.previous, g.recent, g.turned = g.recent, map[string]string{}, now
 	}
 }
 

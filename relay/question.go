@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"servicebroker/descriptor"
@@ -47,7 +48,9 @@ func retarget(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node
 		}
 		data.Set("SERVICE_NAME", service) // also leaves but one of them: rules have judged no other
 		data.Remove("SID")
-		data.Set("INSTANCE_NAME", c.Registration.Instance)
+		if data.Remove("INSTANCE_NAME"); !c.Registration.Forwards(c.Handler) { // what is behind a forwarding handler has another one
+			data.Set("INSTANCE_NAME", c.Registration.Instance)
+		}
 	} else {
 		data.Set("SID", data.Text("SID"))
 	}
@@ -59,7 +62,7 @@ func withAddress(description *descriptor.Node, a descriptor.Address) *descriptor
 	address := &descriptor.Node{Name: "ADDRESS"}
 	address.Set("PROTOCOL", a.Protocol)
 	address.Set("HOST", a.Host)
-	address.Set("PORT", itoa(a.Port))
+	address.Set("PORT", strconv.Itoa(a.Port))
 	description.Children = append([]*descriptor.Node{address}, description.Children...)
 	return description
 }

@@ -1,11 +1,14 @@
 package relay
 
 import (
-	"crypto/tls"
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -15,25 +18,23 @@ import (
 const maxRedirectText = 8192 - 10
 
 // cameBack tells of a client that has been redirected already and came here all
-// the same: then only relaying ends the circle.
+// the same: then only relaying ends the circle. It may well be that it found nobody
+// where it was sent: that is worth a look.
 func (s *Server) cameBack(d *dialogue) bool {
-	return d.connect.HeaderFlags&tns.FlagRedirected != 0 || s.loops.returned(loopKeys(d))
-}
-
-// modeFor is the way to a candidate: what the rule that granted it says, else what
-// holds for all.
-func (s *Server) modeFor(d *dialogue, c servicetable.Candidate) Mode {
-	if rule := d.granted[c.Handler]; rule != nil && rule.Mode != ModeUnset {
-		return rule.Mode
+	from, known := s.loops.returned(loopKeys(d))
+	if known && from != "" && s.Suspect != nil {
+		s.Suspect(from, "a client that was redirected there came back")
 	}
-	return s.Mode
+	return known || d.connect.HeaderFlags&tns.FlagRedirected != 0
 }
 
 // redirect sends the client to the best candidate, if that is one to redirect to,
 // or to the next best that is. It reports false if the session is to be relayed.
-func (s *Server) redirect(d *dialogue, reservation Reservation) (bool, error) {
-	for i, c := range reservation.Route() {
-		if s.modeFor(d, c) != ModeRedirect {
+func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservation) (bool, error) {
+	var unfit []error
+	route := reservation.Route()
+	for i, c := range route {
+		if s.treatment(d, c).Mode != ModeRedirect {
 			if i == 0 {
 				return false, nil
 			}
@@ -43,19 +44,49 @@ func (s *Server) redirect(d *dialogue, reservation Reservation) (bool, error) {
 		if !ok {
 			continue
 		}
-		reservation.Settle(c)
-		s.loops.sent(sentKeys(d, c)) // before the client can be back
-		_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
-		if err := d.conn.Send(message); err != nil {
-			reservation.Release()
-			return true, &clientGone{err}
+		if err := s.verify(ctx, d, c); err != nil {
+			unfit = append(unfit, err)
+			continue
 		}
-		s.countAttempt(c, nil)
-		s.logRedirected(d, c)
-		d.conn.CloseAfterReply(lingerTimeout)
-		return true, nil
+		return true, s.sendRedirect(d, c, message, reservation)
+	}
+	if len(unfit) > 0 {
+		d.route = route
+		reservation.Release()
+		return true, errors.Join(unfit...)
 	}
 	return false, nil
+}
+
+// verify finds out whether c answers, where that is not known.
+func (s *Server) verify(ctx context.Context, d *dialogue, c servicetable.Candidate) error {
+	if s.Verify == nil {
+		return nil
+	}
+	began := time.Now()
+	err := s.Verify(ctx, c)
+	if err == nil {
+		return nil
+	}
+	d.recordAttempts(attemptRecord(c, err, time.Since(began), false))
+	return &moveOn{fmt.Errorf("%s at %s does not answer: %w", c.Registration.Key(), c.Handler.Address, err)}
+}
+
+func (s *Server) sendRedirect(d *dialogue, c servicetable.Candidate, message *tns.Redirect, reservation Reservation) error {
+	reservation.Settle(c)
+	s.loops.sent(sentKeys(d, c), c.Registration.HandlerKey(c.Handler)) // before the client can be back
+	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
+	if err := d.conn.Send(message); err != nil {
+		reservation.Release()
+		return &clientGone{err}
+	}
+	s.countAttempt(c, nil)
+	s.seen(d)
+	d.leave(true)
+	s.finishAt(d, journal.Redirect, c)
+	s.logRedirected(d, c)
+	d.conn.CloseAfterReply(lingerTimeout)
+	return nil
 }
 
 // redirection makes the REDIRECT to a candidate, in the form of tns.md 4 and
@@ -84,7 +115,7 @@ func essence(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node 
 }
 
 func clientProtocol(d *dialogue) string {
-	if _, ok := d.conn.NetConn().(*tls.Conn); ok {
+	if d.secure {
 		return "tcps"
 	}
 	return "tcp"

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 
 func redirecting(t *testing.T) *world {
 	w := newWorld(t)
-	w.Mode = ModeRedirect
+	w.mode(ModeRedirect)
 	w.instance("db2-vip", accepts, "sales")
 	return w
 }
@@ -156,13 +157,13 @@ func TestAConnectThatComesBackIsCarried(t *testing.T) {
 func TestLoopGuardForgets(t *testing.T) {
 	var g loopGuard
 	for range loopMaximum + 1 {
-		g.sent([]string{"k" + itoa(len(g.recent))})
+		g.sent([]string{"k" + strconv.Itoa(len(g.recent))}, "s1@h/D")
 	}
-	if !g.returned([]string{"k1"}) || len(g.recent) > loopMaximum || len(g.previous) > loopMaximum {
+	if to, known := g.returned([]string{"k1"}); !known || to != "s1@h/D" || len(g.recent) > loopMaximum || len(g.previous) > loopMaximum {
 		t.Errorf("%d recent, %d previous", len(g.recent), len(g.previous))
 	}
 	g.turned = g.turned.Add(-2 * loopPeriod)
-	if g.returned([]string{"k1"}) {
+	if _, known := g.returned([]string{"k1"}); known {
 		t.Error("remembered for longer than two periods")
 	}
 }

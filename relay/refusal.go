@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -60,6 +61,7 @@ var sentinels = []struct {
 	{errRejected, tns.CodeRuleRejects},
 	{errLoop, tns.CodeRedirectDenied},
 	{errCircle, tns.CodeRedirectDenied},
+	{servicetable.ErrHeld, tns.CodeBlocked},
 	{servicetable.ErrUnknownService, tns.CodeUnknownService},
 	{servicetable.ErrUnknownSID, tns.CodeUnknownSID},
 	{servicetable.ErrUnknownInstance, tns.CodeUnknownInstance},
@@ -123,15 +125,24 @@ func codeOfAttempts(all []error) tns.Code {
 // refuse tells the client what err means and closes the connection.
 func (s *Server) refuse(d *dialogue, err error) {
 	var gone *clientGone
-	if errors.Is(err, errDropped) || errors.As(err, &gone) {
-		_ = d.conn.NetConn().Close()
+	switch {
+	case errors.As(err, &gone):
+		s.finish(d, journal.Gone, brief(err.Error()))
 		s.logRefused(d, 0, err)
+		_ = d.conn.NetConn().Close()
+		return
+	case errors.Is(err, errDropped):
+		s.finish(d, journal.Drop, brief(err.Error()))
+		s.logRefused(d, 0, err)
+		_ = d.conn.NetConn().Close()
 		return
 	}
 	code := codeOf(err)
+	d.record.Code = int(code)
+	s.finish(d, journal.Refuse, brief(err.Error())) // before the client can ask why
 	s.logRefused(d, code, err)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
-	if err := d.conn.Send(tns.NewRefuse(code, s.VSNNUM)); err != nil {
+	if err := d.conn.Send(tns.NewRefuse(code, s.VSNNUM).WithRef(d.record.Ref)); err != nil {
 		_ = d.conn.NetConn().Close()
 		return
 	}

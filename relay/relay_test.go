@@ -18,6 +18,11 @@ func echo(t *testing.T, conn *tns.Conn, text string) {
 	if _, err := io.WriteString(conn.NetConn(), text); err != nil {
 		t.Fatal(err)
 	}
+	echoed(t, conn, text)
+}
+
+func echoed(t *testing.T, conn *tns.Conn, text string) {
+	t.Helper()
 	got := append([]byte(nil), conn.Buffered()...)
 	rest := make([]byte, len(text)-len(got))
 	if _, err := io.ReadFull(conn.NetConn(), rest); err != nil || string(append(got, rest...)) != text {
@@ -241,7 +246,7 @@ func TestAnInstanceThatSaysNothingIsGivenUp(t *testing.T) {
 		w.Dial = func(ctx context.Context, route []servicetable.Candidate, attempt Attempt) (*ServerConnection, servicetable.Candidate, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
-			server, err := attempt(ctx, route[0])
+			server, err := attempt(ctx, route[0], free)
 			return server, route[0], err
 		}
 		began := time.Now()

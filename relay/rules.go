@@ -25,8 +25,9 @@ type Rule struct {
 	Destination HostPattern // the host of the candidate, judged for each
 	Service     string      // service or SID asked for; * stands for any text
 	Action      Action
-	Mode        Mode // ROUTE of its ACTION_LIST; ModeUnset: as configured for all
+	Treatment   // of its ACTION_LIST
 	Text        string
+	Where       string // FILE:LINE
 }
 
 // Rules decide in order: the first that matches, and where none does, refusal.
@@ -48,7 +49,7 @@ type verdict struct {
 	resolve func(context.Context, string) []netip.Addr
 }
 
-// granted are the rules by which candidates were admitted, by handler.
+// granted are the rules that decided, by handler.
 type granted map[*servicetable.Handler]*Rule
 
 // admit keeps the candidates whose first matching rule accepts.
@@ -58,17 +59,19 @@ func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]service
 	refusal := errRejected
 	for _, c := range candidates {
 		rule := r.first(v, c)
-		switch {
-		case rule == nil || rule.Action == Reject:
-		case rule.Action == Drop:
-			refusal = errDropped
-		default:
-			by[c.Handler] = rule
+		if rule == nil {
+			continue
+		}
+		by[c.Handler] = rule
+		switch rule.Action {
+		case Accept:
 			admitted = append(admitted, c)
+		case Drop:
+			refusal = errDropped
 		}
 	}
 	if len(admitted) == 0 {
-		return nil, nil, refusal
+		return nil, by, refusal
 	}
 	return admitted, by, nil
 }

@@ -35,25 +35,25 @@ func TestRulesFirstMatchWinsNoneRefuses(t *testing.T) {
 		err     error
 	}{
 		{"no rule", Rules{}, "10.0.0.7", "sales", []string{"db1"}, nil, errRejected},
-		{"everything", Rules{{any, any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1", "db2"}, nil},
-		{"first one rejects", Rules{{any, any, "sales", Reject, 0, ""}, {any, any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errRejected},
-		{"another service", Rules{{any, any, "sales", Reject, 0, ""}, {any, any, "*", Accept, 0, ""}}, "10.0.0.7", "hr", []string{"db1"}, []string{"db1"}, nil},
-		{"drop", Rules{{any, any, "*", Drop, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errDropped},
-		{"service without case", Rules{{any, any, "SALES", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"service pattern", Rules{{any, any, "sa*s", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"a pattern is no regular expression", Rules{{any, any, "s?les[*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errRejected},
-		{"registered name", Rules{{any, any, "registered", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"client's network", Rules{{network("10.0.0.0/8"), any, "*", Accept, 0, ""}}, "10.9.9.9", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"other network", Rules{{network("10.0.0.0/8"), any, "*", Accept, 0, ""}}, "11.0.0.1", "sales", []string{"db1"}, nil, errRejected},
-		{"IPv6 network", Rules{{network("2001:db8::/32"), any, "*", Accept, 0, ""}}, "2001:db8::7", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"client by name", Rules{{name("apphost"), any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
-		{"client by a name that has other addresses", Rules{{name("apphost"), any, "*", Accept, 0, ""}}, "10.0.0.8", "sales", []string{"db1"}, nil, errRejected},
-		{"destination judged for each", Rules{{any, name("db1"), "*", Reject, 0, ""}, {any, any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
-		{"destination by text", Rules{{any, name("DB2"), "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
-		{"destination by another name of it", Rules{{any, name("db1-alias"), "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1"}, nil},
-		{"destination by network", Rules{{any, network("10.1.0.0/24"), "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "10.1.0.9", "10.2.0.1"}, []string{"db1", "10.1.0.9"}, nil},
-		{"one dropped, one granted", Rules{{any, name("db1"), "*", Drop, 0, ""}, {any, any, "*", Accept, 0, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
-		{"modes do not keep candidates apart", Rules{{any, name("db1"), "*", Accept, ModeRedirect, ""}, {any, any, "*", Accept, ModeRelay, ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1", "db2"}, nil},
+		{"everything", Rules{{any, any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1", "db2"}, nil},
+		{"first one rejects", Rules{{any, any, "sales", Reject, Treatment{}, "", ""}, {any, any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errRejected},
+		{"another service", Rules{{any, any, "sales", Reject, Treatment{}, "", ""}, {any, any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "hr", []string{"db1"}, []string{"db1"}, nil},
+		{"drop", Rules{{any, any, "*", Drop, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errDropped},
+		{"service without case", Rules{{any, any, "SALES", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"service pattern", Rules{{any, any, "sa*s", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"a pattern is no regular expression", Rules{{any, any, "s?les[*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, nil, errRejected},
+		{"registered name", Rules{{any, any, "registered", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"client's network", Rules{{network("10.0.0.0/8"), any, "*", Accept, Treatment{}, "", ""}}, "10.9.9.9", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"other network", Rules{{network("10.0.0.0/8"), any, "*", Accept, Treatment{}, "", ""}}, "11.0.0.1", "sales", []string{"db1"}, nil, errRejected},
+		{"IPv6 network", Rules{{network("2001:db8::/32"), any, "*", Accept, Treatment{}, "", ""}}, "2001:db8::7", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"client by name", Rules{{name("apphost"), any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1"}, []string{"db1"}, nil},
+		{"client by a name that has other addresses", Rules{{name("apphost"), any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.8", "sales", []string{"db1"}, nil, errRejected},
+		{"destination judged for each", Rules{{any, name("db1"), "*", Reject, Treatment{}, "", ""}, {any, any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
+		{"destination by text", Rules{{any, name("DB2"), "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
+		{"destination by another name of it", Rules{{any, name("db1-alias"), "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1"}, nil},
+		{"destination by network", Rules{{any, network("10.1.0.0/24"), "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "10.1.0.9", "10.2.0.1"}, []string{"db1", "10.1.0.9"}, nil},
+		{"one dropped, one granted", Rules{{any, name("db1"), "*", Drop, Treatment{}, "", ""}, {any, any, "*", Accept, Treatment{}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db2"}, nil},
+		{"modes do not keep candidates apart", Rules{{any, name("db1"), "*", Accept, Treatment{Mode: ModeRedirect}, "", ""}, {any, any, "*", Accept, Treatment{Mode: ModeRelay}, "", ""}}, "10.0.0.7", "sales", []string{"db1", "db2"}, []string{"db1", "db2"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var candidates []servicetable.Candidate
@@ -90,16 +90,16 @@ func TestRulesOnTheWire(t *testing.T) {
 	w.wantCode(sales, tns.CodeRuleRejects)
 
 	w.wantCode("(DESCRIPTION=(CONNECT_DATA=(SID=s1)))", tns.CodeRuleRejects)
-	rules = Rules{{any, any, "sales", Accept, 0, ""}}
+	rules = Rules{{any, any, "sales", Accept, Treatment{}, "", ""}}
 	w.wantCode("(DESCRIPTION=(CONNECT_DATA=(SID=s1)))", tns.CodeRuleRejects) // a rule for a service is none for a SID
 
-	rules = Rules{{any, any, "*", Drop, 0, ""}}
+	rules = Rules{{any, any, "*", Drop, Treatment{}, "", ""}}
 	client := w.client(sales)
 	if _, err := client.NetConn().Read(make([]byte, 1)); err == nil {
 		t.Error("a dropped client got an answer")
 	}
 
-	rules = Rules{{any, any, "sales", Accept, ModeRedirect, "(RULE=)"}}
+	rules = Rules{{any, any, "sales", Accept, Treatment{Mode: ModeRedirect}, "(RULE=)", ""}}
 	if _, ok := w.reply(w.client(sales)).(*tns.Redirect); !ok {
 		t.Error("the rule's ROUTE=redirect did not apply")
 	}

@@ -1,7 +1,7 @@
 // Package relay holds the dialogue with a client that asks for a service: it
 // finds out what is asked, who offers it and whether the client may have it,
 // and then redirects the client there, carries its session, or refuses it with
-// the one error that fits.
+// the one error that fits. What could come about in a moment is waited for.
 package relay
 
 import (
@@ -14,27 +14,16 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
 
-// Mode says how a client gets to its instance.
-type Mode uint8
-
-// The modes, in the words of the ROUTE parameter. ModeUnset in a rule leaves
-// the choice to the server.
-const (
-	ModeUnset Mode = iota
-	ModeRelay
-	ModeRedirect
-)
-
-// String returns the word ROUTE takes.
-func (m Mode) String() string {
-	if m == ModeRedirect {
-		return "redirect"
-	}
-	return "relay"
+// Placing is one connect for which candidates are to be ordered.
+type Placing struct {
+	Query    servicetable.Query
+	Policy   string // by which to order, in the words of POLICY; "": as configured for all
+	Redirect bool   // the client goes there by itself: its session and end are not seen
 }
 
 // Reservation is one connect's place in the balancer's counts.
@@ -42,35 +31,60 @@ type Reservation interface {
 	Route() []servicetable.Candidate // the order to try
 	Settle(c servicetable.Candidate) // the count moves to the one that answered
 	Release()                        // the count ends
+	Verdicts() []journal.Candidate   // why in that order
+	Policy() string                  // by which
 }
 
-// Attempt finds out whether one candidate accepts the client. Its errors tell
-// by MoveOn() whether another candidate could do better.
-type Attempt func(context.Context, servicetable.Candidate) (*ServerConnection, error)
+// Attempt finds out whether one candidate accepts the client. It calls commit
+// once its connection is open and before it sends anything that opens a
+// session, and gives up if that fails. Its errors tell by MoveOn() whether
+// another candidate could do better.
+type Attempt func(ctx context.Context, c servicetable.Candidate, commit func() error) (*ServerConnection, error)
 
 // Server serves clients, one Serve a connection. Fill in the fields before the
 // first call; those without "may be nil" are required.
 type Server struct {
 	// Snapshot returns the table as it is now.
 	Snapshot func() *servicetable.Snapshot
-	// Order decides in which order to try candidates, and counts the connect.
-	Order func(servicetable.Query, []servicetable.Candidate) Reservation
+	// Order decides in which order to try candidates, and counts the connect;
+	// Foresee tells what Order would decide, and counts nothing.
+	Order   func(Placing, []servicetable.Candidate) Reservation
+	Foresee func(Placing, []servicetable.Candidate) []journal.Candidate
 	// Dial makes attempts along the route until one succeeds.
 	Dial func(context.Context, []servicetable.Candidate, Attempt) (*ServerConnection, servicetable.Candidate, error)
 
 	// Connect opens a transport connection to an instance; may be nil.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
-	// Rules returns the rules in force; may be nil: everyone may have everything.
+	// Rules returns the rules in force; may be nil, and return nil: everyone may
+	// have everything.
 	Rules func() Rules
+	// Treatment returns how connects for a service are treated where no rule says
+	// otherwise; may be nil: the zero Treatment.
+	Treatment func(service string) Treatment
+	// Withhold returns what operators keep from a client because of where it
+	// comes from; may be nil, and return nil: nothing.
+	Withhold func(client netip.Addr) func(servicetable.Candidate) *Withheld
+	// HoldWanted tells why an operator wants all connects of a client for a
+	// service to wait, "" if none does; may be nil.
+	HoldWanted func(client netip.Addr, q servicetable.Query) string
+	// Hold parks connects; may be nil: nobody waits.
+	Hold Holding
+	// Verify finds out whether a client can be redirected to a candidate, which it
+	// probes if it has not been seen alive lately; may be nil: all are taken as
+	// they are registered.
+	Verify func(context.Context, servicetable.Candidate) error
+	// Suspect is told of a handler, "instance@host/handler", to which a client was
+	// redirected and from which it came back; may be nil.
+	Suspect func(handlerKey, why string)
 	// Resolve returns the addresses of a host name for rules that name hosts;
 	// may be nil: names then match as text only.
 	Resolve func(ctx context.Context, host string) []netip.Addr
 	// Own tells whether an address is one this broker listens on, so that no
 	// client is sent in a circle; may be nil.
 	Own func(host string, port int) bool
+	// Journal keeps the explanation of every connect; may be nil.
+	Journal *journal.Journal
 
-	// Mode applies where no rule says otherwise; ModeUnset relays.
-	Mode Mode
 	// VSNNUM is the version that refusals claim, tns.md 3; 0 hides it.
 	VSNNUM uint32
 	// IdleTimeout and SessionTimeout end relayed sessions; 0: never.
@@ -80,6 +94,7 @@ type Server struct {
 
 	lastID   atomic.Uint64
 	loops    loopGuard
+	attempts attempts
 	mu       sync.Mutex // guards the two maps
 	sessions map[uint64]*session
 	tallies  map[string]*Tally
@@ -95,63 +110,88 @@ const (
 // dialogue is what Serve knows of one client's connect.
 type dialogue struct {
 	began   time.Time
-	conn    *tns.Conn
+	conn    *tns.Conn // nil where a connect is only thought through
 	connect *tns.Connect
 	client  netip.AddrPort
+	arrived string           // the listening address it came in on
+	secure  bool             // over TLS
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
-	granted granted // nil where there are no rules
+	granted granted                  // nil where there are no rules
+	route   []servicetable.Candidate // that was dialled last
+	place   Place                    // among those that wait; nil while it need not
+	bell    bell                     // ends a wait
+	waited  time.Duration
+	record  *journal.Explanation
 }
 
 // Serve conducts the dialogue that connect opened on conn, and the session that
 // may come of it. It owns conn and has closed it when it returns; it logs what
 // came of it. When ctx ends, so does the session.
 func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect) {
-	d := &dialogue{began: time.Now(), conn: conn, connect: connect, client: addrPort(conn.NetConn().RemoteAddr())}
-	_ = conn.NetConn().SetDeadline(time.Time{})
+	raw := conn.NetConn()
+	d := &dialogue{
+		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
+		arrived: raw.LocalAddr().String(), secure: isTLS(raw),
+	}
+	_ = raw.SetDeadline(time.Time{})
+	s.openRecord(d)
 	if err := s.serve(ctx, d); err != nil {
 		s.refuse(d, err)
 	}
 }
 
-// serve returns an error only while the client still waits for its answer.
-func (s *Server) serve(ctx context.Context, d *dialogue) error {
-	asked, err := descriptor.Parse(string(d.connect.Data))
-	if err != nil {
+// serve returns an error only while the client still waits for its answer. It
+// tries again for as long as waiting can help.
+func (s *Server) serve(ctx context.Context, d *dialogue) (err error) {
+	if err = s.understand(d); err != nil {
 		return err
 	}
-	d.asked = asked
-	if d.query, err = question(asked); err != nil {
+	if err = s.lineUp(ctx, d); err != nil {
 		return err
 	}
-	d.query.ArrivedOn = d.conn.NetConn().LocalAddr().String()
+	defer func() { d.leave(false) }() // where it has not left already
+	for {
+		err = s.try(ctx, d)
+		if err == nil || !s.mayWait(d, err) {
+			return err
+		}
+		if err = s.wait(ctx, d, err); err != nil {
+			return err
+		}
+	}
+}
 
-	candidates, err := s.Snapshot().Match(d.query)
+// understand reads what the client asks for.
+func (s *Server) understand(d *dialogue) (err error) {
+	if d.asked, err = descriptor.Parse(string(d.connect.Data)); err != nil {
+		return err
+	}
+	d.query, err = question(d.asked)
+	d.query.ArrivedOn = d.arrived
+	d.recordQuestion()
+	return err
+}
+
+// try goes the whole way from the table to an answer, once, by the table as it is
+// now. nil: the client has its answer, and its session, if any, is over.
+func (s *Server) try(ctx context.Context, d *dialogue) error {
+	candidates, err := s.weigh(ctx, d)
 	if err != nil {
 		return err
 	}
-	if candidates, err = s.admit(ctx, d, candidates); err != nil {
-		return err
-	}
-	reservation := s.Order(d.query, candidates)
-	if !s.cameBack(d) {
-		if done, err := s.redirect(d, reservation); done || err != nil {
+	returned := s.cameBack(d)
+	treatment := s.treatment(d, candidates[0])
+	reservation := s.Order(Placing{
+		Query: d.query, Policy: treatment.Policy, Redirect: treatment.Mode == ModeRedirect && !returned,
+	}, candidates)
+	d.recordOrder(reservation)
+	if !returned {
+		if done, err := s.redirect(ctx, d, reservation); done || err != nil {
 			return err
 		}
 	}
 	return s.relay(ctx, d, reservation)
-}
-
-// admit keeps the candidates that the rules grant to the client.
-func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
-	if s.Rules == nil {
-		return candidates, nil
-	}
-	admitted, by, err := s.Rules().admit(&verdict{
-		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve,
-	}, candidates)
-	d.granted = by
-	return admitted, err
 }
 
 // relay carries the client's session through this broker.
@@ -160,23 +200,45 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	if hopsOf(d.connect) >= maxHops {
 		return errCircle
 	}
-	server, candidate, err := s.Dial(ctx, reservation.Route(), func(ctx context.Context, c servicetable.Candidate) (*ServerConnection, error) {
-		server, err := s.attempt(ctx, d, c)
-		s.countAttempt(c, err)
-		return server, err
-	})
+	server, candidate, err := s.dial(ctx, d, reservation.Route())
 	if err != nil {
 		return err
 	}
 	reservation.Settle(candidate)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := d.conn.Send(server.accept); err != nil {
-		_ = server.conn.NetConn().Close()
+		server.abandon()
 		return &clientGone{err}
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
+	s.seen(d)
+	d.leave(true)
+	s.finishAt(d, journal.Relay, candidate)
+	s.logSlow(d)
 	s.carry(ctx, d, server, candidate)
 	return nil
+}
+
+// dial finds the first candidate of the route that accepts the client, for as long as the
+// client is there.
+func (s *Server) dial(ctx context.Context, d *dialogue, route []servicetable.Candidate) (*ServerConnection, servicetable.Candidate, error) {
+	d.route = route
+	ctx, stop := d.whileThere(ctx)
+	var log dialLog
+	server, candidate, err := s.Dial(ctx, route, func(ctx context.Context, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
+		ended := log.begin(c)
+		server, err := s.attempt(ctx, d, c, commit)
+		ended(err)
+		return server, err
+	})
+	d.recordDial(&log)
+	if gone := stop(); gone != nil {
+		if err == nil {
+			server.abandon()
+		}
+		return nil, candidate, &clientGone{gone}
+	}
+	return server, candidate, err
 }
 
 // asksFor names what a query is after, as rules and logs see it.

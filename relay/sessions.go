@@ -3,8 +3,11 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,15 +31,53 @@ type SessionInfo struct {
 	ServerLocal string // our address and port as the instance sees them
 	ServerID    uint64 // id of the server connection
 	Rule        string // the rule that let it in; empty where there are none
-	Started     time.Time
-	Idle        time.Duration
-	ToServer    uint64 // bytes
-	ToClient    uint64
+	Ref         string // of its explanation
+
+	// For those who choose sessions.
+	Network      netip.Addr      // the client's address
+	Registration servicetable.ID // of the instance
+	Database     string          // the group it belongs to
+	Started      time.Time
+	Idle         time.Duration
+	ToServer     uint64 // bytes
+	ToClient     uint64
 }
 
 type session struct {
 	info SessionInfo
 	link *engine.Link
+	end  context.CancelCauseFunc
+}
+
+// ErrEnded is the end of a session by the broker, for the reason it wraps.
+var ErrEnded = errors.New("ended by the broker")
+
+// EndSessions ends the sessions that match, at once, and returns how many. cause is
+// what the log says.
+func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, one := range s.sessions {
+		if match(&one.info) {
+			one.end(fmt.Errorf("%w: %s", ErrEnded, cause))
+			n++
+		}
+	}
+	return n
+}
+
+// CountSessions counts the sessions that match.
+func (s *Server) CountSessions(match func(*SessionInfo) bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, one := range s.sessions {
+		if match(&one.info) {
+			n++
+		}
+	}
+	return n
 }
 
 // Sessions lists the relayed sessions that are open, by id.
@@ -71,7 +112,10 @@ func (one *session) describe(now time.Time) SessionInfo {
 
 // carry registers the session, moves its bytes to the end, and logs it once.
 func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnection, c servicetable.Candidate) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	one := &session{
+		end:  end,
 		info: s.describe(d, server, c),
 		link: &engine.Link{
 			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
@@ -87,9 +131,12 @@ func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnectio
 	s.sessions[one.info.ID] = one
 	s.mu.Unlock()
 
-	took := time.Since(d.began)
-	d.asked, d.connect = nil, nil // a session may last for months; what it asked for need not
+	took := d.record.Took
+	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, nil // a session may last for months; what it asked for need not
 	err := one.link.Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, ErrEnded) {
+		err = cause
+	}
 
 	s.mu.Lock()
 	delete(s.sessions, one.info.ID)
@@ -105,6 +152,7 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Server:      server.conn.NetConn().RemoteAddr().String(),
 		ServerLocal: server.conn.NetConn().LocalAddr().String(),
 		Started:     time.Now(),
+		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database,
 	}
 	if d.query.Service == "" {
 		info.Service = "(SID=" + d.query.SID + ")" // the client named no service
@@ -192,7 +240,7 @@ func (s *Server) logSession(one *session, took time.Duration, err error) {
 	}
 	info := one.describe(time.Now())
 	attributes := []any{
-		"session", info.ID, "client", info.Client, "program", info.Program, "service", info.Service, "instance", info.Instance,
+		"session", info.ID, "ref", info.Ref, "client", info.Client, "program", info.Program, "service", info.Service, "instance", info.Instance,
 		"server", info.Server, "server_local", info.ServerLocal, "connect_ms", milliseconds(took),
 		"lasted_s", time.Since(info.Started).Round(time.Millisecond).Seconds(),
 		"to_server", info.ToServer, "to_client", info.ToClient,
@@ -207,8 +255,8 @@ func (s *Server) logRedirected(d *dialogue, c servicetable.Candidate) {
 	if s.Log == nil {
 		return
 	}
-	s.Log.Info("redirected", "client", d.client.String(), "service", c.Service.Name, "instance", c.Registration.Key(),
-		"to", net.JoinHostPort(c.Handler.Host, itoa(c.Handler.Port)), "connect_ms", milliseconds(time.Since(d.began)))
+	s.Log.Info("redirected", "ref", d.record.Ref, "client", d.client.String(), "service", c.Service.Name, "instance", c.Registration.Key(),
+		"to", net.JoinHostPort(c.Handler.Host, strconv.Itoa(c.Handler.Port)), "connect_ms", milliseconds(time.Since(d.began)))
 }
 
 func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
@@ -219,7 +267,7 @@ func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
 	if d.asked != nil {
 		asked = descriptor.Mask(d.asked).String()
 	}
-	s.Log.Warn("refused", "client", d.client.String(), "code", code.String(), "cause", brief(err.Error()),
+	s.Log.Warn("refused", "ref", d.record.Ref, "client", d.client.String(), "code", code.String(), "cause", brief(err.Error()),
 		"service", brief(asksFor(d.query)), "descriptor", brief(descriptor.Escape(asked)), "connect_ms", milliseconds(time.Since(d.began)))
 }
 
@@ -229,7 +277,7 @@ func brief(text string) string {
 	if len(text) <= most {
 		return text
 	}
-	return text[:most] + " … (" + itoa(len(text)) + " bytes)"
+	return text[:most] + " … (" + strconv.Itoa(len(text)) + " bytes)"
 }
 
 func milliseconds(d time.Duration) float64 {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"servicebroker/descriptor"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -37,7 +38,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, listeners: map[string]func(*tns.Conn, *tns.Connect){}}
 	w.Server = &Server{
 		Snapshot: w.table.Snapshot,
-		Order:    func(_ servicetable.Query, c []servicetable.Candidate) Reservation { return &inOrder{w, c} },
+		Order:    func(_ Placing, c []servicetable.Candidate) Reservation { return &inOrder{w, c} },
+		Foresee:  func(_ Placing, c []servicetable.Candidate) []journal.Candidate { return (&inOrder{w, c}).Verdicts() },
+		Journal:  &journal.Journal{},
 		Dial:     dialInOrder,
 		Connect:  w.connect,
 		VSNNUM:   318767104,
@@ -64,10 +67,27 @@ func (r *inOrder) Release() {
 	r.w.released++
 }
 
+func (r *inOrder) Policy() string { return "inorder" }
+
+func (r *inOrder) Verdicts() []journal.Candidate {
+	var all []journal.Candidate
+	for _, c := range r.route {
+		all = append(all, journal.Candidate{Key: c.Registration.HandlerKey(c.Handler)})
+	}
+	return all
+}
+
+// mode has all connects redirected or relayed.
+func (w *world) mode(m Mode) {
+	w.Treatment = func(string) Treatment { return Treatment{Mode: m} }
+}
+
+func free() error { return nil }
+
 func dialInOrder(ctx context.Context, route []servicetable.Candidate, attempt Attempt) (*ServerConnection, servicetable.Candidate, error) {
 	var all []error
 	for _, c := range route {
-		server, err := attempt(ctx, c)
+		server, err := attempt(ctx, c, free)
 		if err == nil {
 			return server, c, nil
 		}
@@ -200,6 +220,15 @@ func accepts(conn *tns.Conn, connect *tns.Connect) {
 
 func refuses(code tns.Code) func(*tns.Conn, *tns.Connect) {
 	return func(conn *tns.Conn, _ *tns.Connect) { _ = conn.Send(tns.NewRefuse(code, 0)) }
+}
+
+func parse(t *testing.T, text string) *descriptor.Node {
+	t.Helper()
+	n, err := descriptor.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }

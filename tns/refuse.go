@@ -40,6 +40,18 @@ func NewRefuse(code Code, vsnnum uint32) *Refuse {
 	return &Refuse{UserReason: UserReason, SystemReason: SystemReason, Text: text + ")"}
 }
 
+// WithRef adds a reference by which the refusal's explanation is found, (REF=…), if it is
+// made of letters and digits and every driver can still read the text.
+func (r *Refuse) WithRef(ref string) *Refuse {
+	const most = 230
+	text, whole := strings.CutSuffix(r.Text, ")")
+	text += "(REF=" + ref + "))"
+	if ref == "" || !whole || len(text) > most || strings.IndexFunc(ref, func(c rune) bool { return !isNameRune(c) }) >= 0 {
+		return r
+	}
+	return &Refuse{UserReason: r.UserReason, SystemReason: r.SystemReason, Text: text}
+}
+
 // PingReply answers COMMAND=ping (tns.md 10.2): a REFUSE whose ERR is 0. Of alias, the
 // listener's name, only letters, digits and "_-.$#" are sent, 64 at most.
 func PingReply(alias string) *Refuse {

@@ -1,0 +1,307 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/servicetable"
+)
+
+// HoldRequest is one connect that would have to be refused now.
+type HoldRequest struct {
+	Service string // as asked for; (SID=…) of one that asked by SID
+	Queue   string // who has the same Queue waits in one line
+	Client  string // address and port
+	Ref     string
+	Cause   string // why it cannot be served
+	// Limit bounds the wait; 0 leaves it to the holder.
+	Limit time.Duration
+	// Wanted: an operator holds it, whether or not the service was there lately.
+	Wanted bool
+	// Route are the candidates that were dialled in vain; empty where there were none.
+	Route []servicetable.Candidate
+	// Answered: all of them answered, with refusals.
+	Answered bool
+	// Ready tells whether a try is worth while now.
+	Ready func() bool
+	// Retry is after how long to try though nothing changes, since nothing in the
+	// table will tell; 0: only when something changes.
+	Retry time.Duration
+	// Wake is called when the place's State is no longer Waiting, once for each time it
+	// was waiting.
+	Wake func()
+}
+
+// PlaceState is what became of a connect that waits.
+type PlaceState uint8
+
+// The states of a place in line.
+const (
+	PlaceWaiting PlaceState = iota
+	PlaceGo                 // try now
+	PlaceExpired            // it waited as long as it may
+	PlaceStopped            // nobody may wait any more
+)
+
+// Place is one connect's place among those that wait.
+type Place interface {
+	State() PlaceState
+	// Again waits anew at the same place after a try in vain.
+	Again(cause string, retry time.Duration)
+	// Leave gives the place up. It is called once.
+	Leave(connected bool)
+}
+
+// Holding parks connects.
+type Holding interface {
+	// Waiting tells whether connects wait in a line, so that newcomers wait behind them.
+	Waiting(queue string) bool
+	// Enter takes a place. Its error tells why the connect is not to wait.
+	Enter(HoldRequest) (Place, error)
+	// Would tells why the connect would not be let wait, nil if it would.
+	Would(HoldRequest) error
+	// Seen notes that a connect for a service was served.
+	Seen(service string)
+}
+
+// retryPause is after how long the first in line tries instances again that did not
+// answer, where nothing else tells that they are back.
+const retryPause = time.Second
+
+// errBehind is why a newcomer waits though it was not refused.
+var errBehind = errors.New("others wait for the service and come first")
+
+// errStopping ends those that wait when the broker ends.
+var errStopping = errors.New("the broker is stopping")
+
+// lineUp puts a newcomer behind those that wait already for the same.
+func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
+	if s.Hold == nil || !s.Hold.Waiting(queueOf(d.query)) {
+		return nil
+	}
+	if err := s.wait(ctx, d, errBehind); err != nil && !errors.Is(err, errBehind) {
+		return err
+	}
+	return nil // where there is no room behind them it is tried at once
+}
+
+// mayWait tells whether something could change so that err does not come again.
+func (s *Server) mayWait(d *dialogue, err error) bool {
+	var gone *clientGone
+	var refused *RefusedError
+	switch {
+	case s.Hold == nil || d.query.IgnoreStatus || errors.As(err, &gone):
+		return false
+	case errors.Is(err, servicetable.ErrHeld):
+		return true
+	case isAny(err, servicetable.ErrUnknownService, servicetable.ErrUnknownSID, servicetable.ErrUnknownInstance, servicetable.ErrBlocked,
+		servicetable.ErrRestricted, servicetable.ErrRestrictedOrBlocked, servicetable.ErrNoHandler):
+		return true
+	case errors.As(err, &refused) && !refused.MoveOn():
+		return false
+	}
+	return dialFailed(err)
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// dialFailed reports whether err is that of attempts, all of which another instance could avoid.
+func dialFailed(err error) bool {
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return false
+	}
+	for _, one := range several.Unwrap() {
+		var m interface{ MoveOn() bool }
+		if errors.As(one, &m) && !m.MoveOn() {
+			return false
+		}
+	}
+	return !isAny(err, errLoop)
+}
+
+// wait parks the connect. nil: it is to be tried again.
+func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
+	began := time.Now()
+	defer func() { d.waited += time.Since(began) }()
+	if d.place == nil {
+		if err := s.takePlace(d, cause); err != nil {
+			d.place = nil
+			d.notHeld(err)
+			return cause
+		}
+	} else {
+		d.bell.arm()
+		d.place.Again(cause.Error(), s.retryFor(cause))
+	}
+	d.slim()
+	defer d.restore()
+	for {
+		switch d.place.State() {
+		case PlaceGo:
+			return nil
+		case PlaceExpired:
+			return cause
+		case PlaceStopped:
+			return errors.Join(errStopping, cause)
+		}
+		if err := watchUntilRung(d.conn); err != nil {
+			return &clientGone{err}
+		}
+		d.bell.rearm()
+		if ctx.Err() != nil {
+			return errors.Join(errStopping, cause)
+		}
+	}
+}
+
+func (s *Server) takePlace(d *dialogue, cause error) error {
+	request, err := s.holdRequest(d, cause)
+	if err != nil {
+		return err
+	}
+	d.bell.raw = d.conn.NetConn()
+	d.bell.arm()
+	request.Wake = d.bell.ring
+	d.place, err = s.Hold.Enter(request)
+	return err
+}
+
+// wouldHold tells whether a connect that fails for this cause would wait.
+func (s *Server) wouldHold(d *dialogue, cause error) bool {
+	request, err := s.holdRequest(d, cause)
+	if err == nil {
+		err = s.Hold.Would(request)
+	}
+	if err != nil {
+		d.notHeld(err)
+	}
+	return err == nil
+}
+
+func (s *Server) holdRequest(d *dialogue, cause error) (HoldRequest, error) {
+	treatment := s.serviceTreatment(d)
+	if len(d.route) > 0 {
+		treatment = s.treatment(d, d.route[0])
+	}
+	if treatment.HoldSet && treatment.HoldTimeout == 0 {
+		return HoldRequest{}, errNotConfigured
+	}
+	query := d.query
+	return HoldRequest{
+		Service: heldAs(query), Queue: queueOf(query), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
+		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
+		Wanted: isAny(cause, servicetable.ErrHeld, errBehind),
+		Route:  d.route, Answered: answeredAll(cause),
+		Ready: func() bool { _, err := s.Snapshot().Match(query); return err == nil },
+		Retry: s.retryFor(cause),
+	}, nil
+}
+
+var errNotConfigured = errors.New("holding is off for it (HOLD_TIMEOUT=0)")
+
+// retryFor: where instances are there and do not answer, only trying tells when they do.
+func (s *Server) retryFor(cause error) time.Duration {
+	if dialFailed(cause) || errors.Is(cause, servicetable.ErrHeld) {
+		return retryPause
+	}
+	return 0
+}
+
+// answeredAll reports whether every attempt ended in an instance's own refusal.
+func answeredAll(err error) bool {
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return false
+	}
+	for _, one := range several.Unwrap() {
+		var refused *RefusedError
+		if !errors.As(one, &refused) {
+			return false
+		}
+	}
+	return true
+}
+
+// leave gives up the place in line, if there is one.
+func (d *dialogue) leave(connected bool) {
+	if d.place != nil {
+		d.place.Leave(connected)
+		d.place = nil
+	}
+}
+
+// slim lets go of what a connect that waits does not need: thousands may wait.
+func (d *dialogue) slim() {
+	d.route, d.granted, d.asked = nil, nil, nil
+	d.record.Candidates, d.record.Attempts = nil, nil
+}
+
+// restore is the end of a wait.
+func (d *dialogue) restore() {
+	d.bell.disarm()
+	d.asked, _ = descriptor.Parse(string(d.connect.Data)) // as it was understood before
+}
+
+// heldAs names what is waited for.
+func heldAs(q servicetable.Query) string {
+	if q.Service != "" {
+		return q.Service
+	}
+	return "(SID=" + q.SID + ")"
+}
+
+// queueOf names the line in which a query waits: with those that ask for just the same.
+func queueOf(q servicetable.Query) string {
+	return strings.ToLower(strings.Join([]string{q.Service, q.SID, q.Instance, q.Server}, "|"))
+}
+
+// patience is how long the client says it waits for a connect, less what the
+// answer needs to reach it; 0 if it does not say (tns.md 8). What it gives the
+// transport alone is no matter any more.
+func patience(asked *descriptor.Node) time.Duration {
+	const margin = 500 * time.Millisecond
+	for _, at := range []*descriptor.Node{asked, asked.Child("DESCRIPTION")} {
+		if t, ok := seconds(at.Text("CONNECT_TIMEOUT")); ok {
+			return max(t-margin, margin)
+		}
+	}
+	return 0
+}
+
+// seconds reads a time-out as descriptors have it: seconds, or a number with ms, sec or min.
+func seconds(text string) (time.Duration, bool) {
+	number, unit := strings.ToLower(strings.TrimSpace(text)), time.Second
+	for _, u := range []struct {
+		suffix string
+		unit   time.Duration
+	}{{"ms", time.Millisecond}, {"sec", time.Second}, {"min", time.Minute}, {"s", time.Second}} {
+		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
+			number, unit = strings.TrimSpace(rest), u.unit
+			break
+		}
+	}
+	n, err := time.ParseDuration(number + "s")
+	if number == "" || err != nil || n <= 0 || n > 24*time.Hour {
+		return 0, false
+	}
+	return time.Duration(float64(n) / float64(time.Second) * float64(unit)), true
+}
+
+// shorter is the shorter of two limits of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,174 @@
+package relay
+
+import (
+	"sync"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/journal"
+	"servicebroker/servicetable"
+)
+
+// mostCandidates bounds what is kept of one connect.
+const mostCandidates = 16
+
+// openRecord begins the explanation of a connect.
+func (s *Server) openRecord(d *dialogue) {
+	d.record = &journal.Explanation{Time: d.began, Client: d.client.String()}
+	if s.Journal != nil {
+		d.record.Ref = s.Journal.NewRef()
+	}
+}
+
+// recordQuestion notes what is asked, and by whom.
+func (d *dialogue) recordQuestion() {
+	r, q := d.record, d.query
+	r.Query = journal.Query{Service: q.Service, SID: q.SID, Instance: q.Instance, Server: q.Server, ColocationTag: q.ColocationTag}
+	r.Program, r.Machine, r.User = clientID(d.asked)
+	r.ConnectionID = descriptor.ConnectData(d.asked).Text("CONNECTION_ID")
+}
+
+// recordMatch notes which table decided, and whom it left out.
+func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot) {
+	d.record.Version, d.record.Rule, d.record.Policy = snapshot.Version(), "", ""
+	d.record.Candidates, d.record.Omitted = d.record.Candidates[:0], 0
+	for _, p := range snapshot.PassedOver(d.query) {
+		d.keep(journal.Candidate{
+			Key: p.Registration.HandlerKey(p.Handler), Inputs: journal.Inputs{Status: p.Status.String()}, PassedOver: p.Why,
+		})
+	}
+}
+
+// recordRules notes which candidates the rules refuse, and by which rule.
+func (d *dialogue) recordRules(candidates []servicetable.Candidate) {
+	for _, c := range candidates {
+		switch rule := d.granted[c.Handler]; {
+		case rule == nil:
+			d.passOver(c, "no rule is about this client and it")
+		case rule.Action != Accept:
+			d.record.Rule = rule.Text
+			d.passOver(c, "refused by rule "+rule.Text)
+		}
+	}
+}
+
+// passOver notes a candidate that is not to be tried.
+func (d *dialogue) passOver(c servicetable.Candidate, why string) {
+	d.keep(journal.Candidate{Key: c.Registration.HandlerKey(c.Handler), Inputs: journal.Inputs{Status: c.Status.String()}, PassedOver: why})
+}
+
+func (d *dialogue) keep(c journal.Candidate) {
+	if len(d.record.Candidates) >= mostCandidates {
+		d.record.Omitted++
+		return
+	}
+	d.record.Candidates = append(d.record.Candidates, c)
+}
+
+// recordOrder puts those that are to be tried before those passed over.
+func (d *dialogue) recordOrder(r Reservation) {
+	d.record.Policy = r.Policy()
+	d.order(r.Verdicts(), len(r.Route()))
+}
+
+func (d *dialogue) order(verdicts []journal.Candidate, all int) {
+	over := d.record.Candidates
+	d.record.Candidates = append(make([]journal.Candidate, 0, len(verdicts)+len(over)), verdicts...)
+	d.record.Omitted += all - len(verdicts)
+	for _, c := range over {
+		d.keep(c)
+	}
+}
+
+// dialLog collects the attempts of one dial, which may overlap.
+type dialLog struct {
+	mu       sync.Mutex
+	active   int
+	attempts []journal.Attempt
+}
+
+// begin notes that an attempt begins. The returned function notes its end.
+func (l *dialLog) begin(c servicetable.Candidate) func(error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began, hedged := time.Now(), l.active > 0
+	l.active++
+	return func(err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.active--
+		l.attempts = append(l.attempts, attemptRecord(c, err, time.Since(began), hedged))
+	}
+}
+
+func attemptRecord(c servicetable.Candidate, err error, took time.Duration, hedged bool) journal.Attempt {
+	a := journal.Attempt{Key: c.Registration.HandlerKey(c.Handler), Took: took, Hedged: hedged}
+	if err != nil {
+		a.Error = brief(err.Error())
+	}
+	return a
+}
+
+// recordAttempts adds what was tried.
+func (d *dialogue) recordAttempts(attempts ...journal.Attempt) {
+	room := max(mostCandidates-len(d.record.Attempts), 0)
+	d.record.Attempts = append(d.record.Attempts, attempts[:min(len(attempts), room)]...)
+}
+
+// recordDial notes what came of the attempts.
+func (d *dialogue) recordDial(l *dialLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d.recordAttempts(l.attempts...)
+}
+
+// notHeld notes why a connect that could have waited was not let.
+func (d *dialogue) notHeld(err error) {
+	d.record.Text = "not held: " + err.Error()
+}
+
+// finish completes the explanation and keeps it.
+func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
+	r := d.record
+	r.Outcome, r.Took, r.Held = outcome, time.Since(d.began), d.waited
+	if r.Text != "" && text != "" {
+		text += "; " + r.Text
+	}
+	if text != "" {
+		r.Text = text
+	}
+	if d.asked != nil {
+		r.Query.Descriptor = brief(descriptor.Escape(descriptor.Mask(d.asked).String()))
+	}
+	if s.Journal != nil {
+		s.Journal.Keep(r)
+	}
+}
+
+// finishAt is finish for a connect that has found its instance.
+func (s *Server) finishAt(d *dialogue, outcome journal.Outcome, c servicetable.Candidate) {
+	d.record.Chosen = c.Registration.HandlerKey(c.Handler)
+	if rule := d.granted[c.Handler]; rule != nil {
+		d.record.Rule = rule.Text
+	}
+	s.finish(d, outcome, "")
+}
+
+// seen tells those who hold connects that one for the service was served.
+func (s *Server) seen(d *dialogue) {
+	if s.Hold != nil {
+		s.Hold.Seen(heldAs(d.query))
+	}
+}
+
+// slowConnect is what makes a connect worth a line of its own.
+const slowConnect = time.Second
+
+// logSlow says where the time went.
+func (s *Server) logSlow(d *dialogue) {
+	if s.Log == nil || d.record.Took < slowConnect {
+		return
+	}
+	s.Log.Info("slow connect", "ref", d.record.Ref, "client", d.client.String(), "service", brief(asksFor(d.query)), "instance", d.record.Chosen,
+		"connect_ms", milliseconds(d.record.Took), "held_ms", milliseconds(d.record.Held), "attempts", len(d.record.Attempts))
+}

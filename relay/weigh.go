@@ -1,0 +1,145 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"servicebroker/servicetable"
+)
+
+// Withheld is why an operator keeps a candidate from a client.
+type Withheld struct {
+	Why  string
+	Hold bool // the client should wait until that is over
+}
+
+// errWithheld is what a client gets for whom operators left nothing.
+var errWithheld = fmt.Errorf("%w for clients of this network", servicetable.ErrBlocked)
+
+// weigh finds the candidates that the client may have, by the table as it is now.
+func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candidate, error) {
+	snapshot := s.Snapshot()
+	d.granted = nil
+	candidates, err := snapshot.Match(d.query)
+	d.recordMatch(snapshot)
+	if s.HoldWanted != nil {
+		if why := s.HoldWanted(d.client.Addr(), d.query); why != "" {
+			return nil, fmt.Errorf("%w: %s", servicetable.ErrHeld, why)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if candidates, err = s.admit(ctx, d, candidates); err != nil {
+		return nil, err
+	}
+	return s.withhold(d, candidates)
+}
+
+// admit keeps the candidates that the rules grant to the client.
+func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+	if s.Rules == nil {
+		return candidates, nil
+	}
+	rules := s.Rules()
+	if rules == nil {
+		return candidates, nil
+	}
+	admitted, by, err := rules.admit(&verdict{
+		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve,
+	}, candidates)
+	d.granted = by
+	d.recordRules(candidates)
+	return admitted, err
+}
+
+// withhold leaves out what operators keep from clients of this client's network.
+func (s *Server) withhold(d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+	judge := s.withheldFrom(d)
+	if judge == nil {
+		return candidates, nil
+	}
+	var kept []servicetable.Candidate
+	err := errWithheld
+	for _, c := range candidates {
+		switch w := judge(c); {
+		case w == nil:
+			kept = append(kept, c)
+		default:
+			if w.Hold {
+				err = fmt.Errorf("%w: %s", servicetable.ErrHeld, w.Why)
+			}
+			d.passOver(c, w.Why)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, err
+	}
+	return kept, nil
+}
+
+func (s *Server) withheldFrom(d *dialogue) func(servicetable.Candidate) *Withheld {
+	if s.Withhold == nil {
+		return nil
+	}
+	return s.Withhold(d.client.Addr())
+}
+
+// errOverruled ends an attempt on a candidate that was taken out of use since it
+// was chosen.
+var errOverruled = errors.New("it was taken out of use a moment ago")
+
+// stillWanted looks again whether c may be used, where the table has changed since.
+func (s *Server) stillWanted(d *dialogue, c servicetable.Candidate) error {
+	if judge := s.withheldFrom(d); judge != nil {
+		if w := judge(c); w != nil {
+			return fmt.Errorf("%w: %s", errOverruled, w.Why)
+		}
+	}
+	snapshot := s.Snapshot()
+	if snapshot.Version() == d.record.Version {
+		return nil
+	}
+	now, err := snapshot.Match(d.query)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOverruled, err)
+	}
+	for i := range now {
+		if now[i].Registration.ID == c.Registration.ID && now[i].Handler.Name == c.Handler.Name {
+			return nil
+		}
+	}
+	// It may only have been ejected, which keeps nobody from it who has nothing else.
+	if ejectedOnly(snapshot, c) {
+		return nil
+	}
+	return errOverruled
+}
+
+// ejectedOnly reports whether no mark but an ejection is on c, which is still registered.
+func ejectedOnly(snapshot *servicetable.Snapshot, c servicetable.Candidate) bool {
+	entry, err := snapshot.Service(c.Service.Name)
+	if err != nil {
+		return false
+	}
+	for i := range entry.Instances {
+		in := &entry.Instances[i]
+		if in.Registration.ID != c.Registration.ID || in.Status == servicetable.Blocked || in.Status == servicetable.Restricted {
+			continue
+		}
+		marks := in.Marks
+		for _, h := range in.Handlers {
+			if h.Name == c.Handler.Name {
+				marks = append(marks, h.Marks...)
+			}
+		}
+		for _, m := range marks {
+			if m.Kind != servicetable.Ejected {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
