@@ -101,7 +101,7 @@ func (d *Dialer) totalTimeout() time.Duration   { return orDefault(d.TotalTimeou
 func (d *Dialer) backoff() time.Duration        { return orDefault(d.Backoff, time.Second) }
 func (d *Dialer) maxBackoff() time.Duration     { return orDefault(d.MaxBackoff, 30*time.Second) }
 
-func orDefault(v, otherwise time.Duration) time.Duration {
+func orDefault[T time.Duration | int](v, otherwise T) T {
 	if v == 0 {
 		return otherwise
 	}

@@ -18,7 +18,9 @@ type Attempt struct {
 	Err       error
 	Took      time.Duration // without the time it was made to wait for another attempt
 	Committed bool          // it had leave to open a session, so the transport connection was open
+	Answered  bool          // it accepted or refused, as opposed to broke or was cut
 	Hedged    bool          // cut because it was silent while others were not; it may be tried again
+	Stopped   bool          // cut for a reason that says nothing of the candidate
 }
 
 // String says who was tried where, for how long, and why it failed.

@@ -359,7 +359,7 @@ func (r *race) returned(ctx context.Context, ev event) {
 	if !e.askedAt.IsZero() {
 		took -= time.Since(e.askedAt)
 	}
-	a := Attempt{Candidate: e.candidate, Err: ev.err, Took: took, Committed: e.leave}
+	a := Attempt{Candidate: e.candidate, Err: ev.err, Took: took, Committed: e.leave, Answered: ev.err == nil}
 	switch {
 	case ev.err == nil && r.won != nil:
 		discard(ev.value)
@@ -382,6 +382,7 @@ func (r *race) lost(ctx context.Context, e *entrant, a Attempt) {
 	answered = answered && !connectFailed(a.Err) && !isCut(e, a.Err)
 	switch {
 	case answered:
+		a.Answered = true
 		r.dialer.answered(e)
 	case errors.Is(e.cut, ErrNoAnswer):
 		a.Err = because(e.cut, a.Err)
@@ -398,7 +399,9 @@ func (r *race) lost(ctx context.Context, e *entrant, a Attempt) {
 		a.Err, a.Hedged = because(ErrHedged, a.Err), true
 		r.dialer.hedged(e, a.Took)
 	case r.won != nil:
-		a.Err = because(ErrOvertaken, a.Err)
+		a.Err, a.Stopped = because(ErrOvertaken, a.Err), true
+	default:
+		a.Stopped = true
 	}
 	r.failed.Attempts = append(r.failed.Attempts, a)
 	r.observe(a)
