@@ -98,6 +98,10 @@ func (p *Prober) launch(ctx context.Context, probes *sync.WaitGroup) time.Durati
 			p.drop(t, true, fmt.Sprintf("its registration ended %v ago", p.staleTimeout()))
 			continue
 		}
+		if t.candidate.Handler == nil {
+			p.drop(t, false, "it registered no address to ask at")
+			continue
+		}
 		t.running, t.begun = true, now
 		s.busy++
 		candidate, seq := t.candidate, t.seq
