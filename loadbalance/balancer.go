@@ -1,12 +1,12 @@
 // Package loadbalance decides in which order to try the candidates of a query.
 //
-// It is in two halves: order.go ranks candidates by figures and is a pure function; balancer.go and tally.go keep the
-// one figure that no database reports, which is what this broker itself did since the last report.
+// A decision (decision.go, score.go, ranking.go) is reckoned from figures, time and chance that are handed in. What
+// lasts from one to the next is what no database reports: what this broker itself did since the last report (count.go,
+// tally.go), and what is known of each service (group.go).
 package loadbalance
 
 import (
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,69 +14,179 @@ import (
 	"servicebroker/servicetable"
 )
 
-// Balancer orders candidates by load, with its own hand-outs since the last report counted in. The zero value is
-// ready to use; set fields before the first call. All methods may be called from any goroutine.
+// Balancer orders candidates by load, with its own connects counted in. The zero value is ready to use; set fields
+// before the first call. All methods may be called from any goroutine.
 type Balancer struct {
 	Now    func() time.Time // nil: time.Now
-	Random func(n int) int  // a number in [0, n), for breaking ties; nil: math/rand/v2. Must be safe for concurrent use
+	Random func() uint64    // where ties are drawn from, called under a lock; nil: math/rand/v2. Always 0: earlier candidates win ties
 
 	mu       sync.Mutex
 	settings Settings
+	epoch    uint64  // counts what changes positions besides candidates
+	began    instant // when the balancer was first used
 	tallies  tallies
-}
-
-// Order returns the candidates c in the order to try them. The connect is counted against the first one at once, so
-// that connects that arrive together spread. The caller must end every Reservation by Release, save one that was
-// settled on a redirect's target. c is not changed.
-//
-// The order: READY instances before UNKNOWN before STALE ones; handlers below their maximum before full ones; then the best handler
-// of each instance before the second best of any, so that what failed is not tried at another door of the same house first;
-// then by score, the load that the instance would have per capacity; then by the load of the handler; equal ones at
-// random. A colocation tag replaces the score: connects of one tag prefer one instance for as long as it is there.
-func (b *Balancer) Order(a Ask, c []servicetable.Candidate) *Reservation {
-	shuffled := slices.Clone(c)
-	b.shuffle(shuffled)
-	all := make([]figures, len(c))
-	r := &Reservation{balancer: b}
-	now := b.now()
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := range shuffled {
-		all[i] = b.tallies.of(shuffled[i].Registration, now).figures(&shuffled[i])
-	}
-	r.route = order(all, a.Query.ColocationTag)
-	if len(r.route) > 0 {
-		r.place = b.tallies.place(&r.route[0], now)
-		r.place.addPending(1)
-	}
-	return r
+	groups   map[groupKey]*group
+	ring     []*group // the same, to look at one after the other whether they are still used
+	hand     int      // the next one to look at
+	decision decision // the one in the making
 }
 
 // Configure sets what applies from the next decision on. It may be called at any time.
 func (b *Balancer) Configure(s Settings) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.begin(at(b.now()))
 	b.settings = s
+	b.epoch++
+}
+
+// Note tells that a registration changed from before to after: nil if it is new, or gone. It is how the balancer
+// learns that an instance takes connects for a service again after it was blocked or restricted, and starts it slowly. Without it, only
+// instances that register anew are.
+func (b *Balancer) Note(before, after *servicetable.Registration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := at(b.now())
+	b.begin(now)
+	switch {
+	case before == nil:
+	case after == nil:
+		if t := b.tallies[instanceKey{before.Instance, before.Host}]; t != nil {
+			b.tallies.prune(t)
+		}
+	default:
+		b.noteRecovered(before, after, now)
+	}
+}
+
+func (b *Balancer) noteRecovered(before, after *servicetable.Registration, now instant) {
+	for i := range before.Services {
+		was := &before.Services[i]
+		if s := before.Status(was); s != servicetable.Blocked && s != servicetable.Restricted {
+			continue
+		}
+		for j := range after.Services {
+			if s := &after.Services[j]; s.Name == was.Name && after.Status(s) == servicetable.Ready {
+				b.tallies.of(after).service(s).recoveredAt = now
+			}
+		}
+	}
+}
+
+// Recovered tells that the instance "instance@host" can be reached again after it could not, so that it starts
+// slowly.
+func (b *Balancer) Recovered(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, t := range b.tallies {
+		if k.instance+"@"+k.host == key {
+			t.newSince = at(b.now())
+			b.epoch++
+		}
+	}
+}
+
+// Order returns the candidates c in the order to try them. The connect is counted against the first one at once, so
+// that connects that arrive together spread. The caller must end every Reservation by Release, save one that was
+// settled on a redirect's target. c is not changed, nor kept.
+//
+// The order: candidates of a better class first (those with any weight; READY before UNKNOWN before STALE; by tier;
+// handlers below their maximum; this broker's zone); then the best handler of each instance before the second best of
+// any, so that what failed is not tried at another door of the same house first; then by the score that the policy
+// gives; equal ones at random. A colocation tag replaces the policy: connects of one tag prefer one instance for as
+// long as that is there and has not too much more than its share.
+func (b *Balancer) Order(a Ask, c []servicetable.Candidate) *Reservation {
+	r := new(Reservation)
+	b.Reserve(r, a, c)
+	return r
+}
+
+// Reserve is Order into a reservation that the caller owns: a new one, or one that has ended and that nobody else
+// uses any more, nor its route. Reused, it costs no allocation.
+func (b *Balancer) Reserve(r *Reservation, a Ask, c []servicetable.Candidate) {
+	now, random := at(b.now()), b.random()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.reset(b, a.Redirect)
+	if len(c) == 0 {
+		return
+	}
+	d := b.decide(a, chance{now, random}, c)
+	r.take(d, c)
+	first := &d.positions[d.ranks[0].at]
+	r.place = first.seat.place
+	r.place.pend(1)
+	if d.fallback == inTurn || d.policy == RoundRobin {
+		d.takeTurn(first)
+	}
 }
 
 // Explain returns how Order would judge c for a, best first, without counting anything; at most 16 candidates.
 func (b *Balancer) Explain(a Ask, c []servicetable.Candidate) []journal.Candidate {
-	r := b.Order(a, c)
-	defer r.Release()
-	return r.Verdicts()
+	if len(c) == 0 {
+		return nil
+	}
+	now, random := at(b.now()), b.random()
+	var r Reservation
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.take(b.decide(a, chance{now, random}, c), c)
+	return r.verdicts()
 }
 
-// shuffle makes the order of equal candidates random, since sorting keeps it.
-func (b *Balancer) shuffle(route []servicetable.Candidate) {
-	random := b.Random
-	if random == nil {
-		random = rand.IntN
+// decide makes a decision about c, which is not empty. It is valid until the next one.
+func (b *Balancer) decide(a Ask, by chance, c []servicetable.Candidate) *decision {
+	b.begin(by.now)
+	d := &b.decision
+	*d = decision{
+		ask: a, settings: &b.settings, chance: by, group: b.group(groupKeyOf(&a, c), by.now),
+		policy: b.settings.policy(&a), brokers: b.settings.brokers(), ranks: d.ranks, scratch: d.scratch,
 	}
-	for i := len(route) - 1; i > 0; i-- {
-		j := random(i + 1)
-		route[i], route[j] = route[j], route[i]
+	b.locate(d, c)
+	d.decide()
+	return d
+}
+
+func (b *Balancer) begin(now instant) {
+	if b.groups == nil {
+		b.began, b.groups, b.tallies = now, map[groupKey]*group{}, tallies{}
 	}
+}
+
+// idleLimit is how long a service, or a candidate of one, that nobody asks for is remembered.
+const idleLimit = float64(15 * time.Minute)
+
+// group returns the group of that key, and has a look whether another one is still used.
+func (b *Balancer) group(key groupKey, now instant) *group {
+	g := b.groups[key]
+	if g == nil {
+		g = &group{key: key, members: map[*tally]*member{}, seats: map[seatKey]*seat{}}
+		b.groups[key] = g
+		b.ring = append(b.ring, g)
+	}
+	g.usedAt = now
+	for range 2 { // one more than groups are added
+		b.tidy(now)
+	}
+	return g
+}
+
+// tidy forgets what is idle in the group at the hand, and moves the hand on.
+func (b *Balancer) tidy(now instant) {
+	b.hand %= len(b.ring)
+	g := b.ring[b.hand]
+	if g.tidiedAt.since(now) >= idleLimit/16 {
+		g.tidiedAt = now
+		g.dismissIdle(now, b.tallies)
+	}
+	if len(g.seats) == 0 && g.usedAt.since(now) >= idleLimit {
+		delete(b.groups, g.key)
+		last := len(b.ring) - 1
+		b.ring[b.hand], b.ring[last] = b.ring[last], nil
+		b.ring = b.ring[:last]
+		return
+	}
+	b.hand++
 }
 
 func (b *Balancer) now() time.Time {
@@ -86,77 +196,9 @@ func (b *Balancer) now() time.Time {
 	return time.Now()
 }
 
-// Reservation is one connect's place in the counts. Its methods may be called from any goroutine.
-type Reservation struct {
-	balancer *Balancer
-	route    []servicetable.Candidate
-	place    place
-	state    reservationState
-}
-
-type reservationState uint8
-
-const (
-	pending reservationState = iota // counted against the first candidate, which no report can contain yet
-	settled
-	released
-)
-
-// Route returns the candidates in the order to try them; nothing once the reservation is settled, for a session may
-// last for weeks and should not keep old registrations in memory.
-func (r *Reservation) Route() []servicetable.Candidate {
-	r.balancer.mu.Lock()
-	defer r.balancer.mu.Unlock()
-	return r.route
-}
-
-// Policy tells by what was decided, for people: the word of the policy and, where it could not be applied, why and
-// what was done instead.
-func (r *Reservation) Policy() string { return Adaptive.String() }
-
-// Verdicts returns the figures by which the candidates were judged, in the order to try them, at most 16; nothing
-// once the reservation is settled or released, as with Route.
-func (r *Reservation) Verdicts() []journal.Candidate {
-	var all []journal.Candidate
-	for _, c := range r.Route() {
-		all = append(all, journal.Candidate{Key: c.Registration.HandlerKey(c.Handler)})
+func (b *Balancer) random() uint64 {
+	if b.Random != nil {
+		return b.Random()
 	}
-	return all[:min(len(all), 16)]
-}
-
-// Settle moves the count to c: the candidate that answered, or that a redirect names.
-func (r *Reservation) Settle(c servicetable.Candidate) {
-	now := r.balancer.now()
-	r.balancer.mu.Lock()
-	defer r.balancer.mu.Unlock()
-	if r.state == released {
-		return
-	}
-	r.withdraw()
-	r.place = r.balancer.tallies.place(&c, now)
-	r.place.addChange(1)
-	r.state, r.route = settled, nil
-}
-
-// Release ends the count: the session is over or never came about. Calls after the first do nothing. A redirect is
-// settled and never released: its count is void once the instance reports anew.
-func (r *Reservation) Release() {
-	r.balancer.mu.Lock()
-	defer r.balancer.mu.Unlock()
-	if r.state == released {
-		return
-	}
-	r.withdraw()
-	r.state, r.route, r.place = released, nil, place{}
-}
-
-// withdraw takes back what the reservation counts.
-func (r *Reservation) withdraw() {
-	switch {
-	case r.place.tally == nil: // there was no candidate
-	case r.state == pending:
-		r.place.addPending(-1)
-	default:
-		r.place.addChange(-1)
-	}
+	return rand.Uint64()
 }

@@ -20,7 +20,7 @@ type built struct {
 // instance builds one that reports load of max sessions and has one DEDICATED handler.
 func instance(name string, load, max uint32) built {
 	return built{
-		r: servicetable.Registration{ID: servicetable.ID("c-" + name), Instance: name, Host: "h", Load: load, Max: max, LoadAt: time.Unix(1000, 0)},
+		r: servicetable.Registration{ID: servicetable.ID("c-" + name), Instance: name, Host: "h", Load: load, Max: max, LoadAt: reported()},
 		s: servicetable.Service{Name: "s"},
 		h: servicetable.Handler{Name: "DEDICATED", Port: 1521},
 	}
@@ -91,12 +91,20 @@ func names(route []servicetable.Candidate) string {
 }
 
 // seeded returns a random source that is the same in every run.
-func seeded(seed uint64) func(int) int {
-	return rand.New(rand.NewPCG(seed, 1)).IntN
+func seeded(seed uint64) func() uint64 {
+	return rand.New(rand.NewPCG(seed, 1)).Uint64
 }
 
-// tied keeps equal candidates in the order given: a shuffle that swaps each with itself.
-func tied(n int) int { return n - 1 }
+// tied keeps equal candidates in the order given.
+func tied() uint64 { return 0 }
+
+// reported is when instances in tests have reported first.
+func reported() time.Time { return time.Unix(1000, 0) }
+
+// newBalancer returns a balancer whose time stands still at the first report.
+func newBalancer(random func() uint64) *Balancer {
+	return &Balancer{Random: random, Now: reported}
+}
 
 // connect orders, settles on the first and returns its name; the session stays open.
 func connect(b *Balancer, c []servicetable.Candidate) (string, *Reservation) {

@@ -20,10 +20,11 @@ func TestOrder(t *testing.T) {
 		{"least loaded first", candidates(instance("a", 30, 100), instance("b", 10, 100), instance("c", 20, 100)), "b c a"},
 		{"load per capacity", candidates(instance("small", 10, 20), instance("big", 50, 1000)), "big small"},
 		{"equal ones as drawn", candidates(instance("a", 5, 10), instance("b", 5, 10)), "a b"},
-		{"goodness before load", candidates(instance("a", 1, 100).goodness(9, 1), instance("b", 90, 100).goodness(3, 1)), "b a"},
-		{"goodness zero is good", candidates(instance("a", 1, 100).goodness(9, 1), instance("b", 90, 100).goodness(0, 1)), "b a"},
-		{"delta counts", candidates(instance("a", 0, 100).goodness(5, 10), instance("b", 0, 100).goodness(6, 1)), "b a"},
-		{"no goodness: unknown means average", candidates(instance("bad", 0, 100).goodness(90, 1), instance("none", 0, 100), instance("good", 0, 100).goodness(2, 1)), "good none bad"},
+		{"sessions before goodness", candidates(instance("a", 1, 100).goodness(9, 1), instance("b", 90, 100).goodness(3, 1)), "a b"},
+		{"goodness for want of sessions", candidates(instance("a", 0, 0).goodness(9, 1), instance("b", 0, 0).goodness(3, 1)), "b a"},
+		{"goodness zero is good", candidates(instance("a", 0, 0).goodness(9, 1), instance("b", 0, 0).goodness(0, 1)), "b a"},
+		{"delta counts", candidates(instance("a", 0, 0).goodness(5, 10), instance("b", 0, 0).goodness(6, 1)), "b a"},
+		{"no goodness: unknown means average", candidates(instance("bad", 0, 0).goodness(90, 1), instance("none", 0, 0), instance("good", 0, 0).goodness(2, 1)), "good none bad"},
 		{"no capacity means average", candidates(instance("a", 50, 100), instance("b", 20, 0), instance("c", 5, 100)), "c b a"},
 		{"no capacity anywhere", candidates(instance("a", 2, 0), instance("b", 1, 0)), "b a"},
 		{"no report means average", candidates(instance("a", 90, 100), instance("b", 0, 0), instance("c", 10, 100)), "c b a"},
@@ -44,7 +45,7 @@ func TestOrder(t *testing.T) {
 			siblings(instance("a", 1, 100).handler("D000", 9, 9), instance("a", 1, 100).handler("D001", 3, 100)),
 			candidates(instance("b", 50, 100).handler("D000", 9, 9))), "a/D001 a/D000 b/D000"},
 	} {
-		b := Balancer{Random: tied}
+		b := newBalancer(tied)
 		given := slices.Clone(c.all)
 		if got := names(b.Order(Ask{}, c.all).Route()); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -58,7 +59,7 @@ func TestOrder(t *testing.T) {
 // Whatever the figures, every candidate is tried once, and no later one is of a better class.
 func TestRouteIsAPermutation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := Balancer{Random: seeded(rapid.Uint64().Draw(t, "seed"))}
+		b := newBalancer(seeded(rapid.Uint64().Draw(t, "seed")))
 		small := rapid.Uint32Range(0, 3)
 		var all []servicetable.Candidate
 		for range rapid.IntRange(0, 12).Draw(t, "candidates") {
@@ -77,7 +78,7 @@ func TestRouteIsAPermutation(t *testing.T) {
 					t.Fatalf("%s is in the route twice, or was never given", names(route[i:i+1]))
 				}
 				left = slices.Delete(left, at, at+1)
-				if i > 0 && class(c.Status, c.Handler.Blocked()) < class(route[i-1].Status, route[i-1].Handler.Blocked()) {
+				if i > 0 && classOf(&c, 0, "") < classOf(&route[i-1], 0, "") {
 					t.Fatalf("place %d is of a better class than place %d", i, i-1)
 				}
 			}
@@ -94,7 +95,7 @@ func TestTiesAreBrokenAtRandom(t *testing.T) {
 	first := map[string]int{}
 	random := seeded(7)
 	for range runs {
-		b := Balancer{Random: random}
+		b := newBalancer(random)
 		first[names(b.Order(Ask{}, all).Route()[:1])]++
 	}
 	for _, name := range strings.Fields("a b c d") {
@@ -107,9 +108,9 @@ func TestTiesAreBrokenAtRandom(t *testing.T) {
 func TestColocationTagKeepsConnectsTogether(t *testing.T) {
 	var all []built
 	for i := range 8 {
-		all = append(all, instance(fmt.Sprintf("i%d", i), uint32(i), 100))
+		all = append(all, instance(fmt.Sprintf("i%d", i), uint32(i), 400))
 	}
-	b := Balancer{Random: seeded(1)}
+	b := newBalancer(seeded(1))
 	firstFor := func(tag string, c []servicetable.Candidate) string {
 		return names(b.Order(Ask{Query: servicetable.Query{ColocationTag: tag}}, c).Route()[:1])
 	}

@@ -6,171 +6,201 @@ import (
 	"servicebroker/servicetable"
 )
 
-// count is what this broker did to something since the report that is in force.
-type count struct {
-	pending int // connects under way; no report can contain them yet
-	change  int // sessions begun less sessions ended since the report; below zero when older ones ended
-}
-
-func (c *count) own() int { return c.pending + c.change }
-
 // tally holds the counts of one instance.
 type tally struct {
-	key        instanceKey
-	reportedAt time.Time // of the report in force
-	reported   int       // its sessions: no more than these can have ended since
-	usedAt     time.Time
+	key  instanceKey
+	hash uint64 // of key
 
+	id         servicetable.ID // of the registration that reported last
+	reportedAt instant         // of the report in force; 0: there is none
+	reported   int             // its sessions: no more than these can have ended since
+	interval   float64         // nanoseconds between its reports, as far as known
+	newSince   instant         // when the instance appeared, where that was after the broker itself began; else 0
+	seenAt     instant
+
+	members  int // of groups, that point here
 	whole    count
 	services map[string]*count // by name as registered
 	handlers map[string]*count // by name
-
-	known []*servicetable.Registration // under which tallies finds this tally quickly
 }
 
 type instanceKey struct{ instance, host string }
 
-// report takes note of the report that r brings: what was counted since the one before is in it, or void.
-func (t *tally) report(r *servicetable.Registration) {
-	if !r.LoadAt.After(t.reportedAt) {
-		return
+// Bounds of the learnt interval between reports: two messages in a row are not two reports, and an instance that has
+// been silent for hours has not taught that it always will be.
+const (
+	shortestInterval = float64(5 * time.Second)
+	longestInterval  = float64(10 * time.Minute)
+	outdatedAfter    = 3 // intervals
+)
+
+// learn takes note of the time between two reports. Longer ones are believed sooner than shorter ones, since to take a
+// good report for outdated costs more than to use one a little longer.
+func (t *tally) learn(passed float64) {
+	passed = clamp(passed, shortestInterval, longestInterval)
+	if passed > t.interval {
+		t.interval += (passed - t.interval) / 2
+	} else {
+		t.interval += (passed - t.interval) / 4
 	}
-	t.reportedAt, t.reported = r.LoadAt, int(r.Load)
-	t.whole.change = 0
-	forget(t.services)
-	forget(t.handlers)
 }
 
-// forget voids the changes, and drops the counts that are left with nothing.
-func forget(counts map[string]*count) {
+// fresh reports whether there is a report young enough to be used.
+func (t *tally) fresh(now instant) bool {
+	return t.reportedAt != 0 && t.reportedAt.since(now) <= outdatedAfter*t.interval
+}
+
+// report takes in the report that r brings, if it is newer than the one in force.
+func (t *tally) report(r *servicetable.Registration, terms reportTerms) {
+	when := at(r.LoadAt)
+	if when <= t.reportedAt {
+		return
+	}
+	terms.restarted = t.id != r.ID
+	if t.reportedAt != 0 && !terms.restarted {
+		t.learn(t.reportedAt.since(when))
+	}
+	t.id, t.reportedAt, t.reported = r.ID, when, int(r.Load)
+	t.whole.report(when, float64(r.Load), terms)
+	for i := range r.Services {
+		if c := t.services[r.Services[i].Name]; c != nil {
+			c.report(when, float64(r.Services[i].Goodness)/delta(&r.Services[i]), terms)
+		}
+	}
+	for i := range r.Handlers {
+		if c := t.handlers[r.Handlers[i].Name]; c != nil {
+			c.report(when, float64(r.Handlers[i].Load), terms)
+		}
+	}
+}
+
+// delta is what a connect adds to the goodness of s.
+func delta(s *servicetable.Service) float64 { return float64(max(s.Delta, 1)) }
+
+// appear notes since when the instance has been there: since it registered, unless that is no news, because it was
+// there a moment before or because it is the broker that is new. An instance is not measured against others that
+// registered anew only because the broker was restarted.
+func (t *tally) appear(r *servicetable.Registration, began instant, slowStart float64) {
+	registered := at(r.RegisteredAt)
+	switch {
+	case registered == 0 || began.since(registered) < slowStart:
+	case t.seenAt != 0 && t.seenAt.since(registered) < lapse:
+	case registered > t.newSince:
+		t.newSince = registered
+	}
+}
+
+// lapse is how long an instance may have been out of sight and yet count as not having been away.
+const lapse = float64(10 * time.Second)
+
+// place is where one connect counts: at an instance, at a service there, at a handler there.
+type place struct {
+	tally                   *tally
+	whole, service, handler *count
+}
+
+func (p *place) pend(n int) {
+	p.whole.pending += n
+	p.service.pending += n
+	p.handler.pending += n
+}
+
+func (p *place) redirect(now instant, tau, connectTime float64) {
+	p.whole.redirect(now, tau, connectTime)
+	p.service.redirect(now, tau, connectTime)
+	p.handler.redirect(now, tau, connectTime)
+}
+
+func (p *place) recall() {
+	p.whole.recall()
+	p.service.recall()
+	p.handler.recall()
+}
+
+func (p *place) begin() {
+	for _, c := range [...]*count{p.whole, p.service, p.handler} {
+		c.open, c.began, c.relayed = c.open+1, c.began+1, c.relayed+1
+	}
+}
+
+// end counts a relayed session that ended. Sessions that an instance took with it when it died end after it has
+// reported anew, without them: more cannot end than it reported.
+func (p *place) end() {
+	for _, c := range [...]*count{p.whole, p.service, p.handler} {
+		c.open, c.relayed = max(c.open-1, 0), max(c.relayed-1, -p.tally.reported)
+	}
+}
+
+// tallies finds the tally of an instance.
+type tallies map[instanceKey]*tally
+
+func (all tallies) of(r *servicetable.Registration) *tally {
+	key := instanceKey{r.Instance, r.Host}
+	t := all[key]
+	if t == nil {
+		t = &tally{key: key, hash: hashOf(r.Instance, r.Host), services: map[string]*count{}, handlers: map[string]*count{}}
+		all[key] = t
+	}
+	return t
+}
+
+// place returns where connects to c count.
+func (t *tally) place(c *servicetable.Candidate) place {
+	return place{tally: t, whole: &t.whole, service: t.service(c.Service), handler: t.handler(c.Handler)}
+}
+
+func (t *tally) service(s *servicetable.Service) *count {
+	c := t.services[s.Name]
+	if c == nil {
+		c = &count{}
+		c.flow.report(t.reportedAt, float64(s.Goodness)/delta(s), 0, true)
+		t.services[s.Name] = c
+	}
+	return c
+}
+
+func (t *tally) handler(h *servicetable.Handler) *count {
+	c := t.handlers[h.Name]
+	if c == nil {
+		c = &count{}
+		c.flow.report(t.reportedAt, float64(h.Load), 0, true)
+		t.handlers[h.Name] = c
+	}
+	return c
+}
+
+// prune forgets counts that nobody uses, and t itself if none is left.
+func (all tallies) prune(t *tally) {
+	pruneCounts(t.services)
+	pruneCounts(t.handlers)
+	if t.members == 0 && t.whole.idle() && all[t.key] == t {
+		delete(all, t.key)
+	}
+}
+
+func pruneCounts(counts map[string]*count) {
 	for name, c := range counts {
-		if c.change = 0; c.pending == 0 {
+		if c.idle() {
 			delete(counts, name)
 		}
 	}
 }
 
-func (t *tally) figures(c *servicetable.Candidate) figures {
-	return figures{
-		candidate: c,
-		tally:     t,
-		whole:     t.whole.own(),
-		service:   ownOf(t.services, c.Service.Name),
-		handler:   ownOf(t.handlers, c.Handler.Name),
-	}
-}
-
-func ownOf(counts map[string]*count, name string) int {
-	if c := counts[name]; c != nil {
-		return c.own()
-	}
-	return 0
-}
-
-// place is where one connect counts.
-type place struct {
-	tally            *tally
-	service, handler string
-}
-
-// counts calls f for each count that a connect at p belongs to.
-func (p place) counts(f func(*count)) {
-	f(&p.tally.whole)
-	f(named(p.tally.services, p.service))
-	f(named(p.tally.handlers, p.handler))
-}
-
-func named(counts map[string]*count, name string) *count {
-	c := counts[name]
-	if c == nil {
-		c = &count{}
-		counts[name] = c
-	}
-	return c
-}
-
-func (p place) addPending(n int) {
-	p.counts(func(c *count) { c.pending += n })
-}
-
-// addChange counts n sessions begun or ended. Sessions that an instance took with it when it died end after it has
-// reported anew, without them: more cannot end than it reported.
-func (p place) addChange(n int) {
-	p.counts(func(c *count) { c.change = max(c.change+n, -p.tally.reported) })
-}
-
-// tallies finds the tally of an instance, and forgets instances that are not asked for any more.
-type tallies struct {
-	byKey   map[instanceKey]*tally
-	known   map[*servicetable.Registration]*tally // the same, without hashing names
-	sweptAt time.Time
-}
-
-const (
-	idleLimit     = 15 * time.Minute // an instance not among the candidates of any connect for so long is forgotten
-	sweepInterval = time.Minute
-	knownLimit    = 4 // registrations of one instance remembered at a time
-)
-
-// of returns the tally of the instance of r, with the report that r brings taken in.
-func (all *tallies) of(r *servicetable.Registration, now time.Time) *tally {
-	t := all.known[r]
-	if t == nil {
-		t = all.meet(r, now)
-	}
-	t.usedAt = now
-	return t
-}
-
-// meet is of for a registration not seen before.
-func (all *tallies) meet(r *servicetable.Registration, now time.Time) *tally {
-	if all.byKey == nil {
-		all.byKey, all.known = map[instanceKey]*tally{}, map[*servicetable.Registration]*tally{}
-	}
-	if now.Sub(all.sweptAt) >= sweepInterval {
-		all.sweep(now)
-	}
-	key := instanceKey{r.Instance, r.Host}
-	t := all.byKey[key]
-	if t == nil {
-		t = &tally{key: key, services: map[string]*count{}, handlers: map[string]*count{}, reportedAt: r.LoadAt, reported: int(r.Load)}
-		all.byKey[key] = t
-	}
-	t.report(r)
-	all.remember(t, r)
-	return t
-}
-
-// remember finds t by r from now on, in place of the registration that r replaces or of the oldest.
-func (all *tallies) remember(t *tally, r *servicetable.Registration) {
-	all.known[r] = t
-	for i, old := range t.known {
-		if old.ID == r.ID {
-			delete(all.known, old)
-			t.known[i] = r
-			return
+// hashOf hashes words, FNV-1a.
+func hashOf(words ...string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, word := range words {
+		for i := range len(word) {
+			h = (h ^ uint64(word[i])) * 1099511628211
 		}
+		h *= 1099511628211 // a word ends here
 	}
-	if len(t.known) == knownLimit {
-		delete(all.known, t.known[0])
-		t.known = append(t.known[:0], t.known[1:]...)
-	}
-	t.known = append(t.known, r)
+	return h
 }
 
-func (all *tallies) sweep(now time.Time) {
-	all.sweptAt = now
-	for key, t := range all.byKey {
-		if now.Sub(t.usedAt) < idleLimit {
-			continue
-		}
-		delete(all.byKey, key)
-		for _, r := range t.known {
-			delete(all.known, r)
-		}
-	}
-}
-
-func (all *tallies) place(c *servicetable.Candidate, now time.Time) place {
-	return place{tally: all.of(c.Registration, now), service: c.Service.Name, handler: c.Handler.Name}
+// mixed spreads the bits of h, so that hashes of similar words are unlike each other (the finalizer of SplitMix64).
+func mixed(h uint64) uint64 {
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
 }

@@ -1,0 +1,166 @@
+package loadbalance
+
+import (
+	"math"
+	"time"
+)
+
+// instant is a time in nanoseconds since 1970, which is what decisions reckon with; 0 is no time.
+type instant int64
+
+func at(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return instant(t.UnixNano())
+}
+
+// since returns the nanoseconds from i to now, none where a clock was set back.
+func (i instant) since(now instant) float64 { return max(float64(now-i), 0) }
+
+// count is what this broker did to an instance, to one service there, or to one handler there.
+type count struct {
+	users int // seats that point here
+
+	pending int // connects under way; no report can contain them yet
+	open    int // relayed sessions that last
+
+	// Since the report in force:
+	relayed    int // relayed sessions begun less those ended: below zero when older ones ended
+	began      int // relayed sessions begun
+	redirected int // clients sent there
+
+	faded fading
+	flow  flow
+
+	recoveredAt instant // when it began to take connects again, as told by Balancer.Note
+}
+
+// handed is how many connects were given out since the report, whatever became of them.
+func (c *count) handed() int { return c.pending + c.began + c.redirected }
+
+// change is how many sessions more there are since the report, as far as this broker saw.
+func (c *count) change() int { return c.pending + c.relayed + c.redirected }
+
+// idle reports whether nothing is lost if c is forgotten.
+func (c *count) idle() bool { return c.users == 0 && c.pending == 0 && c.open == 0 }
+
+// report begins anew: what was counted since the report before is in the one of time when, or came to nothing. Of
+// sessions, reported is what it says, and known whether it says anything.
+func (c *count) report(when instant, reported float64, terms reportTerms) {
+	c.flow.report(when, reported, float64(c.began+c.redirected)*terms.brokers, terms.restarted)
+	c.relayed, c.began = 0, 0
+	c.redirected = int(c.faded.report(when, terms.connectTime) + 0.5)
+}
+
+// reportTerms are what a report is taken in by.
+type reportTerms struct {
+	brokers     float64
+	connectTime float64 // nanoseconds
+	restarted   bool    // it is the first of another registration than the one before
+}
+
+// redirect counts a client that was sent there, and fades what was counted earlier. tau is the mean length of a
+// session in nanoseconds.
+func (c *count) redirect(now instant, tau, connectTime float64) {
+	c.redirected++
+	c.faded.add(now, tau, connectTime)
+}
+
+// recall takes back the latest redirect: it did not come about.
+func (c *count) recall() {
+	c.redirected = max(c.redirected-1, 0)
+	c.faded.recall()
+}
+
+// fading counts redirects whose sessions nobody sees end: each counts for less as time goes by, e^(-age/tau), which
+// is the chance that its session still lasts if lengths are exponential. Both sums are as of one time, so that they
+// need one exponential to bring them up to date.
+type fading struct {
+	asOf  instant
+	fresh float64 // redirects since the report
+	all   float64 // all redirects
+
+	// The latest redirects, in two buckets of one connect time each: a report cannot contain them.
+	bucketAt     instant
+	latest, last float64
+}
+
+func (f *fading) add(now instant, tau, connectTime float64) {
+	left := f.left(now, tau)
+	f.asOf, f.fresh, f.all = now, f.fresh*left+1, f.all*left+1
+	switch age := f.bucketAt.since(now); {
+	case age < connectTime:
+	case age < 2*connectTime:
+		f.bucketAt, f.last, f.latest = f.bucketAt+instant(connectTime), f.latest, 0
+	default:
+		f.bucketAt, f.last, f.latest = now, 0, 0
+	}
+	f.latest++
+}
+
+// left is the part of the sums that is left at time now.
+func (f *fading) left(now instant, tau float64) float64 { return left(f.asOf.since(now), tau) }
+
+func (f *fading) recall() {
+	f.fresh, f.all, f.latest = max(f.fresh-1, 0), max(f.all-1, 0), max(f.latest-1, 0)
+}
+
+// report forgets the redirects that the report of that time contains, and returns how many it does not.
+func (f *fading) report(when instant, connectTime float64) float64 {
+	survive := 0.0
+	if connectTime > 0 {
+		age := f.bucketAt.since(when) / connectTime
+		survive = f.latest*clamp(2-age, 0, 1) + f.last*clamp(1-age, 0, 1)
+	}
+	f.fresh = min(survive, f.fresh)
+	return f.fresh
+}
+
+// left is e^(-age/tau).
+func left(age, tau float64) float64 {
+	if age >= 40*tau {
+		return 0
+	}
+	return math.Exp(-age / tau)
+}
+
+func clamp(v, low, high float64) float64 { return min(max(v, low), high) }
+
+// flow is what Little's law needs: sessions reported, added up over time, and connects given out in the same time.
+// Their quotient is the mean length of a session. What is longer ago than flowMemory counts for little.
+type flow struct {
+	reportedAt instant
+	reported   float64
+	sessions   float64 // sessions × nanoseconds
+	connects   float64
+}
+
+const flowMemory = float64(10 * time.Minute)
+
+func (f *flow) report(when instant, reported, connects float64, restarted bool) {
+	if passed := f.reportedAt.since(when); f.reportedAt != 0 && !restarted {
+		left := left(passed, flowMemory)
+		f.sessions = f.sessions*left + (f.reported+reported)/2*passed
+		f.connects = f.connects*left + connects
+	}
+	f.reportedAt, f.reported = when, reported
+}
+
+// Bounds of the mean length of a session, and what it is taken for as long as nothing is known.
+const (
+	shortestTau = float64(200 * time.Millisecond)
+	longestTau  = float64(time.Hour)
+	unknownTau  = float64(time.Minute)
+)
+
+// tau is the mean length of a session in nanoseconds, by what several flows together show.
+func tau(sessions, connects float64) float64 {
+	switch {
+	case connects > 0:
+		return clamp(sessions/connects, shortestTau, longestTau)
+	case sessions > 0:
+		return longestTau
+	}
+	return unknownTau
+}

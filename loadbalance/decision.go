@@ -1,0 +1,276 @@
+package loadbalance
+
+import (
+	"math/bits"
+
+	"servicebroker/servicetable"
+)
+
+// decision is one in the making: the candidates at their positions, and what they are judged by. All in it is
+// reckoned from what is handed in, time and chance included.
+type decision struct {
+	ask      Ask
+	settings *Settings
+	group    *group
+	chance
+
+	policy    Policy
+	fallback  fallback
+	tagged    bool
+	brokers   float64
+	positions []position
+	ranks     []rank
+	scratch
+	several bool // some instance is there with more than one handler
+	knowing int  // positions whose load is known
+}
+
+// scratch is memory that one decision leaves to the next.
+type scratch struct {
+	spare   []rank
+	buckets []uint8
+	taken   []bool
+}
+
+// chance is what a decision cannot know by itself.
+type chance struct {
+	now    instant
+	random uint64 // where ties are drawn from; 0: they are not drawn, earlier candidates come first
+}
+
+// fallback is what is done where a policy cannot be applied.
+type fallback uint8
+
+const (
+	noFallback       fallback = iota
+	inTurn                    // nobody has reported lately: round robin
+	leastOwnSessions          // nobody has reported lately, but our sessions are seen from begin to end
+)
+
+// decide judges the candidates and ranks them.
+func (d *decision) decide() {
+	d.count()
+	d.weigh()
+	d.tagged = d.ask.Query.ColocationTag != ""
+	switch policy := d.policy; {
+	case d.tagged:
+		d.scoreByTag()
+	case d.fallback == inTurn || policy == RoundRobin:
+		d.scoreByTurn()
+	case policy == Random:
+		d.scoreByLot()
+	case policy == Goodness:
+		d.scoreAsListener()
+	default:
+		d.scoreByLoad()
+	}
+	d.rank()
+}
+
+// count finds which instances are there more than once.
+func (d *decision) count() {
+	g := d.group
+	g.decisions++
+	for i := range d.positions {
+		m := d.positions[i].seat.member
+		if m.decision != g.decisions {
+			m.decision, m.copies = g.decisions, 0
+		}
+		m.copies++
+		d.several = d.several || m.copies > 1
+	}
+}
+
+// weigh finds for each candidate what load it is thought to have, and what capacity.
+func (d *decision) weigh() {
+	var maxima mean
+	for i := range d.positions {
+		p := &d.positions[i]
+		d.estimate(p)
+		maxima.add(p.maximum, p.maximum > 0)
+		if p.known {
+			d.knowing++
+		}
+	}
+	common := maxima.or(1)
+	for i := range d.positions {
+		p := &d.positions[i]
+		p.ramp = d.ramp(p)
+		p.capacity = p.maximum
+		if p.capacity == 0 {
+			p.capacity = common
+		}
+		p.capacity *= p.weight * p.ramp
+	}
+	switch {
+	case d.knowing == len(d.positions) || d.policy == Goodness:
+	case d.knowing > 0:
+		d.guess()
+	case d.ask.Redirect:
+		d.fallback = inTurn
+	default:
+		d.fallback = leastOwnSessions
+		d.guess()
+	}
+}
+
+// estimate finds the load of p by its report and what this broker did since.
+//
+// A client that was redirected is not seen again. It counts for as much as the chance that its session still lasts,
+// and so does what was reported: both fade with the mean length of a session, and what is left of a report leaves
+// room for the sessions that other brokers must have begun since. A relayed session is seen to end: then report and
+// own change stand as they are. In both, what this broker did stands for what each of the others did.
+func (d *decision) estimate(p *position) {
+	c, k, tau := p.count, d.brokers, d.group.tau
+	age := p.reportedAt.since(d.now)
+	p.known = p.given.has(d.group.basis.measure) && p.reportedAt != 0 && age <= p.outdated
+	p.aged = p.reported
+	redirected, lasting := 0.0, 0.0
+	if c.faded.all > 0 {
+		part := c.faded.left(d.now, tau)
+		redirected, lasting = c.faded.fresh*part, c.faded.all*part
+	}
+	switch {
+	case d.policy != Adaptive:
+		p.own = float64(c.change()) * p.step
+	case d.ask.Redirect:
+		p.aged *= left(age, tau)
+		p.own = (float64(c.pending+c.relayed) + redirected) * k * p.step
+	default:
+		p.own = (float64(c.pending+c.relayed) + redirected) * k * p.step
+	}
+	p.lasting = (float64(c.pending+c.open) + lasting) * k * p.step
+	p.load = max(p.aged+p.own, 0)
+}
+
+// guess finds the load of those who have not reported lately: our own sessions there, and of sessions that are not
+// ours as many per capacity as the others have on average.
+func (d *decision) guess() {
+	var foreign mean
+	for i := range d.positions {
+		p := &d.positions[i]
+		foreign.add(max(p.load-p.lasting, 0)/p.capacity, p.known)
+	}
+	level := foreign.or(0)
+	for i := range d.positions {
+		if p := &d.positions[i]; !p.known {
+			p.aged, p.own = level*p.capacity, p.lasting
+			p.load = p.aged + p.own
+		}
+	}
+}
+
+// leastRamp is where slow start begins: with none of its capacity a new instance would get no connect at all.
+const leastRamp = 0.05
+
+// ramp is the part of its capacity that an instance may use: it grows evenly from when the instance appeared, or
+// began to take connects for the service again.
+func (d *decision) ramp(p *position) float64 {
+	since := max(p.newSince, p.seat.service.recoveredAt)
+	if since == 0 {
+		return 1
+	}
+	whole := float64(d.settings.slowStart())
+	if age := since.since(d.now); age < whole {
+		return max(age/whole, leastRamp)
+	}
+	return 1
+}
+
+// draw returns a random number for the i-th candidate, the same again within one decision.
+func (d *decision) draw(i int) uint64 {
+	if d.random == 0 {
+		return 0
+	}
+	return mixed(d.random + uint64(i)*0x9e3779b97f4a7c15)
+}
+
+// uniform returns a random number above 0 and up to 1 for the i-th candidate.
+func (d *decision) uniform(i int) float64 { return (float64(d.draw(i)>>11) + 1) / (1 << 53) }
+
+// handlerLoad is the load of the handler by its own report and our connects to it, for handlers of one instance.
+func (p *position) handlerLoad() float64 {
+	return (float64(p.handler.Load) + float64(p.seat.handler.change())) / float64(max(p.handler.Max, 1))
+}
+
+// mean is the average of the values that count.
+type mean struct {
+	sum float64
+	n   int
+}
+
+func (m *mean) add(v float64, counts bool) {
+	if counts {
+		m.sum, m.n = m.sum+v, m.n+1
+	}
+}
+
+// or returns the mean, or what there is without any value.
+func (m *mean) or(none float64) float64 {
+	if m.n == 0 {
+		return none
+	}
+	return m.sum / float64(m.n)
+}
+
+// locate puts the candidates at the positions of the group, and works out those that are not there yet.
+func (b *Balancer) locate(d *decision, c []servicetable.Candidate) {
+	g := d.group
+	if cap(g.positions) < len(c) {
+		g.positions = make([]position, len(c), 1<<bits.Len(uint(len(c)-1)))
+	}
+	clear(g.positions[min(len(c), len(g.positions)):])
+	g.positions = g.positions[:len(c)]
+	want := basis{epoch: b.epoch, tiers: d.ask.Tiers, measure: g.basis.measure}
+	moved, given := want != g.basis, measures(0)
+	for i := range c {
+		p := &g.positions[i]
+		if moved || !p.holds(&c[i]) {
+			b.occupy(d, p, &c[i])
+			moved = true
+		}
+		p.seat.seenAt, p.seat.tally.seenAt = d.now, d.now
+		given |= p.given
+	}
+	if want.measure = d.measureFor(given); moved || want != g.basis {
+		g.basis = want
+		for i := range g.positions {
+			g.positions[i].measureBy(want.measure)
+		}
+		g.findTau()
+	}
+	d.positions = g.positions
+}
+
+// measureFor picks the measure by which candidates are compared of which given are known.
+func (d *decision) measureFor(given measures) measure {
+	if d.policy == Goodness && given.has(byGoodness) {
+		return byGoodness
+	}
+	return given.best()
+}
+
+// occupy works out p for c.
+func (b *Balancer) occupy(d *decision, p *position, c *servicetable.Candidate) {
+	r := c.Registration
+	t := b.tallies.of(r)
+	if t.interval == 0 {
+		t.interval = float64(d.settings.reportInterval())
+	}
+	t.report(r, reportTerms{brokers: d.brokers, connectTime: float64(d.settings.connectTime())})
+	t.appear(r, b.began, float64(d.settings.slowStart()))
+	*p = position{
+		registration: r, service: c.Service, handler: c.Handler, status: c.Status, forwards: c.Forwards,
+		seat:       d.group.seatOf(t, c),
+		class:      classOf(c, d.ask.Tiers.of(r), d.settings.Zone),
+		given:      givenBy(c),
+		reportedAt: t.reportedAt, outdated: outdatedAfter * t.interval, newSince: t.newSince,
+		weight: 1, sessions: float64(r.Max),
+	}
+	if percent := c.Service.Weight.Percent(); percent > 0 {
+		p.weight = float64(percent) / 100
+	}
+	if p.sessions == 0 {
+		p.sessions = float64(c.Handler.Max)
+	}
+}
