@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"servicebroker/failover"
+	"servicebroker/journal"
 	"servicebroker/loadbalance"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -35,6 +36,18 @@ type Broker struct {
 
 	registrar registration.Server
 	relay     relay.Server
+	balancer  loadbalance.Balancer
+	dialer    failover.Dialer
+	prober    failover.Prober
+	holder    failover.Holder
+	moves     failover.Moves
+	journal   journal.Journal
+	current   atomic.Pointer[settings]
+	reloading sync.Mutex
+
+	operations operations
+	changing   sync.Mutex                                     // one change of the table at a time
+	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
 	state     *stateDir
 	listeners []net.Listener
@@ -42,6 +55,7 @@ type Broker struct {
 	socket    net.Listener // nil: no state folder could be had
 
 	stopping    atomic.Bool
+	ending      chan struct{} // closed when it begins to stop
 	connections sync.WaitGroup
 	open        openConnections
 }
@@ -52,7 +66,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{config: *config, log: log}
+	b := &Broker{config: *config, log: log, ending: make(chan struct{})}
 	if err := b.bind(); err != nil {
 		b.closeListeners()
 		return nil, err
@@ -76,7 +90,10 @@ func (b *Broker) bind() error {
 		}
 		b.console = l
 	}
-	return b.bindSocket()
+	if err := b.bindSocket(); err != nil {
+		return err
+	}
+	return b.openIntents()
 }
 
 // networkFor keeps 0.0.0.0 to IPv4: whoever writes it means that.
@@ -115,11 +132,10 @@ func (b *Broker) bindSocket() (err error) {
 // wire hands the components the functions and values by which they know each
 // other.
 func (b *Broker) wire() {
-	var balancer loadbalance.Balancer
-	dialer := failover.Dialer{AttemptTimeout: b.config.AttemptTimeout, TotalTimeout: b.config.DialTimeout}
+	b.known = map[servicetable.ID]*servicetable.Registration{}
+	b.wireFailover()
 	b.registrar = registration.Server{
-		Apply:            func(r servicetable.Registration) { b.table.Apply(r) },
-		Drop:             func(id servicetable.ID) { b.table.Drop(id) },
+		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent,
 		Admit:            &b.config.Admission,
 		Answer:           b.config.Answer,
 		Upstream:         b.config.Upstream,
@@ -130,24 +146,50 @@ func (b *Broker) wire() {
 		Log:              b.log.With("component", "registration"),
 	}
 	b.relay = relay.Server{
-		Snapshot: b.table.Snapshot,
-		Order: func(q servicetable.Query, c []servicetable.Candidate) relay.Reservation {
-			return balancer.Order(loadbalance.Ask{Query: q}, c)
-		},
-		Dial: func(ctx context.Context, route []servicetable.Candidate, attempt relay.Attempt) (*relay.ServerConnection, servicetable.Candidate, error) {
-			return failover.Dial(ctx, &dialer, route, attempt)
-		},
+		Snapshot: b.table.Snapshot, Order: b.order, Foresee: b.foresee, Dial: b.dial,
+		Rules:     func() relay.Rules { return b.settings().config.Rules },
+		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
+		Withhold:  b.withhold, HoldWanted: b.holdWanted, Hold: holding{b},
+		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Resolve:        b.hosts.resolve,
 		Own:            b.own,
-		Mode:           b.config.Mode,
 		VSNNUM:         b.config.VSNNUM,
 		IdleTimeout:    b.config.IdleTimeout,
 		SessionTimeout: b.config.SessionTimeout,
 		Log:            b.log.With("component", "relay"),
 	}
-	if b.config.Rules != nil {
-		b.relay.Rules = func() relay.Rules { return b.config.Rules }
+	b.apply(&b.config)
+}
+
+// wireFailover prepares those who get past what is dead.
+func (b *Broker) wireFailover() {
+	c := &b.config
+	b.dialer = failover.Dialer{
+		AttemptTimeout: c.longestAttempt(), TotalTimeout: c.DialTimeout, Hedge: c.Hedge, Observe: b.prober.Observe,
 	}
+	if !c.HedgeLearnt {
+		b.dialer.Hedge = offIfZero(c.Hedge)
+	}
+	b.prober = failover.Prober{
+		Snapshot: b.table.Snapshot, Probe: b.probe,
+		Mark:     func(key string, m servicetable.Mark) { b.table.Mark(key, m) },
+		Unmark:   func(key string, k servicetable.MarkKind) { b.table.Unmark(key, k) },
+		Drop:     b.withdrawn,
+		Interval: c.ProbeInterval, Timeout: c.ProbeTimeout, StaleTimeout: c.StaleTimeout,
+		Redirecting: func() bool { return b.settings().config.Mode == relay.ModeRedirect },
+		Report:      b.probed, Gone: b.gone,
+		Log: b.log.With("component", "prober"),
+	}
+	b.holder.Report = b.holdEvent
+	b.moves = failover.Moves{Window: c.MoveWindow, Report: b.moved}
+}
+
+// verify probes a handler to which a client is about to be redirected.
+func (b *Broker) verify(ctx context.Context, c servicetable.Candidate) error {
+	if !b.settings().config.RedirectVerify {
+		return nil
+	}
+	return b.prober.Verify(ctx, c)
 }
 
 // Addresses returns where the broker listens; ports that were given as 0 are
@@ -192,14 +234,25 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 		acceptors.Go(func() { b.accept(serving, l) })
 	}
 	servers := b.serveConsole(&background)
+	looking, stopLooking := context.WithCancel(context.Background())
+	defer stopLooking()
+	background.Go(func() { b.prober.Run(looking) })
+	background.Go(func() { b.keepIntents(looking) })
+	holding, stopHolding := context.WithCancel(context.Background())
+	defer stopHolding()
+	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
+	b.journal.Add(journal.Event{Kind: journal.Started, Detail: Version})
 	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "socket", b.SocketPath())
 
 	<-ctx.Done()
 	b.stopping.Store(true)
+	close(b.ending)
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
 	acceptors.Wait() // from here on no connection is added
+	b.journal.Add(journal.Event{Kind: journal.Stopping})
+	stopHolding() // those who wait are answered
 	b.drain(abort)
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
@@ -207,6 +260,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	for _, s := range servers {
 		_ = s.Close()
 	}
+	stopLooking()
 	background.Wait()
 	b.closeListeners()
 	b.log.Info("broker stopped")

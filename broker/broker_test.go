@@ -167,7 +167,7 @@ func (r *running) await(done func(*servicetable.Snapshot) bool) {
 const sales = "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)))"
 
 func TestRegisteredServiceIsServedUntilWithdrawn(t *testing.T) {
-	r := start(t, nil)
+	r := start(t, func(c *Config) { c.HoldTimeout = 0 })
 	r.wantCode(sales, tns.CodeUnknownService)
 	withdraw := r.register("sales1", "sales")
 	conn, reply := r.ask(sales)

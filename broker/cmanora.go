@@ -198,4 +198,20 @@ func (r *reader) readParameter(n *descriptor.Node) {
 	if err := p.set(r.config, n); err != nil {
 		r.say(n, SeverityError, "%s: %v", p.Name, err)
 	}
+	r.note(p.Name, n)
+}
+
+// note keeps what the file says of a parameter, for people.
+func (r *reader) note(name string, n *descriptor.Node) {
+	if r.config.Given == nil {
+		r.config.Given = map[string]Given{}
+	}
+	given := Given{Value: n.Value, Where: fmt.Sprintf("%s:%d", r.file, n.Line)}
+	if len(n.Children) > 0 {
+		given.Value = n.String()
+	}
+	if before, again := r.config.Given[name]; again {
+		given.Value = before.Value + " " + given.Value
+	}
+	r.config.Given[name] = given
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/loadbalance"
 	"servicebroker/registration"
 	"servicebroker/relay"
 )
@@ -21,6 +22,29 @@ type Config struct {
 	Addresses []descriptor.Address // where it listens
 	Rules     relay.Rules          // nil: everyone may have every registered service
 	Mode      relay.Mode           // ROUTE
+	Services  []ServiceSetting     // SERVICE: what is different for some services; the first that fits applies
+	Given     map[string]Given     // the parameters that the file sets, by name
+
+	Policy                loadbalance.Policy // POLICY
+	Brokers               int                // BROKERS
+	SlowStart             time.Duration      // SLOW_START
+	Zone                  string             // ZONE
+	PreferLeastLoadedNode bool               // PREFER_LEAST_LOADED_NODE
+
+	Hedge          time.Duration // HEDGE; 0 is off
+	HedgeLearnt    bool          // HEDGE is not set: it is learnt
+	ProbeInterval  time.Duration // PROBE_INTERVAL; 0 is off
+	ProbeTimeout   time.Duration // PROBE_TIMEOUT
+	RedirectVerify bool          // REDIRECT_VERIFY
+	StaleTimeout   time.Duration // STALE_TIMEOUT
+	MoveWindow     time.Duration // MOVE_WINDOW
+
+	HoldTimeout time.Duration // HOLD_TIMEOUT; 0 is off
+	HoldMemory  time.Duration // HOLD_MEMORY; 0 holds only what operators hold
+	HoldShare   float64       // HOLD_SHARE, a part of MaxHeld
+	HoldRate    float64       // HOLD_RELEASE_RATE, connects a second
+	HoldDryRun  bool          // HOLD_DRY_RUN
+	MaxHeld     int           // MAX_HELD
 
 	InboundTimeout time.Duration // INBOUND_CONNECT_TIMEOUT: the client's CONNECT, whole
 	AttemptTimeout time.Duration // ATTEMPT_TIMEOUT: one dial and its ACCEPT; 0: 3 s
@@ -29,15 +53,29 @@ type Config struct {
 	SessionTimeout time.Duration // SESSION_TIMEOUT
 	DrainTimeout   time.Duration // DRAIN_TIMEOUT: open sessions, at shutdown
 
-	Admission        registration.Admission  // who may register
-	Answer           registration.AnswerMode // REGISTRATION_ANSWER
-	Upstream         string                  // REGISTRATION_UPSTREAM, host:port; empty: none
-	MaxRegistrations int                     // MAX_REG_CONNECTIONS
+	Admission        registration.Admission        // who may register
+	Registrants      []registration.RegistrantRule // REGISTRANT
+	Answer           registration.AnswerMode       // REGISTRATION_ANSWER
+	Upstream         string                        // REGISTRATION_UPSTREAM, host:port; empty: none
+	MaxRegistrations int                           // MAX_REG_CONNECTIONS
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
 	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
 	AdminSocket    string // ADMIN_SOCKET; empty: admin.sock in the state directory
 	VSNNUM         uint32 // version that refusals and the version command claim, tns.md 3; 0 hides it
+}
+
+// Given is a parameter as a file sets it.
+type Given struct {
+	Value string // as written
+	Where string // FILE:LINE
+}
+
+// ServiceSetting is what is different for the services whose name fits Pattern.
+type ServiceSetting struct {
+	Pattern   string // * stands for any text
+	Treatment relay.Treatment
+	Tiers     *loadbalance.Tiers // nil: as registered
 }
 
 // DefaultName is the instance's name where no file gives one.
@@ -51,9 +89,15 @@ const defaultVSNNUM = 318767104
 // console on 127.0.0.1:8521.
 func DefaultConfig() *Config {
 	return &Config{
-		Name:             DefaultName,
-		Addresses:        []descriptor.Address{{Protocol: "tcp", Host: "0.0.0.0", Port: 1521}},
-		Mode:             relay.ModeRelay,
+		Name:      DefaultName,
+		Addresses: []descriptor.Address{{Protocol: "tcp", Host: "0.0.0.0", Port: 1521}},
+		Mode:      relay.ModeRelay,
+
+		Policy: loadbalance.Adaptive, SlowStart: time.Minute, PreferLeastLoadedNode: true,
+		HedgeLearnt: true, ProbeInterval: 5 * time.Second, ProbeTimeout: 2 * time.Second, RedirectVerify: true,
+		StaleTimeout: 90 * time.Second, MoveWindow: time.Minute,
+		HoldTimeout: 30 * time.Second, HoldMemory: 5 * time.Minute, HoldShare: 0.5, HoldRate: 500, MaxHeld: 10_000,
+
 		InboundTimeout:   time.Minute,
 		AttemptTimeout:   3 * time.Second,
 		DialTimeout:      time.Minute,

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"servicebroker/console"
+	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
 
 // serveConsole starts page and API on their TCP address and on the admin socket.
 func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
-	handler := (&console.Server{
+	of := &console.Server{
 		Snapshot: b.table.Snapshot,
 		Sessions: b.consoleSessions,
 		Identity: b.identity,
@@ -25,16 +26,25 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			t := b.relay.Tally(handlerKey)
 			return t.Established, t.Refused
 		},
-		Unready: b.unready,
-		Log:     b.log.With("component", "console"),
-	}).Handler()
+		Database: func(r *servicetable.Registration) string { return r.Database },
+		Unready:  b.unready,
+		Explain:  b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
+		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
+		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
+		Stopping: b.ending,
+		Log:      b.log.With("component", "console"),
+	}
 	var servers []*http.Server
-	for _, l := range []net.Listener{b.console, b.socket} {
+	for _, way := range []struct {
+		listener net.Listener
+		handler  http.Handler
+	}{{b.console, of.Handler()}, {b.socket, of.AdminHandler()}} {
+		l := way.listener
 		if l == nil {
 			continue
 		}
 		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: way.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
 		}
@@ -71,7 +81,7 @@ func VersionInfo() console.Version {
 func (b *Broker) identity() console.Identity {
 	i := console.Identity{
 		Version: VersionInfo(), Started: b.started, Config: b.config.File,
-		Console: b.ConsoleAddress(), Route: b.config.Mode.String(),
+		Console: b.ConsoleAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
 	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
 	for _, l := range b.listeners {
@@ -91,7 +101,7 @@ func (b *Broker) consoleSessions() []console.Session {
 			CID:     console.CID{Program: s.Program, Host: s.Machine, User: s.User},
 			Service: s.Service, Instance: s.Instance, Handler: s.Handler,
 			Server:  console.Upstream{ID: strconv.FormatUint(s.ServerID, 10), Local: s.ServerLocal, Remote: s.Server},
-			Started: s.Started, Idle: s.Idle.Milliseconds(), FromClient: s.ToServer, ToClient: s.ToClient, Rule: s.Rule,
+			Started: s.Started, Idle: s.Idle.Milliseconds(), FromClient: s.ToServer, ToClient: s.ToClient, Rule: s.Rule, Ref: s.Ref,
 		}
 	}
 	return sessions

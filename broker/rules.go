@@ -31,7 +31,7 @@ func (r *reader) readRules(list *descriptor.Node) bool {
 }
 
 func (r *reader) readRule(n *descriptor.Node) (relay.Rule, bool) {
-	rule := relay.Rule{Text: n.String()}
+	rule := relay.Rule{Text: n.String(), Where: fmt.Sprintf("%s:%d", r.file, n.Line)}
 	ok := true
 	fail := func(at *descriptor.Node, err error) {
 		if err != nil {
@@ -86,13 +86,12 @@ func parseAction(n *descriptor.Node) (relay.Action, error) {
 }
 
 // readAction reads one entry of an ACTION_LIST.
-func (r *reader) readAction(rule *relay.Rule, n *descriptor.Node) (err error) {
-	if strings.EqualFold(n.Name, "ROUTE") {
-		rule.Mode, err = parseMode(n.Value)
-		return err
+func (r *reader) readAction(rule *relay.Rule, n *descriptor.Node) error {
+	known, err := treat(&rule.Treatment, n)
+	if !known {
+		r.say(n, SeverityNotice, "action %s has no effect in this version", n.Name)
 	}
-	r.say(n, SeverityNotice, "action %s has no effect in this version", n.Name)
-	return nil
+	return err
 }
 
 // hostPattern reads SRC or DST: *, an address, a network in /nn form, or a name.

@@ -34,6 +34,7 @@ type dialogue struct {
 	current   servicetable.Registration // all that was said so far; without an instance until something was
 	shown     servicetable.Registration // what Apply was last told
 	cause     string                    // how the connection ended
+	byWord    bool                      // the database said so
 	own       map[string]bool           // handlers at our own addresses that were reported already
 
 	undecodable int
@@ -119,7 +120,7 @@ func (d *dialogue) ended(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		d.cause = "the broker ended it"
 	case errors.Is(err, errEnded):
-		d.cause = err.Error()
+		d.cause, d.byWord = err.Error(), true
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		d.cause = "connection closed"
 	case errors.Is(err, os.ErrDeadlineExceeded) && !d.framed:
@@ -311,11 +312,11 @@ func (d *dialogue) answerTo(m *nsgr.Message) {
 
 // end drops the registration, by whatever path the connection ended.
 func (d *dialogue) end() {
-	lost := d.server.Lost
-	if lost == nil {
-		lost = d.server.Drop
+	tell := d.server.Lost
+	if d.byWord || tell == nil {
+		tell = d.server.Drop
 	}
-	d.drop(lost)
+	d.drop(tell)
 	if d.undecodable > dumpBurst {
 		d.log.Warn("registrant sent messages that were not understood", "count", d.undecodable)
 	}

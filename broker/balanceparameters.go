@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/loadbalance"
+	"servicebroker/relay"
+)
+
+func onOff(field func(*Config) *bool) func(*Config, *descriptor.Node) error {
+	return func(c *Config, n *descriptor.Node) error {
+		switch strings.ToLower(n.Value) {
+		case "on", "yes", "true", "1":
+			*field(c) = true
+		case "off", "no", "false", "0":
+			*field(c) = false
+		default:
+			return unknownWord(n.Value, "on", "off")
+		}
+		return nil
+	}
+}
+
+func number(least, most int, field func(*Config) *int) func(*Config, *descriptor.Node) error {
+	return func(c *Config, n *descriptor.Node) error {
+		count, err := strconv.Atoi(n.Value)
+		if err != nil || count < least || count > most {
+			return fmt.Errorf("%q is not a number from %d to %d", n.Value, least, most)
+		}
+		*field(c) = count
+		return nil
+	}
+}
+
+func setPolicy(c *Config, n *descriptor.Node) (err error) {
+	c.Policy, err = loadbalance.ParsePolicy(n.Value)
+	return err
+}
+
+func setHedge(c *Config, n *descriptor.Node) (err error) {
+	if strings.EqualFold(n.Value, "learnt") {
+		c.Hedge, c.HedgeLearnt = 0, true
+		return nil
+	}
+	c.Hedge, err = ParseDuration(n.Value)
+	c.HedgeLearnt = false
+	return err
+}
+
+func setSlowStart(c *Config, n *descriptor.Node) (err error) {
+	c.SlowStart, err = ParseDuration(n.Value)
+	return err
+}
+
+func setHoldRate(c *Config, n *descriptor.Node) error {
+	rate, err := strconv.ParseFloat(n.Value, 64)
+	if err != nil || !(rate > 0 && rate <= 1e6) {
+		return fmt.Errorf("%q is not a number of connects a second: write for example 500", n.Value)
+	}
+	c.HoldRate = rate
+	return nil
+}
+
+func setHoldShare(c *Config, n *descriptor.Node) error {
+	share, err := strconv.ParseFloat(n.Value, 64)
+	if err != nil || !(share > 0 && share <= 1) {
+		return fmt.Errorf("%q is not a part of the whole: write more than 0 and at most 1, for example 0.5", n.Value)
+	}
+	c.HoldShare = share
+	return nil
+}
+
+// addService reads one (SERVICE=(NAME=…)…).
+func addService(c *Config, n *descriptor.Node) (err error) {
+	var s ServiceSetting
+	for _, child := range n.Children {
+		switch strings.ToUpper(child.Name) {
+		case "NAME":
+			s.Pattern = child.Value
+		case "TIERS":
+			s.Tiers, err = loadbalance.ParseTiers(child.Value)
+		default:
+			var known bool
+			if known, err = treat(&s.Treatment, child); err == nil && !known {
+				err = fmt.Errorf("no such setting: did you mean %s?", nearest(child.Name, append([]string{"NAME", "TIERS"}, treatments...)))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", child.Name, err)
+		}
+	}
+	if s.Pattern == "" {
+		return fmt.Errorf("it has no NAME: write (SERVICE=(NAME=sales*)(POLICY=sessions))")
+	}
+	c.Services = append(c.Services, s)
+	return nil
+}
+
+// treatments are the words that a rule's ACTION_LIST and a SERVICE share.
+var treatments = []string{"ROUTE", "POLICY", "HOLD_TIMEOUT", "ATTEMPT_TIMEOUT"}
+
+// treat reads one of treatments and reports whether n is one.
+func treat(t *relay.Treatment, n *descriptor.Node) (known bool, err error) {
+	switch strings.ToUpper(n.Name) {
+	case "ROUTE":
+		t.Mode, err = parseMode(n.Value)
+	case "POLICY":
+		var policy loadbalance.Policy
+		policy, err = loadbalance.ParsePolicy(n.Value)
+		t.Policy = policy.String()
+	case "HOLD_TIMEOUT":
+		t.HoldTimeout, err = ParseDuration(n.Value)
+		t.HoldSet = true
+	case "ATTEMPT_TIMEOUT":
+		if t.AttemptTimeout, err = ParseDuration(n.Value); err == nil && t.AttemptTimeout == 0 {
+			err = fmt.Errorf("0 gives no instance any time: write for example 3")
+		}
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// longestAttempt is the longest that any connect may give one attempt.
+func (c *Config) longestAttempt() time.Duration {
+	longest := c.AttemptTimeout
+	for i := range c.Rules {
+		longest = max(longest, c.Rules[i].AttemptTimeout)
+	}
+	for i := range c.Services {
+		longest = max(longest, c.Services[i].Treatment.AttemptTimeout)
+	}
+	return longest
+}

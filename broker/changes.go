@@ -1,0 +1,305 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"servicebroker/failover"
+	"servicebroker/journal"
+	"servicebroker/registration"
+	"servicebroker/servicetable"
+)
+
+// Everything that changes the table for good goes through here, one change at a time: what
+// databases say is judged before anyone sees it, and what changed is told to those who
+// remember.
+
+// registered enters what a database says.
+func (b *Broker) registered(r servicetable.Registration) {
+	r.Services = slices.Clone(r.Services) // the registrar keeps its own
+	b.settings().registrants.Refresh(context.Background(), []*servicetable.Registration{&r})
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	b.judge(&r)
+	before := b.known[r.ID]
+	for id, other := range b.known { // its own ghost makes room for it
+		if id != r.ID && other.Stale && strings.EqualFold(other.Key(), r.Key()) {
+			before = other
+			delete(b.known, id)
+		}
+	}
+	b.table.Apply(r)
+	b.changed(before, &r)
+}
+
+// lost is told that the connection of a registration ended. An instance that was seen alive
+// stays for a while.
+func (b *Broker) lost(id servicetable.ID) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	before := b.known[id]
+	if before == nil {
+		return
+	}
+	if b.stopping.Load() || !b.prober.Lost(before) {
+		b.drop(before)
+		return
+	}
+	var after servicetable.Registration
+	if _, there := b.table.Amend(id, func(r *servicetable.Registration) { r.Stale = true; after = *r }); there {
+		b.changed(before, &after)
+	}
+}
+
+// withdrawn takes an instance out by its own word, and forget one that does not answer.
+func (b *Broker) withdrawn(id servicetable.ID) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if before := b.known[id]; before != nil {
+		b.drop(before)
+	}
+}
+
+func (b *Broker) drop(r *servicetable.Registration) {
+	b.table.Drop(r.ID)
+	b.changed(r, nil)
+}
+
+// rejudge applies what operators and rules want now to all that is registered.
+func (b *Broker) rejudge() {
+	b.settings().registrants.Refresh(context.Background(), b.table.Snapshot().Registrations())
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	type change struct{ before, after *servicetable.Registration }
+	var changes []change
+	b.table.Revise(func(r *servicetable.Registration) bool {
+		before := *r
+		before.Services = append([]servicetable.Service(nil), r.Services...)
+		b.judge(r)
+		if sameJudgement(&before, r) {
+			return false
+		}
+		after := *r
+		changes = append(changes, change{b.known[r.ID], &after})
+		return true
+	})
+	for _, c := range changes {
+		b.changed(c.before, c.after)
+	}
+}
+
+func sameJudgement(a, b *servicetable.Registration) bool {
+	same := a.Database == b.Database && a.Tier == b.Tier && a.Zone == b.Zone && sameMarks(a.Marks, b.Marks)
+	for i := range a.Services {
+		same = same && a.Services[i].Weight == b.Services[i].Weight && sameMarks(a.Services[i].Marks, b.Services[i].Marks)
+	}
+	return same
+}
+
+func sameMarks(a, b []servicetable.Mark) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Kind != b[i].Kind || a[i].Cause != b[i].Cause || !a[i].Until.Equal(b[i].Until) {
+			return false
+		}
+	}
+	return true
+}
+
+// changed tells those who remember. before is nil for a new registration, after for
+// one that is over; b.changing is held.
+func (b *Broker) changed(before, after *servicetable.Registration) {
+	if after != nil {
+		b.known[after.ID] = after
+	} else {
+		delete(b.known, before.ID)
+	}
+	came, left := difference(before, after)
+	b.holder.Seen(came...)
+	b.holder.Departed(left...)
+	b.moves.Note(before, after)
+	b.tell(before, after)
+}
+
+// available tells whether the instance takes connects for the service.
+func available(r *servicetable.Registration, s *servicetable.Service) bool {
+	status := r.Status(s)
+	return (status == servicetable.Ready || status == servicetable.Unknown) && len(keepingAway(r, s)) == 0
+}
+
+// keepingAway are the marks because of which the service gets no connects there.
+func keepingAway(r *servicetable.Registration, s *servicetable.Service) []servicetable.Mark {
+	var all []servicetable.Mark
+	for _, list := range [][]servicetable.Mark{r.Marks, s.Marks} {
+		for _, m := range list {
+			if m.Kind != servicetable.Ejected {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+// difference names what clients can ask for, now and not before, and the other way
+// round: services, and the instance by its SID.
+func difference(before, after *servicetable.Registration) (came, left []string) {
+	was, is := offers(before), offers(after)
+	for name := range is {
+		if !was[name] {
+			came = append(came, name)
+		}
+	}
+	for name := range was {
+		if !is[name] {
+			left = append(left, name)
+		}
+	}
+	return came, left
+}
+
+func offers(r *servicetable.Registration) map[string]bool {
+	if r == nil {
+		return nil
+	}
+	all := map[string]bool{}
+	for i := range r.Services {
+		if available(r, &r.Services[i]) {
+			all[strings.ToLower(r.Services[i].Name)] = true
+		}
+	}
+	if len(all) > 0 {
+		all["(sid="+strings.ToLower(r.Instance)+")"] = true
+	}
+	return all
+}
+
+// tell writes down what people want to know of a change.
+func (b *Broker) tell(before, after *servicetable.Registration) {
+	r := after
+	switch {
+	case before == nil:
+		b.note(r, journal.Registered, "INSTANCE", "up", "", fmt.Sprintf("%d services", len(r.Services)))
+	case after == nil:
+		r = before
+		b.note(r, journal.Died, "INSTANCE", "down", "FAILURE", "")
+	case before.Stale && !after.Stale:
+		b.note(r, journal.Registered, "INSTANCE", "up", "", "it is back")
+	}
+	names := map[string]*servicetable.Service{}
+	if after != nil {
+		for i := range after.Services {
+			names[strings.ToLower(after.Services[i].Name)] = &after.Services[i]
+		}
+	}
+	if before != nil {
+		for i := range before.Services {
+			old := &before.Services[i]
+			name := strings.ToLower(old.Name)
+			b.tellService(r, before, old, after, names[name])
+			delete(names, name)
+		}
+	}
+	for _, s := range names {
+		b.tellService(r, nil, nil, after, s)
+	}
+}
+
+// tellService writes down what a change means for one service.
+func (b *Broker) tellService(r, before *servicetable.Registration, old *servicetable.Service, after *servicetable.Registration, s *servicetable.Service) {
+	was := old != nil && available(before, old)
+	is := s != nil && available(after, s)
+	status, reason, cause := "", "FAILURE", ""
+	if s != nil {
+		status = after.Status(s).String()
+		if marks := keepingAway(after, s); len(marks) > 0 {
+			reason, cause = "USER", marks[0].Kind.String()+": "+marks[0].Cause
+			if marks[0].Kind == servicetable.Quarantined && (old == nil || len(keepingAway(before, old)) == 0) {
+				b.noteService(r, s.Name, journal.Quarantined, "down", "USER", marks[0].Cause)
+			}
+		} else if status != "READY" {
+			cause = status
+		}
+	}
+	name := nameOf(old, s)
+	switch {
+	case is && !was:
+		b.noteService(r, name, journal.ServiceUp, "up", "", cause)
+	case was && !is:
+		b.noteService(r, name, journal.ServiceDown, "down", reason, cause)
+	case old != nil && s != nil && before.Status(old) != after.Status(s):
+		b.noteService(r, name, journal.Status, "", "", before.Status(old).String()+" → "+status)
+	}
+}
+
+func nameOf(old, s *servicetable.Service) string {
+	if s != nil {
+		return s.Name
+	}
+	return old.Name
+}
+
+func (b *Broker) eventOf(r *servicetable.Registration) journal.Event {
+	if r == nil {
+		return journal.Event{}
+	}
+	return journal.Event{Instance: r.Instance, Host: r.Host, Database: r.Database, EventType: "INSTANCE"}
+}
+
+func (b *Broker) note(r *servicetable.Registration, kind journal.Kind, eventType, status, reason, detail string) {
+	e := b.eventOf(r)
+	e.Kind, e.EventType, e.Status, e.Reason, e.Detail = kind, eventType, status, reason, detail
+	b.journal.Add(e)
+}
+
+func (b *Broker) noteService(r *servicetable.Registration, service string, kind journal.Kind, status, reason, cause string) {
+	e := b.eventOf(r)
+	e.Kind, e.EventType, e.Status, e.Reason, e.Cause, e.Service = kind, "SERVICEMEMBER", status, reason, cause, service
+	_, e.DBDomain, _ = strings.Cut(service, ".")
+	if status == "up" {
+		if entry, err := b.table.Snapshot().Service(service); err == nil {
+			e.Card = len(entry.Instances)
+		}
+	}
+	b.journal.Add(e)
+}
+
+// moved writes down that a service changed its instance.
+func (b *Broker) moved(m failover.Move) {
+	instance, host, _ := strings.Cut(m.To, "@")
+	b.journal.Add(journal.Event{
+		Kind: journal.Moved, EventType: "SERVICEMEMBER", Status: "up", Reason: "USER", Service: m.Service, Instance: instance, Host: host, Database: m.Database,
+		Cause:  "it left " + m.From,
+		Detail: fmt.Sprintf("%s → %s, %v apart", m.From, m.To, m.CameAt.Sub(m.LeftAt).Abs().Round(time.Millisecond)),
+	})
+	b.log.Info("service moved", "service", m.Service, "from", m.From, "to", m.To)
+}
+
+// registrationEvent writes down what the table does not tell.
+func (b *Broker) registrationEvent(e registration.Event) {
+	event := b.eventOf(e.Registration)
+	event.Cause, event.Detail = e.Cause, e.Peer.String()
+	switch e.Kind {
+	case registration.Refused:
+		event.Kind = journal.Rejected
+	case registration.Undecodable:
+		event.Kind = journal.Undecodable
+	default:
+		return
+	}
+	b.journal.Add(event)
+}
+
+// holdEvent writes down that connects wait, or that none does any more.
+func (b *Broker) holdEvent(e failover.HoldEvent) {
+	event := journal.Event{Time: e.Time, Kind: journal.HoldBegan, Service: e.Service, EventType: "SERVICE", Cause: e.Cause}
+	if !e.Began {
+		event.Kind = journal.HoldEnded
+		event.Detail = fmt.Sprintf("%d connected, %d failed, %d expired, %d left, after %v", e.Connected, e.Failed, e.Expired, e.Left, e.Took.Round(time.Millisecond))
+	}
+	b.journal.Add(event)
+}

@@ -1,0 +1,61 @@
+package broker
+
+import (
+	"time"
+
+	"servicebroker/console"
+	"servicebroker/failover"
+	"servicebroker/relay"
+)
+
+// holding lets the relay park connects with the holder.
+type holding struct{ *Broker }
+
+// place translates between the two.
+type place struct{ *failover.Place }
+
+func (h holding) Waiting(queue string) bool { return h.holder.Waiting(queue) }
+
+func (h holding) Seen(service string) { h.holder.Reached(service) }
+
+func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
+	p, err := h.holder.Enter(h.request(r))
+	if err != nil {
+		return nil, err
+	}
+	return place{p}, nil
+}
+
+func (h holding) Would(r relay.HoldRequest) error { return h.holder.Would(h.request(r)) }
+
+// request translates. Instances that were seen alive lately are worth waiting for
+// though no client reached them; where all of them answer with refusals, only if one
+// was accepted lately.
+func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
+	if len(r.Route) > 0 && !r.Answered && h.aliveLately(r.Route) {
+		h.holder.Departed(r.Service)
+	}
+	return failover.HoldRequest{
+		Service: r.Service, Queue: r.Queue, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
+		Limit: r.Limit, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,
+	}
+}
+
+var placeStates = map[failover.HoldState]relay.PlaceState{
+	failover.Waiting: relay.PlaceWaiting, failover.Go: relay.PlaceGo,
+	failover.Expired: relay.PlaceExpired, failover.Stopped: relay.PlaceStopped,
+}
+
+func (p place) State() relay.PlaceState { return placeStates[p.Place.State()] }
+
+func (p place) Again(cause string, retry time.Duration) { p.Place.Again(cause, retry) }
+
+// Held lists the connects that wait.
+func (b *Broker) Held() []console.Held {
+	entries := b.holder.Held()
+	all := make([]console.Held, len(entries))
+	for i, e := range entries {
+		all[i] = console.Held{Service: e.Service, Client: e.Client, Ref: e.Ref, Cause: e.Cause, Since: e.Since, Until: e.Until}
+	}
+	return all
+}

@@ -1,0 +1,40 @@
+package broker
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"servicebroker/console"
+	"servicebroker/descriptor"
+	"servicebroker/journal"
+	"servicebroker/relay"
+)
+
+// Explain tells what would become of a connect.
+func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journal.Explanation, error) {
+	n, err := descriptor.ParseConnect(q.Descriptor)
+	if err != nil {
+		return nil, err
+	}
+	if q.User != "" || q.Program != "" {
+		data := descriptor.ConnectData(n)
+		if data != nil {
+			cid := &descriptor.Node{Name: "CID"}
+			cid.Set("PROGRAM", q.Program)
+			cid.Set("HOST", "")
+			cid.Set("USER", q.User)
+			data.Remove("CID")
+			data.Add(cid)
+		}
+	}
+	from := q.From
+	if !from.IsValid() {
+		from = netip.MustParseAddr("127.0.0.1")
+	}
+	arrived := ""
+	if len(b.listeners) > 0 {
+		arrived = b.listeners[0].Addr().(*net.TCPAddr).String()
+	}
+	return b.relay.Explain(ctx, relay.Inquiry{Descriptor: n.String(), From: from, ArrivedOn: arrived}), nil
+}

@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"servicebroker/descriptor"
+	"servicebroker/failover"
+	"servicebroker/journal"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// ProbeProgram is the program name by which instances know the broker's deep probes.
+const ProbeProgram = "servicebroker-probe"
+
+// probe asks a handler whether it answers. Lightly, a listener is pinged; of
+// dispatchers, which are no listeners, only the connection is tried. Deeply, the
+// instance is asked to accept a client of the service.
+func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool) error {
+	if !strings.EqualFold(c.Handler.Protocol, "tcp") {
+		return fmt.Errorf("it is registered under protocol %q, and only tcp can be probed", descriptor.Escape(c.Handler.Protocol))
+	}
+	address := descriptor.Address{Protocol: "tcp", Host: c.Handler.Host, Port: c.Handler.Port}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address.HostPort())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	switch {
+	case deep:
+		return deepProbe(ctx, conn, address, c)
+	case c.Handler.Kind == servicetable.Dispatcher:
+		return nil
+	}
+	_, err = tns.Ping(ctx, conn)
+	if _, refused := errors.AsType[*tns.RefusedError](err); refused || errors.Is(err, tns.ErrUnexpected) {
+		return nil // whatever it says, somebody is there
+	}
+	return err
+}
+
+// deepProbe asks for the service as a client would, and goes away when it is accepted.
+func deepProbe(ctx context.Context, conn net.Conn, address descriptor.Address, c servicetable.Candidate) error {
+	n := &descriptor.Node{Name: "DESCRIPTION"}
+	at := &descriptor.Node{Name: "ADDRESS"}
+	at.Set("PROTOCOL", "tcp")
+	at.Set("HOST", address.Host)
+	at.Set("PORT", fmt.Sprint(address.Port))
+	data := &descriptor.Node{Name: "CONNECT_DATA"}
+	data.Set("SERVICE_NAME", c.Service.Name)
+	if !c.Registration.Forwards(c.Handler) {
+		data.Set("INSTANCE_NAME", c.Registration.Instance)
+	}
+	cid := &descriptor.Node{Name: "CID"}
+	cid.Set("PROGRAM", ProbeProgram)
+	data.Add(cid)
+	n.Add(at)
+	n.Add(data)
+	reply, err := tns.TryService(ctx, conn, []byte(n.String()))
+	if err != nil {
+		return err
+	}
+	if refuse, ok := reply.(*tns.Refuse); ok {
+		return refuse.Err()
+	}
+	return nil
+}
+
+// probed notes what the prober found out.
+func (b *Broker) probed(e failover.ProbeEvent) {
+	event := b.eventOf(e.Registration)
+	event.Cause, event.Detail, event.Time = e.Cause, e.Key, e.At
+	switch e.Kind {
+	case failover.HandlerEjected:
+		event.Kind, event.Status, event.Reason = journal.Ejected, "down", "FAILURE"
+	case failover.HandlerRestored:
+		event.Kind, event.Status = journal.Restored, "up"
+	case failover.InstanceStale:
+		event.Kind = journal.Stale
+	default: // spared ones stay in use, and what is gone is told by the table
+		return
+	}
+	b.journal.Add(event)
+}
+
+// suspect has a handler looked at from which a client came back.
+func (b *Broker) suspect(handlerKey, why string) {
+	for _, r := range b.table.Snapshot().Registrations() {
+		if !strings.HasPrefix(handlerKey, r.Key()+"/") {
+			continue
+		}
+		for i := range r.Handlers {
+			h := &r.Handlers[i]
+			if r.HandlerKey(h) != handlerKey || len(h.Services) == 0 {
+				continue
+			}
+			s := &r.Services[h.Services[0]]
+			b.prober.Suspect(servicetable.Candidate{Registration: r, Service: s, Handler: h, Status: r.Status(s)}, why)
+			return
+		}
+	}
+}
+
+// gone ends what is left of an instance that does not answer any more: its clients
+// would wait for their networks to notice.
+func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string) {
+	if answered {
+		return
+	}
+	n := b.relay.EndSessions(func(i *relay.SessionInfo) bool { return i.Registration == r.ID },
+		"instance "+r.Key()+" is gone and does not answer: "+cause)
+	if n == 0 {
+		return
+	}
+	event := b.eventOf(r)
+	event.Kind, event.Cause, event.Detail = journal.SessionsLost, cause, fmt.Sprintf("%d sessions ended", n)
+	event.EventType, event.Status, event.Reason = "INSTANCE", "down", "FAILURE"
+	b.journal.Add(event)
+	b.log.Warn("sessions ended: their instance is gone and does not answer", "instance", r.Key(), "sessions", n, "cause", cause)
+}
+
+// aliveLately tells whether one of the candidates was seen alive so lately that it is
+// worth waiting for.
+func (b *Broker) aliveLately(route []servicetable.Candidate) bool {
+	memory := b.settings().config.HoldMemory
+	for _, c := range route {
+		if at, known := b.prober.LastAlive(c); known && time.Since(at) < memory {
+			return true
+		}
+	}
+	return false
+}

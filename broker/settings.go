@@ -1,0 +1,96 @@
+package broker
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"servicebroker/failover"
+	"servicebroker/loadbalance"
+	"servicebroker/registration"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
+)
+
+// settings is what a reload replaces, whole. It never changes.
+type settings struct {
+	config      *Config
+	registrants *registration.Registrants
+	all         relay.Treatment // of connects that nothing else is said about
+}
+
+func newSettings(c *Config, registrants *registration.Registrants) *settings {
+	return &settings{config: c, registrants: registrants, all: relay.Treatment{
+		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
+		HoldTimeout: c.HoldTimeout, HoldSet: true,
+	}}
+}
+
+func (b *Broker) settings() *settings { return b.current.Load() }
+
+// forService finds what is different for a service, nil if nothing is.
+func (s *settings) forService(name string) *ServiceSetting {
+	for i := range s.config.Services {
+		if fits(s.config.Services[i].Pattern, name) {
+			return &s.config.Services[i]
+		}
+	}
+	return nil
+}
+
+// treatment is how connects for a service are treated where no rule says otherwise.
+func (s *settings) treatment(service string) relay.Treatment {
+	if own := s.forService(service); own != nil {
+		return own.Treatment.Or(s.all)
+	}
+	return s.all
+}
+
+func (s *settings) tiersFor(q servicetable.Query) *loadbalance.Tiers {
+	if own := s.forService(q.Service); own != nil {
+		return own.Tiers
+	}
+	return nil
+}
+
+// fits compares a service's name with a pattern: * stands for any text, case does not
+// matter, and a pattern without a domain fits in any.
+func fits(pattern, name string) bool {
+	pattern, name = strings.ToLower(pattern), strings.ToLower(name)
+	if ok, err := path.Match(pattern, name); err == nil && ok {
+		return true
+	}
+	short, _, qualified := strings.Cut(name, ".")
+	if !qualified || strings.Contains(pattern, ".") {
+		return false
+	}
+	ok, err := path.Match(pattern, short)
+	return err == nil && ok
+}
+
+// apply puts a configuration in force, as far as it can be while the broker runs.
+func (b *Broker) apply(c *Config) {
+	registrants, err := registration.NewRegistrants(c.Registrants)
+	if err != nil { // as it was read, it was good
+		b.log.Error("REGISTRANT", "cause", err.Error())
+	}
+	registrants.Decided = b.decided
+	b.current.Store(newSettings(c, registrants))
+	b.balancer.Configure(loadbalance.Settings{
+		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,
+		PreferNodeLoadOff: !c.PreferLeastLoadedNode,
+	})
+	b.holder.Configure(failover.HoldSettings{
+		Timeout: offIfZero(c.HoldTimeout), Memory: offIfZero(c.HoldMemory), Max: c.MaxHeld,
+		ServiceShare: c.HoldShare, Rate: c.HoldRate, DryRun: c.HoldDryRun,
+	})
+}
+
+// offIfZero translates: where the configuration has 0 for "off", components have less
+// than 0, and their 0 is the default.
+func offIfZero(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
