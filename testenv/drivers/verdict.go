@@ -27,12 +27,11 @@ const (
 // Struck tells of a fault that has happened.
 type Struck struct {
 	stage.Fault
-	Instance string        // that it hits
-	Address  string        // of its listener, as redirects name it
-	Began    time.Time     // before it struck
-	Done     time.Time     // when it had struck
-	Healed   time.Time     // when it was made good; zero: not yet
-	Window   time.Duration // within which it must be detected
+	Address string        // of the listener of the instance that it hits, as redirects name it
+	Began   time.Time     // before it struck
+	Done    time.Time     // when it had struck
+	Healed  time.Time     // when all was ready again
+	Window  time.Duration // within which it must be detected
 }
 
 // onItsWay is how long an ACCEPT that left before the fault may take to be seen.
@@ -54,7 +53,7 @@ func (f *Struck) Judge(c Connected, seen []stage.Sighting) Outcome {
 				if !strings.Contains(s.Text, portOf(f.Address)) {
 					continue
 				}
-				if f.Deadly && s.Answered.Before(f.Began) {
+				if s.Answered.Before(f.Began) {
 					return InFlight
 				}
 				if s.Answered.After(f.Began) && s.Answered.Before(f.Done.Add(f.Window)) {
@@ -104,13 +103,14 @@ type Row struct {
 	Connects                   int
 	Failed, InFlight, InWindow int
 	P50, P99, Max              time.Duration // of connects that were not counted apart
+	During                     time.Duration // P99 of those that began after the fault struck and before all was ready again
 	Reached                    map[string]int
 }
 
 // Summarise makes a row of samples.
-func Summarise(mode, fault string, samples []Sample) Row {
-	row := Row{Mode: mode, Fault: fault, Connects: len(samples), Reached: map[string]int{}}
-	var took []time.Duration
+func Summarise(mode string, struck Struck, samples []Sample) Row {
+	row := Row{Mode: mode, Fault: struck.Name, Connects: len(samples), Reached: map[string]int{}}
+	var took, during []time.Duration
 	for _, s := range samples {
 		switch s.Outcome {
 		case Failed:
@@ -125,7 +125,11 @@ func Summarise(mode, fault string, samples []Sample) Row {
 			row.Reached[s.Answer]++
 		}
 		took = append(took, s.ConnectTime())
+		if s.Started().After(struck.Began) && s.Started().Before(struck.Healed) {
+			during = append(during, s.ConnectTime())
+		}
 	}
+	row.During = percentile(during, 99)
 	row.P50, row.P99, row.Max = percentile(took, 50), percentile(took, 99), percentile(took, 100)
 	return row
 }
@@ -142,15 +146,15 @@ func percentile(all []time.Duration, percent int) time.Duration {
 // WriteTable writes rows for people.
 func WriteTable(w io.Writer, rows []Row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "mode\tfault\tconnects\tfailed\tin flight\tin window\tp50\tp99\tmax\tof each instance\t")
+	fmt.Fprintln(table, "mode\tfault\tconnects\tfailed\tin flight\tin window\tp50\tp99\tmax\tp99 during\tof each instance\t")
 	for _, r := range rows {
 		var reached []string
 		for instance, n := range r.Reached {
 			reached = append(reached, fmt.Sprintf("%s %d", instance, n))
 		}
 		slices.Sort(reached)
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t\n", r.Mode, r.Fault, r.Connects, r.Failed, r.InFlight, r.InWindow,
-			milliseconds(r.P50), milliseconds(r.P99), milliseconds(r.Max), strings.Join(reached, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t\n", r.Mode, r.Fault, r.Connects, r.Failed, r.InFlight, r.InWindow,
+			milliseconds(r.P50), milliseconds(r.P99), milliseconds(r.Max), milliseconds(r.During), strings.Join(reached, ", "))
 	}
 	return table.Flush()
 }

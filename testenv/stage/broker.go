@@ -74,6 +74,38 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 	})
 }
 
+// At is its address as seen from a host on which it listens.
+func (b *Broker) At(host string) string {
+	_, port, _ := net.SplitHostPort(b.Address)
+	return net.JoinHostPort(host, port)
+}
+
+// AwaitInstances waits until a service is offered by so many instances with status READY.
+func (b *Broker) AwaitInstances(ctx context.Context, service string, want int) error {
+	return Eventually(ctx, func() error {
+		var list struct {
+			Services []struct {
+				Instances []struct {
+					Status string `json:"status"`
+				} `json:"instances"`
+			} `json:"services"`
+		}
+		err := b.GetJSON("/api/v1/services/"+service, &list)
+		have := 0
+		for _, s := range list.Services {
+			for _, i := range s.Instances {
+				if i.Status == "READY" {
+					have++
+				}
+			}
+		}
+		if err == nil && have != want {
+			err = fmt.Errorf("%s has %d instances that are READY instead of %d", service, have, want)
+		}
+		return err
+	})
+}
+
 // ConfigFile is the path of its cman.ora.
 func (b *Broker) ConfigFile() string { return filepath.Join(b.folder, "cman.ora") }
 

@@ -24,6 +24,14 @@ func Kill(d *Database) Fault {
 	}
 }
 
+// Shutdown is an orderly end, which waits for sessions, and a start.
+func Shutdown(d *Database) Fault {
+	return Fault{Name: "shut down, restart",
+		Strike: func(ctx context.Context) error { return d.Tell(ctx, "/stop", struct{}{}) },
+		Heal:   d.Restart,
+	}
+}
+
 // Freeze is a machine that hangs: its kernel takes connections, and no one answers.
 func Freeze(d *Database) Fault {
 	return Fault{Name: "SIGSTOP, SIGCONT", Deadly: true, Silent: true,
@@ -94,12 +102,17 @@ func UnregisterThenKill(d *Database, after time.Duration) Fault {
 	}
 }
 
-// ReportsStop freezes the link over which an instance reports its load: it stays open, and nothing comes.
-func ReportsStop(link *Tap) Fault {
-	return Fault{Name: "reports stop",
-		Strike: func(context.Context) error { link.Freeze(); return nil },
-		Heal:   func(context.Context) error { link.Thaw(); return nil },
+// ReportsStop freezes the links over which an instance reports its load: they stay open, and nothing comes.
+func ReportsStop(links ...*Tap) Fault {
+	each := func(do func(*Tap)) func(context.Context) error {
+		return func(context.Context) error {
+			for _, link := range links {
+				do(link)
+			}
+			return nil
+		}
 	}
+	return Fault{Name: "reports stop", Strike: each((*Tap).Freeze), Heal: each((*Tap).Thaw)}
 }
 
 // Relocate moves a service to another instance, with a gap in which it is nowhere, and back.
