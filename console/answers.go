@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+
+	"servicebroker/intent"
 )
 
 // write sends a JSON answer.
@@ -30,7 +32,7 @@ func writeProblem(w http.ResponseWriter, err error, hint string) {
 			hint = problem.Hint
 		}
 		writeError(w, problem.Status, problem.Message, hint)
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound), errors.Is(err, intent.ErrNotFound):
 		writeError(w, http.StatusNotFound, err.Error(), hint)
 	default:
 		writeError(w, http.StatusBadRequest, err.Error(), hint)

@@ -30,7 +30,7 @@ type Server struct {
 	Unready func() []string
 
 	// What follows is not offered where it is nil. An error that is an *APIError is answered as it stands, one that
-	// wraps ErrNotFound with status 404, any other one as the asker's mistake with 400: all are shown to people.
+	// wraps ErrNotFound (or that of intent) with status 404, any other one as the asker's mistake with 400: all are shown to people.
 
 	// Journal keeps events and explanations.
 	Journal *journal.Journal

@@ -91,11 +91,44 @@ type sessionsCommand struct {
 	Upstream string `placeholder:"HOST:PORT" help:"Only the session that an instance sees as coming from this address of the broker."`
 }
 
+// Run lists sessions. With --upstream the question is who somebody is, and nobody is no answer.
 func (c *sessionsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	list, err := global.client().Sessions(ctx, console.SessionFilter{Service: c.Service, Instance: c.Instance, Client: c.Client, Upstream: c.Upstream})
+	if err == nil && c.Upstream != "" && len(list.Sessions) == 0 {
+		return fmt.Errorf("no open session looks to an instance as coming from %s; of one that was redirected the instance sees the client itself", c.Upstream)
+	}
 	return show(t, global, list, err, func(w io.Writer, l console.SessionList) error {
+		if c.Upstream != "" && len(l.Sessions) == 1 {
+			return console.WriteClient(w, l.Sessions[0], time.Now())
+		}
 		return console.WriteSessions(w, l, time.Now())
 	})
+}
+
+type heldCommand struct{}
+
+func (c *heldCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Held(ctx)
+	return show(t, global, list, err, asOfNow(console.WriteHeld))
+}
+
+type parametersCommand struct{}
+
+func (c *parametersCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Parameters(ctx)
+	return show(t, global, list, err, console.WriteParameters)
+}
+
+type rulesCommand struct{}
+
+func (c *rulesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Rules(ctx)
+	return show(t, global, list, err, console.WriteRules)
+}
+
+// asOfNow gives a rendering that tells ages the present time.
+func asOfNow[T any](write func(io.Writer, T, time.Time) error) func(io.Writer, T) error {
+	return func(w io.Writer, answer T) error { return write(w, answer, time.Now()) }
 }
 
 type versionCommand struct{}

@@ -27,7 +27,24 @@ type cli struct {
 	Serve    serveCommand    `cmd:"" help:"Run a broker in the foreground."`
 	Services servicesCommand `cmd:"" help:"Show services, instances and handlers."`
 	Status   statusCommand   `cmd:"" help:"Show a summary of the running broker."`
-	Sessions sessionsCommand `cmd:"" help:"Show relayed sessions."`
+	Sessions sessionsCommand `cmd:"" help:"Show relayed sessions; with --upstream, who the client of one is."`
+	Explain  explainCommand  `cmd:"" help:"Tell why a connect went where it went, or where one would go."`
+	Events   eventsCommand   `cmd:"" help:"Show what happened: registrations, changes, moves, drains, ejections, holds."`
+	Held     heldCommand     `cmd:"" help:"Show connects that wait for their service."`
+
+	Drain       drainCommand       `cmd:"" help:"Send no new connects there, and let sessions end."`
+	Resume      resumeCommand      `cmd:"" help:"Undo a drain or maintenance."`
+	Weight      weightCommand      `cmd:"" help:"Use so many per cent of the capacity."`
+	Hold        holdCommand        `cmd:"" help:"Let new connects wait until released."`
+	Release     releaseCommand     `cmd:"" help:"Undo a hold."`
+	Maintenance maintenanceCommand `cmd:"" help:"Send no new connects there, and no probes."`
+	Intents     intentsCommand     `cmd:"" help:"Show what operators want and how far it is."`
+	Quarantine  quarantineCommand  `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
+	Close       closeCommand       `cmd:"" help:"End sessions."`
+	Reload      reloadCommand      `cmd:"" help:"Let the broker read its configuration again."`
+	Parameters  parametersCommand  `cmd:"" help:"Show the settings in force."`
+	Rules       rulesCommand       `cmd:"" help:"Show the rules in force."`
+
 	Ping     pingCommand     `cmd:"" help:"Ask a listener, or a service, whether it answers."`
 	Register registerCommand `cmd:"" help:"Register a local database with brokers and keep it registered."`
 	Version  versionCommand  `cmd:"" help:"Show the version of this program and of the running broker."`

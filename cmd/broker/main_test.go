@@ -103,7 +103,7 @@ func TestExitCodes(t *testing.T) {
 		"nobody listens":       {[]string{"ping", "127.0.0.1:1"}, exitNo, "1 of 1 attempts at 127.0.0.1:1 failed"},
 		"bad address":          {[]string{"register", "--broker", "b:1", "--instance", "i", "--service", "s", "--address", "db"}, exitUsage, "is not HOST:PORT"},
 		"bad broker":           {[]string{"register", "--broker", "b", "--instance", "i", "--service", "s", "--address", "db:1"}, exitUsage, "is not HOST:PORT"},
-		"register, not enough": {[]string{"register"}, exitUsage, "--broker"},
+		"register, not enough": {[]string{"register"}, exitUsage, "--instance"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("TNS_ADMIN", "")

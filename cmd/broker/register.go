@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
@@ -19,34 +21,33 @@ import (
 )
 
 type registerCommand struct {
-	Broker   []string      `required:"" placeholder:"HOST:PORT" help:"Brokers to register with."`
+	Broker   []string      `placeholder:"HOST:PORT" help:"Brokers to register with."`
 	Instance string        `required:"" help:"Instance name."`
-	Service  []string      `required:"" help:"Services that the instance offers."`
+	Service  []string      `help:"Services that the instance offers."`
 	Address  string        `required:"" placeholder:"HOST:PORT" help:"Address of the database's own listener, where clients are to be sent."`
 	Interval time.Duration `default:"10s" help:"How often load is reported; shorter balances better and costs a message each."`
-	Max      uint32        `default:"150" help:"Sessions the instance can take (PROCESSES)."`
+	Max      uint32        `placeholder:"N" help:"Sessions the instance can take (PROCESSES). Default: 150; with --load-only, as it registered."`
 	Timeout  time.Duration `default:"3s" help:"How long the local listener may take to answer before the instance is withdrawn."`
+	LoadOnly bool          `name:"load-only" help:"The database registers by itself: only report its load, to the broker that --api names, whose admin socket it takes."`
 }
+
+// defaultMax is a database's usual PROCESSES.
+const defaultMax = 150
 
 // Run keeps the instance registered until it is told to stop. While the local
 // listener does not answer, the instance is withdrawn.
-func (c *registerCommand) Run(ctx context.Context, t *terminal) error {
-	host, portText, err := net.SplitHostPort(c.Address)
-	port, perr := strconv.Atoi(portText)
-	if err != nil || perr != nil || host == "" || port < 1 || port > 65535 {
-		return &exitError{exitUsage, fmt.Errorf("--address %q is not HOST:PORT: name the database's listener, for example db1:1521", c.Address)}
-	}
-	for _, b := range c.Broker {
-		if _, _, err := net.SplitHostPort(b); err != nil {
-			return &exitError{exitUsage, fmt.Errorf("--broker %q is not HOST:PORT", b)}
-		}
-	}
-	if c.Interval <= 0 {
-		return &exitError{exitUsage, fmt.Errorf("--interval %v is no time to report at: use for example 10s", c.Interval)}
+func (c *registerCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	host, port, err := c.check()
+	if err != nil {
+		return &exitError{exitUsage, err}
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(t.out, nil))
+	if c.LoadOnly {
+		feed := loadFeed{client: global.client(), log: log, healthy: c.healthy, report: func() console.LoadReport { return c.loadReport(port) }}
+		return unreachable(feed.run(ctx, c.Interval))
+	}
 	agent := &registration.Agent{
 		Brokers:  c.Broker,
 		Describe: func() servicetable.Registration { return c.describe(host, port) },
@@ -61,22 +62,53 @@ func (c *registerCommand) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
+// check returns where the database's own listener is, or what is wrong with the
+// command line.
+func (c *registerCommand) check() (host string, port int, err error) {
+	host, portText, err := net.SplitHostPort(c.Address)
+	port, perr := strconv.Atoi(portText)
+	switch {
+	case err != nil || perr != nil || host == "" || port < 1 || port > 65535:
+		return "", 0, fmt.Errorf("--address %q is not HOST:PORT: name the database's listener, for example db1:1521", c.Address)
+	case c.Interval <= 0:
+		return "", 0, fmt.Errorf("--interval %v is no time to report at: use for example 10s", c.Interval)
+	case c.LoadOnly && len(c.Broker) > 0:
+		return "", 0, errors.New("--broker is for registering: with --load-only, name the broker's API with --api")
+	case c.LoadOnly:
+		return host, port, nil
+	case len(c.Broker) == 0:
+		return "", 0, errors.New("--broker is missing: name the brokers to register with, HOST:PORT")
+	case len(c.Service) == 0:
+		return "", 0, errors.New("--service is missing: name what the instance offers")
+	}
+	for _, b := range c.Broker {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return "", 0, fmt.Errorf("--broker %q is not HOST:PORT", b)
+		}
+	}
+	return host, port, nil
+}
+
 // describe is the whole registration with load as of now.
 func (c *registerCommand) describe(host string, port int) servicetable.Registration {
 	node, nodeMax := nodeLoad()
 	sessions := establishedOn(port)
+	most := c.Max
+	if most == 0 {
+		most = defaultMax
+	}
 	machine, err := os.Hostname()
 	if err != nil {
 		machine = host
 	}
 	r := servicetable.Registration{
 		Instance: c.Instance, Host: machine, HostRaw: "(HOST=" + machine + ")",
-		NodeLoad: node, NodeMax: nodeMax, Load: sessions, Max: c.Max,
+		NodeLoad: node, NodeMax: nodeMax, Load: sessions, Max: most,
 	}
 	handler := servicetable.Handler{
 		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "tcp", Host: host, Port: port,
 		Address: descriptor.Address{Protocol: "TCP", Host: host, Port: port}.String(),
-		Info:    "REMOTE SERVER", Load: sessions, Max: c.Max, Flags: registration.FlagDedicated,
+		Info:    "REMOTE SERVER", Load: sessions, Max: most, Flags: registration.FlagDedicated,
 	}
 	for i, name := range c.Service {
 		r.Services = append(r.Services, servicetable.Service{Name: name, Flags: servicetable.FlagUnblocked, Goodness: sessions, Delta: 1})
