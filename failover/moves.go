@@ -50,7 +50,7 @@ const (
 	defaultMoveWindow = 60 * time.Second
 	maxPending        = 64     // comings, and leavings, of one service that may still become a move
 	maxMembers        = 64     // instances that are remembered to have had a service
-	maxVacant         = 10_000 // services without an instance
+	maxVacant         = 10_000 // services without an instance, and times that one lost its last
 )
 
 // whereabouts is where one service is, and was lately.
@@ -83,7 +83,6 @@ type passage struct {
 // vacancy is a service that lost its last instance.
 type vacancy struct {
 	service string
-	at      time.Time
 	order   uint64 // of the last one's leaving
 }
 
@@ -94,7 +93,7 @@ func (m *Moves) Note(before, after *servicetable.Registration) {
 	if m.Now != nil {
 		now = m.Now()
 	}
-	m.forget(now)
+	m.forget()
 	was, is := takenBy(before), takenBy(after)
 	same := before != nil && after != nil && before.ID == after.ID && strings.EqualFold(before.Key(), after.Key())
 	for _, name := range onlyIn(is, was, same) { // who comes first: an instance that changes its ID or name has not left in between
@@ -211,7 +210,7 @@ func (m *Moves) leave(name string, r *servicetable.Registration, s *servicetable
 	}
 	if len(w.members) == 0 {
 		w.vacated = p.order
-		m.vacant = append(m.vacant, vacancy{name, now, p.order})
+		m.vacant = append(m.vacant, vacancy{name, p.order})
 	}
 }
 
@@ -264,15 +263,19 @@ func appendBounded[T any](list []T, v T, limit int) []T {
 	return append(list, v)
 }
 
-// forget forgets services that nobody has offered for a window's time, and the longest vacant ones if they are many.
-func (m *Moves) forget(now time.Time) {
-	n := 0
-	for n < len(m.vacant) && (now.Sub(m.vacant[n].at) > m.window() || len(m.vacant)-n > maxVacant) {
-		v := m.vacant[n]
-		if w := m.services[v.service]; w != nil && len(w.members) == 0 && w.vacated == v.order {
-			delete(m.services, v.service)
-		}
-		n++
+// forget forgets those services that nobody has offered for longest, if they are many.
+func (m *Moves) forget() {
+	if len(m.vacant) <= maxVacant {
+		return
+	}
+	current := func(v vacancy) bool {
+		w := m.services[v.service]
+		return w != nil && len(w.members) == 0 && w.vacated == v.order
+	}
+	m.vacant = slices.DeleteFunc(m.vacant, func(v vacancy) bool { return !current(v) })
+	n := max(0, len(m.vacant)-maxVacant*3/4) // some to spare, so that this is seldom
+	for _, v := range m.vacant[:n] {
+		delete(m.services, v.service)
 	}
 	m.vacant = slices.Delete(m.vacant, 0, n)
 }
