@@ -232,7 +232,7 @@ func (m *machine) steps() map[string]func(*rapid.T) {
 		"change while looking": func(t *rapid.T) {
 			service, back := services.Draw(t, "service"), rapid.Bool().Draw(t, "back")
 			m.hall.mu.Lock()
-			m.hook = func() { m.publish(service, back) }
+			m.hook = func() { m.hall.set(service, back) } // on the goroutine of Run
 			m.hall.mu.Unlock()
 			m.publish("erp", true)
 		},
