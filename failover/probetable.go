@@ -253,7 +253,7 @@ func (p *Prober) syncHandler(r *servicetable.Registration, h *servicetable.Handl
 		s.hands[folded] = known
 	}
 	replaced := known.enter(r, h, s.sweep)
-	t := p.syncTarget(r, h)
+	t := p.syncTarget(r, h, now)
 	if !slices.Contains(known.targets, t) {
 		t.hands = append(t.hands, known)
 		known.targets = append(known.targets, t)
@@ -264,7 +264,7 @@ func (p *Prober) syncHandler(r *servicetable.Registration, h *servicetable.Handl
 			p.sawAlive(t, now)
 		}
 	}
-	if !t.running && (isNew && (t.down || t.aliveAt.IsZero()) || replaced || t.begun.IsZero() && !t.queued()) {
+	if !t.running && (isNew && (t.down || t.aliveAt.IsZero()) || replaced || !t.queued()) {
 		return t
 	}
 	return nil
@@ -295,7 +295,7 @@ func (h *hand) enter(r *servicetable.Registration, handler *servicetable.Handler
 }
 
 // syncTarget finds or makes the target for an address that the table has.
-func (p *Prober) syncTarget(r *servicetable.Registration, h *servicetable.Handler) *target {
+func (p *Prober) syncTarget(r *servicetable.Registration, h *servicetable.Handler, now time.Time) *target {
 	s := &p.state
 	key := addressOf(h)
 	t := s.targets[key]
@@ -305,6 +305,9 @@ func (p *Prober) syncTarget(r *servicetable.Registration, h *servicetable.Handle
 		s.targets[key] = t
 	case t.sweep == 0:
 		s.strangers--
+		if now.Sub(t.since) > p.period() {
+			t.down = false // that was long ago, and nobody has asked since
+		}
 	}
 	if t.sweep != s.sweep {
 		t.sweep, t.candidate, t.hands = s.sweep, candidateFor(r, h), t.hands[:0]
