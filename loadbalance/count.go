@@ -24,6 +24,7 @@ type count struct {
 
 	pending int // connects under way; no report can contain them yet
 	open    int // relayed sessions that last
+	had     int // how many of those the report in force contains
 
 	// Since the report in force:
 	relayed    int // relayed sessions begun less those ended: below zero when older ones ended
@@ -31,7 +32,8 @@ type count struct {
 	redirected int // clients sent there
 
 	faded fading
-	flow  flow
+	flow  flow // what was reported, and what all brokers must have given out
+	seen  flow // the same of the sessions that this broker relays
 
 	recoveredAt instant // when it began to take connects again, as told by Balancer.Note
 }
@@ -45,11 +47,12 @@ func (c *count) change() int { return c.pending + c.relayed + c.redirected }
 // idle reports whether nothing is lost if c is forgotten.
 func (c *count) idle() bool { return c.users == 0 && c.pending == 0 && c.open == 0 }
 
-// report begins anew: what was counted since the report before is in the one of time when, or came to nothing. Of
-// sessions, reported is what it says, and known whether it says anything.
+// report begins anew: what was counted since the report before is in the one of time when, which tells of so many
+// sessions, or came to nothing.
 func (c *count) report(when instant, reported float64, terms reportTerms) {
 	c.flow.report(when, reported, float64(c.began+c.redirected)*terms.brokers, terms.restarted)
-	c.relayed, c.began = 0, 0
+	c.seen.report(when, float64(c.open), float64(c.began), false)
+	c.relayed, c.began, c.had = 0, 0, min(c.open, int(reported))
 	c.redirected = int(c.faded.report(when, terms.connectTime) + 0.5)
 }
 
@@ -147,6 +150,11 @@ func (f *flow) report(when instant, reported, connects float64, restarted bool) 
 	f.reportedAt, f.reported = when, reported
 }
 
+func (f *flow) add(o *flow) {
+	f.sessions += o.sessions
+	f.connects += o.connects
+}
+
 // Bounds of the mean length of a session, and what it is taken for as long as nothing is known.
 const (
 	shortestTau = float64(200 * time.Millisecond)
@@ -154,13 +162,14 @@ const (
 	unknownTau  = float64(time.Minute)
 )
 
-// tau is the mean length of a session in nanoseconds, by what several flows together show.
-func tau(sessions, connects float64) float64 {
+// tau is the mean length of a session in nanoseconds, by what several flows together show; otherwise where they show
+// nothing.
+func tau(sessions, connects, otherwise float64) float64 {
 	switch {
 	case connects > 0:
 		return clamp(sessions/connects, shortestTau, longestTau)
 	case sessions > 0:
 		return longestTau
 	}
-	return unknownTau
+	return otherwise
 }

@@ -18,6 +18,7 @@ type decision struct {
 	fallback  fallback
 	tagged    bool
 	brokers   float64
+	tau       float64 // mean length of a session in nanoseconds
 	positions []position
 	ranks     []rank
 	scratch
@@ -102,6 +103,9 @@ func (d *decision) weigh() {
 		}
 		p.capacity *= p.weight * p.ramp
 	}
+	if d.policy == Adaptive && !d.ask.Redirect && d.knowing > 0 {
+		d.relax()
+	}
 	switch {
 	case d.knowing == len(d.positions) || d.policy == Goodness:
 	case d.knowing > 0:
@@ -118,29 +122,52 @@ func (d *decision) weigh() {
 //
 // A client that was redirected is not seen again. It counts for as much as the chance that its session still lasts,
 // and so does what was reported: both fade with the mean length of a session, and what is left of a report leaves
-// room for the sessions that other brokers must have begun since. A relayed session is seen to end: then report and
-// own change stand as they are. In both, what this broker did stands for what each of the others did.
+// room for the sessions that other brokers must have begun since. A relayed session is seen to end, so that own
+// sessions count as they are; see relax for the others. In both, what this broker did stands for what each of the others did.
 func (d *decision) estimate(p *position) {
-	c, k, tau := p.count, d.brokers, d.group.tau
+	c, k := p.count, d.brokers*p.step
 	age := p.reportedAt.since(d.now)
 	p.known = p.given.has(d.group.basis.measure) && p.reportedAt != 0 && age <= p.outdated
-	p.aged = p.reported
-	redirected, lasting := 0.0, 0.0
+	fresh, lasting := 0.0, 0.0
 	if c.faded.all > 0 {
-		part := c.faded.left(d.now, tau)
-		redirected, lasting = c.faded.fresh*part, c.faded.all*part
+		left := c.faded.left(d.now, d.tau)
+		fresh, lasting = c.faded.fresh*left, c.faded.all*left
 	}
-	switch {
-	case d.policy != Adaptive:
+	p.lasting = (float64(c.pending+c.open) + lasting) * k
+	p.aged = p.reported
+	if d.policy != Adaptive {
 		p.own = float64(c.change()) * p.step
-	case d.ask.Redirect:
-		p.aged *= left(age, tau)
-		p.own = (float64(c.pending+c.relayed) + redirected) * k * p.step
-	default:
-		p.own = (float64(c.pending+c.relayed) + redirected) * k * p.step
+	} else {
+		p.own = (float64(c.pending+c.relayed) + fresh) * k
+		if d.ask.Redirect {
+			p.aged *= left(age, d.tau)
+		}
 	}
-	p.lasting = (float64(c.pending+c.open) + lasting) * k * p.step
 	p.load = max(p.aged+p.own, 0)
+}
+
+// relax lets those sessions fade that others relay. What was reported beyond our own sessions (and those that other
+// brokers have for each of ours) says less and less of where they are, and is replaced by an even share of all of
+// them: e^(-age/tau) of the difference is left. So the load is the report and own changes as long as the report is
+// young, and comes down to own sessions once it is old. To let the report stand as it is instead does as well where the number of
+// brokers is set, and far worse where it is not: the instance that reported last would look different from all others.
+func (d *decision) relax() {
+	var foreign, capacities float64
+	for i := range d.positions {
+		if p := &d.positions[i]; p.known {
+			foreign += p.reported - float64(p.count.had)*d.brokers*p.step
+			capacities += p.capacity
+		}
+	}
+	level := max(foreign, 0) / capacities
+	for i := range d.positions {
+		if p := &d.positions[i]; p.known {
+			had := float64(p.count.had) * d.brokers * p.step
+			share := level * p.capacity
+			p.aged = had + share + (p.reported-had-share)*left(p.reportedAt.since(d.now), d.tau)
+			p.load = max(p.aged+p.own, 0)
+		}
+	}
 }
 
 // guess finds the load of those who have not reported lately: our own sessions there, and of sessions that are not
@@ -239,7 +266,10 @@ func (b *Balancer) locate(d *decision, c []servicetable.Candidate) {
 		}
 		g.findTau()
 	}
-	d.positions = g.positions
+	d.positions, d.tau = g.positions, g.seenTau
+	if d.ask.Redirect {
+		d.tau = g.tau
+	}
 }
 
 // measureFor picks the measure by which candidates are compared of which given are known.

@@ -17,7 +17,8 @@ type group struct {
 	basis     basis
 	decisions uint64
 	tau       float64 // mean length of a session in nanoseconds
-	turn      float64 // how far round robin has come: the start of the turn taken last
+	seenTau   float64 // the same by the sessions that this broker relays alone, which needs no guess about others
+	turn      float64 // how far round robin has come: the end of the turn taken last
 }
 
 // groupKey tells services apart. Connects that ask for one instance have a group of their own, since their candidates
@@ -225,12 +226,13 @@ func (g *group) dismiss(s *seat, all tallies) {
 
 // findTau works out the mean length of a session, by what all members together show.
 func (g *group) findTau() {
-	var sessions, connects float64
+	var all, seen flow
 	for i := range g.positions {
 		if p := &g.positions[i]; p.given.has(g.basis.measure) {
-			sessions += p.count.flow.sessions
-			connects += p.count.flow.connects
+			all.add(&p.count.flow)
+			seen.add(&p.count.seen)
 		}
 	}
-	g.tau = tau(sessions, connects)
+	g.tau = tau(all.sessions, all.connects, unknownTau)
+	g.seenTau = tau(seen.sessions, seen.connects, g.tau)
 }

@@ -38,7 +38,7 @@ func (r *Reservation) reset(b *Balancer, redirect bool) {
 
 // take fills r with what was decided about c.
 func (r *Reservation) take(d *decision, c []servicetable.Candidate) {
-	r.policy, r.fallback, r.tagged, r.tau = d.policy, d.fallback, d.tagged, d.group.tau
+	r.policy, r.fallback, r.tagged, r.tau = d.policy, d.fallback, d.tagged, d.tau
 	r.route = slices.Grow(r.route, len(c))
 	for i := range d.ranks {
 		r.route = append(r.route, c[d.ranks[i].at])

@@ -11,21 +11,22 @@ func (d *decision) scoreByLoad() {
 }
 
 // scoreByTurn scores by when each instance's turn would end: a turn is as much shorter as the capacity is greater, so
-// that the instances take turns evenly and by capacity. Whoever was away begins where the others are.
+// that the instances take turns evenly and by capacity. Whoever was away has its turn next, but makes up for none that
+// it missed.
 func (d *decision) scoreByTurn() {
 	unit := d.share()
 	for i := range d.positions {
 		p := &d.positions[i]
-		p.score = max(p.seat.member.pass, d.group.turn) - d.group.turn + unit/p.capacity
+		p.score = max(p.seat.member.pass+unit/p.capacity-d.group.turn, 0)
 	}
 }
 
 // takeTurn gives the turn to the candidate that p is.
 func (d *decision) takeTurn(p *position) {
-	g, m := d.group, p.seat.member
-	begins := max(m.pass, g.turn)
-	m.pass = g.turn + p.score
-	if g.turn = begins; g.turn > 1e9 { // before fractions of a turn are lost
+	g := d.group
+	g.turn += p.score
+	p.seat.member.pass = g.turn
+	if g.turn > 1e6 { // before fractions of a turn are lost
 		for _, m := range g.members {
 			m.pass -= g.turn
 		}

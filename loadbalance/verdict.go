@@ -25,15 +25,14 @@ type evidence struct {
 
 // judged is what all candidates of a decision were judged by.
 type judged struct {
-	measure   measure
-	brokers   int
-	tiers     *Tiers
-	redirects bool
+	measure measure
+	brokers int
+	tiers   *Tiers
 }
 
 // judge keeps what the candidates were judged by.
 func (r *Reservation) judge(d *decision) {
-	r.judged = judged{measure: d.group.basis.measure, brokers: int(d.brokers), tiers: d.ask.Tiers, redirects: d.ask.Redirect}
+	r.judged = judged{measure: d.group.basis.measure, brokers: int(d.brokers), tiers: d.ask.Tiers}
 	for i := range d.ranks[:min(len(d.ranks), maxVerdicts)] {
 		p := &d.positions[d.ranks[i].at]
 		e := evidence{
@@ -91,7 +90,7 @@ func (r *Reservation) inputs(e *evidence, c *servicetable.Candidate) journal.Inp
 		Capacity: e.capacity, Brokers: r.judged.brokers, Weight: c.Service.Weight.Percent(), SlowStart: e.ramp,
 		Measure: r.judged.measure.String(),
 	}
-	if r.policy == Adaptive && r.judged.redirects {
+	if r.policy == Adaptive {
 		in.TauMS = int64(r.tau / 1e6)
 	}
 	if e.aged != e.reported {
