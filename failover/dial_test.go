@@ -152,7 +152,7 @@ func TestDialErrorListsEveryAttempt(t *testing.T) {
 		if failed.Stopped != nil {
 			t.Errorf("stopped by %v although all were tried", failed.Stopped)
 		}
-		const want = "all 3 candidates tried failed: a@h (DEDICATED at h-a:1521): dial tcp: connection refused, after 0s; " +
+		const want = "all 3 attempts failed: a@h (DEDICATED at h-a:1521): dial tcp: connection refused, after 0s; " +
 			"b@h (DEDICATED at h-b:1521): no answer within 2s, after 2s; " +
 			"c@h (DEDICATED at h-c:1521): instance says: refused, move on true, after 0s; check that these addresses can be reached from this host"
 		if got := err.Error(); got != want {
@@ -175,6 +175,13 @@ func TestDialErrorWording(t *testing.T) {
 		if got := c.e.Error(); got != c.want {
 			t.Errorf("\n got %s\nwant %s", got, c.want)
 		}
+	}
+}
+
+func TestDialErrorIsBounded(t *testing.T) {
+	e := DialError{Attempts: slices.Repeat([]Attempt{{Err: io.EOF}}, 100)}
+	if got := e.Error(); strings.Count(got, "EOF") != maxWorded || !strings.Contains(got, "; and 84 more; check") {
+		t.Errorf("%s", got)
 	}
 }
 

@@ -45,7 +45,10 @@ type DialError struct {
 	Stopped error
 }
 
-// Error lists every attempt.
+// maxWorded is how many attempts Error tells of.
+const maxWorded = 16
+
+// Error lists the attempts, the first ones if there are many.
 func (e *DialError) Error() string {
 	var b strings.Builder
 	switch n := len(e.Attempts); {
@@ -56,9 +59,12 @@ func (e *DialError) Error() string {
 	case n == 1:
 		fmt.Fprintf(&b, "the only candidate tried failed: %v", e.Attempts[0])
 	default:
-		fmt.Fprintf(&b, "all %d candidates tried failed: %v", n, e.Attempts[0])
-		for _, a := range e.Attempts[1:] {
+		fmt.Fprintf(&b, "all %d attempts failed: %v", n, e.Attempts[0])
+		for _, a := range e.Attempts[1:min(n, maxWorded)] {
 			fmt.Fprintf(&b, "; %v", a)
+		}
+		if n > maxWorded {
+			fmt.Fprintf(&b, "; and %d more", n-maxWorded)
 		}
 	}
 	if e.Stopped != nil {

@@ -116,7 +116,9 @@ func (s scenario) dial(d *Dialer) error {
 	}
 	begun := time.Now()
 	got, who, err := Dial(context.Background(), d, route, m.attempt)
-	return m.judge(got, who, err, time.Since(begun))
+	var verdict error
+	m.change(func() { verdict = m.judge(got, who, err, time.Since(begun)) })
+	return verdict
 }
 
 func (m *meeting) change(f func()) {
