@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -39,13 +40,16 @@ func routeOf(instances string) []servicetable.Candidate {
 // world is what attempts meet: what each instance does, and who was tried.
 type world struct {
 	does  map[string]func(context.Context) error
+	mu    sync.Mutex
 	tried []string
 }
 
 // attempt succeeds with the name of the instance unless the world says otherwise.
 func (w *world) attempt(ctx context.Context, c servicetable.Candidate, commit func() error) (string, error) {
 	name := c.Registration.Instance
+	w.mu.Lock()
 	w.tried = append(w.tried, name)
+	w.mu.Unlock()
 	if does := w.does[name]; does != nil {
 		if err := does(ctx); err != nil {
 			return "", err
