@@ -212,8 +212,8 @@ func (d *decision) draw(i int) uint64 {
 	return mixed(d.random + uint64(i)*0x9e3779b97f4a7c15)
 }
 
-// uniform returns a random number above 0 and up to 1 for the i-th candidate.
-func (d *decision) uniform(i int) float64 { return (float64(d.draw(i)>>11) + 1) / (1 << 53) }
+// uniform returns a random number above 0 and up to 1 for the i-th candidate; 1 where nothing is drawn.
+func (d *decision) uniform(i int) float64 { return 1 - float64(d.draw(i)>>11)/(1<<53) }
 
 // handlerLoad is the load of the handler by its own report and our connects to it, for handlers of one instance.
 func (p *position) handlerLoad() float64 {

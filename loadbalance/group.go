@@ -44,6 +44,7 @@ type member struct {
 	tally    *tally
 	seats    int
 	pass     float64 // round robin: the end of the turn that it had last
+	turns    bool    // it has been part of a round robin
 	decision uint64  // the last one that it was part of
 	copies   int     // how many candidates of that decision were its
 	turn     uint64  // the last round in which it was given a place in a route
@@ -188,7 +189,7 @@ func (g *group) seatOf(t *tally, c *servicetable.Candidate) *seat {
 	}
 	m := g.members[t]
 	if m == nil {
-		m = &member{tally: t, pass: g.turn}
+		m = &member{tally: t}
 		g.members[t] = m
 		t.members++
 	}

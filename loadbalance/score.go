@@ -12,11 +12,15 @@ func (d *decision) scoreByLoad() {
 
 // scoreByTurn scores by when each instance's turn would end: a turn is as much shorter as the capacity is greater, so
 // that the instances take turns evenly and by capacity. Whoever was away has its turn next, but makes up for none that
-// it missed.
+// it missed. Whoever is new begins somewhere in its turn: that those of several brokers, or of several sizes, all begin
+// at once would last.
 func (d *decision) scoreByTurn() {
 	unit := d.share()
 	for i := range d.positions {
 		p := &d.positions[i]
+		if m := p.seat.member; !m.turns {
+			m.turns, m.pass = true, d.group.turn-(1-d.uniform(i))*unit/p.capacity
+		}
 		p.score = max(p.seat.member.pass+unit/p.capacity-d.group.turn, 0)
 	}
 }
