@@ -29,7 +29,7 @@ type HoldSettings struct {
 	// Memory is for how long after it was last available a service is worth waiting for; 0 is 300 s, less than 0
 	// leaves only what operators hold.
 	Memory time.Duration
-	// Max is how many connects may be held at once; 0 is 10,000, less than 0 none. Each costs about 300 bytes here and
+	// Max is how many connects may be held at once; 0 is 10,000, less than 0 none. Each costs about 200 bytes here and
 	// its open connection. Lowering it turns nobody out.
 	Max int
 	// ServiceShare is the part of Max that one service may take, so that the next one to fail finds room; 0 is 0.5.
@@ -52,16 +52,20 @@ type HoldRequest struct {
 
 	// Limit is how long to wait; 0 is HoldSettings.Timeout, less than 0 not at all.
 	Limit time.Duration
-	// Wanted says that an operator holds the service: whether it was available lately is not asked.
+	// Wanted says that an operator holds the service: whether it was available lately is not asked, and a try in vain is
+	// no sign that dials fail.
 	Wanted bool
-	// Ready reports whether a try is worth while as things stand. It is asked of the head of a line only, by Run, when the table has
-	// changed and before each release, and may call the Holder. nil is always ready.
+	// Ready reports whether a try is worth while as things stand. It is asked of the head of a line only, by Run, when the
+	// table has changed and before each release, and may call the Holder. It may still be under way when Leave returns.
+	// nil is always ready.
 	Ready func() bool
-	// Retry is above 0 where the table will not tell when a try is worth while, since dials fail: the head of the line is then let go
-	// this long after the try that failed, and a tenth of it if the table changes meanwhile and Ready says yes.
+	// Retry is above 0 where the table will not tell when a try is worth while, since dials fail: the head of the line,
+	// whoever that is, is then let go this long after the try that failed, and a tenth of it if the table changes
+	// meanwhile and Ready says yes.
 	Retry time.Duration
-	// Wake is called once State is no longer Waiting; a second time only after Again returned Waiting. It runs on the goroutine
-	// of Run: it must not block, nor call the Place. It is never called after Leave has returned. It may be called before Enter has.
+	// Wake is called once State is no longer Waiting; a second time only after Again returned Waiting. It runs on the
+	// goroutine of Run, with no lock of the Holder held: it must not block, nor call the Place. State, Again and Leave
+	// wait for its end, so that it is never called after Leave has returned; it may be called before Enter has.
 	Wake func()
 }
 
@@ -137,7 +141,8 @@ func (h *Holder) Configure(s HoldSettings) {
 }
 
 // Waiting reports whether a connect for this queue has to Enter, behind those already there, before it may try:
-// somebody waits, or the first of them is trying right now and nobody knows yet whether that succeeds.
+// somebody waits, or the first of them is trying right now and nobody knows yet whether that succeeds. If Enter then
+// refuses for another reason than that the broker stops, the connect may go on as if there were no line.
 func (h *Holder) Waiting(queue string) bool {
 	if h.occupied.Load() == 0 {
 		return false
@@ -158,7 +163,8 @@ func (h *Holder) Seen(names ...string) {
 	}
 }
 
-// Departed says that services which were available no longer are as of now: the memory of them begins to run.
+// Departed says that services which were available no longer are as of now, or on fewer instances: the memory of them
+// begins to run.
 func (h *Holder) Departed(names ...string) {
 	h.lock()
 	defer h.unlock()
@@ -167,6 +173,25 @@ func (h *Holder) Departed(names ...string) {
 		h.departed(name, now)
 	}
 	h.forget(now)
+	h.nudge()
+}
+
+// Lately says that a service answered just now, although nobody said that it can be connected to, or although dials fail:
+// it is worth waiting for. The name may be one that a client gave.
+func (h *Holder) Lately(name string) {
+	h.lock()
+	defer h.unlock()
+	folded := foldName(name)
+	s := h.memory.find(folded)
+	if s == nil || !s.known() { // whatever domain clients add, it is one service
+		folded = shortServiceName(folded)
+		h.departed(folded, h.now())
+		s = h.memory.names[folded]
+	} else if !s.seen {
+		h.departed(s.name, h.now())
+	}
+	h.reached(s)
+	h.forget(h.now())
 	h.nudge()
 }
 

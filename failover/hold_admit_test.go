@@ -37,6 +37,8 @@ func TestRememberedNames(t *testing.T) {
 		{"sales2.world", "sales2.example", ErrNotHeld},
 		{"sales2", "sales3", ErrNotHeld},
 		{".world", ".world", nil},
+		{"\xc4B", "\xc4b", nil},
+		{"\xc4b", "\xd6b", ErrNotHeld},
 		{"", "", nil},
 		{"sales2", "", ErrNotHeld},
 	} {
@@ -192,6 +194,53 @@ func TestOff(t *testing.T) {
 	})
 }
 
+// A service that a probe reached is worth waiting for though the table never had it ready, under any name that clients
+// use for it.
+func TestLately(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		for i := range 100 {
+			h.Lately(fmt.Sprintf("erp.d%d", i))
+		}
+		h.wantHeld(t, "erp", nil)
+		h.Lately("SALES.world")
+		if n := len(h.memory.names); n != 3 {
+			t.Errorf("%d names remembered, want sales, hr and erp", n)
+		}
+		pass(200 * time.Second)
+		h.Lately("sales")
+		pass(200 * time.Second)
+		h.wantHeld(t, "sales", nil)
+		h.wantHeld(t, "erp", ErrNotHeld)
+		h.Seen("sales")
+		pass(time.Hour)
+		h.Lately("sales")
+		h.wantHeld(t, "sales", nil)
+		pass(time.Hour)
+		h.wantHeld(t, "sales", nil)
+	})
+}
+
+// Asking whether a connect would be held leaves no trace.
+func TestWould(t *testing.T) {
+	inBubble(t, HoldSettings{Max: 1}, func(t *testing.T, h *hall) {
+		r := h.request("erp", "c")
+		if err := h.Would(r); !errors.Is(err, ErrNotHeld) {
+			t.Error(err)
+		}
+		r.Wanted, r.Retry = true, time.Second
+		if err := h.Would(r); err != nil {
+			t.Error(err)
+		}
+		h.enter(t, h.request("sales", "c"))
+		if err := h.Would(r); !errors.Is(err, ErrHoldFull) {
+			t.Error(err)
+		}
+		if c := h.Counters(); c.Full != 0 || c.Held != 1 || len(h.memory.names) != 2 || h.failing.Load() != 0 {
+			t.Errorf("%+v, %d names", c, len(h.memory.names))
+		}
+	})
+}
+
 // What an operator holds needs no memory, and is held in a dry run too.
 func TestWanted(t *testing.T) {
 	inBubble(t, HoldSettings{DryRun: true, Max: 10, ServiceShare: 0.2}, func(t *testing.T, h *hall) {
@@ -204,6 +253,12 @@ func TestWanted(t *testing.T) {
 		if _, err := h.Enter(r); !errors.Is(err, ErrHoldFull) {
 			t.Errorf("with ever new domains: %v", err)
 		}
+		h.Seen("erp")
+		r = h.request("erp", "c")
+		h.wantHeld(t, "erp", ErrHoldDryRun)
+		r.Queue = "erp.a" // somebody is in this line
+		h.Configure(HoldSettings{DryRun: true})
+		h.enter(t, r)
 	})
 }
 

@@ -111,6 +111,32 @@ func TestLinesAreIndependent(t *testing.T) {
 	})
 }
 
+// Clients of little patience that give up one after the other do not each try a host that is down.
+func TestHeadsThatGiveUpDoNotHurryTheLine(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		h.Seen("sales")
+		h.set("sales", true) // so the table says
+		for i := range 2000 {
+			r := h.request("sales", "c")
+			r.Limit = 3 * time.Second
+			if i == 0 {
+				r.Retry = time.Second
+			}
+			p := h.enter(t, r)
+			h.going.Go(func() {
+				for p.Await(t.Context()) == nil && p.Again("refused", time.Second) == Waiting {
+					continue
+				}
+				p.Leave(false)
+			})
+			pass(10 * time.Millisecond)
+		}
+		if c := h.Counters(); c.Released < 15 || c.Released > 25 {
+			t.Errorf("%d tries in 20 s, want one a second", c.Released)
+		}
+	})
+}
+
 // A service that gets more new connects than the rate allows still empties its line: newcomers bring no more load than
 // they would without it.
 func TestNewcomersDoNotKeepALineForEver(t *testing.T) {

@@ -21,11 +21,14 @@ type line struct {
 	waiting ranked[*Place, byArrival]
 	trying  ranked[*Place, byArrival]
 
-	window    int     // how many may be trying at once
-	flowing   bool    // the latest outcome was a success
-	extra     int     // who joined while flowing: as many go beside the rate
-	lastGo    instant // when one was last let go
-	succeeded instant // when one last was served
+	window  int     // how many may be trying at once
+	flowing bool    // the latest outcome was a success
+	extra   int     // who joined while flowing: as many go beside the rate
+	lastGo  instant // when one was last let go
+
+	tried   instant       // when one last tried in vain; 0 if none has since one was served
+	retry   time.Duration // as in its HoldRequest or Again
+	changes uint64        // Holder.changes then
 
 	fit      bool // the head may go
 	queued   bool // it is in the lines of a heldService
@@ -35,14 +38,15 @@ type line struct {
 }
 
 // succeed takes in that one of the line was served.
-func (l *line) succeed(now instant) {
-	l.flowing, l.succeeded = true, now
+func (l *line) succeed() {
+	l.flowing, l.tried, l.retry = true, 0, 0
 	l.window++
 }
 
 // fail takes in that one of the line tried in vain.
-func (l *line) fail() {
+func (l *line) fail(now instant, retry time.Duration, changes uint64) {
 	l.flowing, l.window, l.extra = false, 1, 0
+	l.tried, l.retry, l.changes = now, retry, changes
 }
 
 // verdict says when the head of a line may go.
@@ -53,31 +57,37 @@ type verdict struct {
 }
 
 // judge decides about the head of l. It does not change anything.
+//
+// What one of the line found out counts for whoever is its head, so that a line whose heads go away one after the
+// other does not try more often than one whose head stays.
 func (l *line) judge(now instant, changes uint64) verdict {
 	p := l.waiting.first()
 	if p == nil {
 		return verdict{}
 	}
-	opens := instant(0)
+	opens, pause, retry := instant(0), trialPause, l.retry
 	if l.trying.len() >= l.window {
 		opens = l.lastGo + trialPatience
 	}
-	served := p.tried != 0 && l.succeeded > p.tried // others were, since this one failed
-	if p.tried != 0 && !(served && p.retry > 0) {
-		pause := trialPause
-		if p.retry > 0 {
-			pause = p.retry / retryPart
-		}
-		opens = max(opens, p.tried+pause)
+	if p.retry > 0 {
+		retry = p.retry
 	}
-	if now < opens {
+	if retry > 0 {
+		pause = retry / retryPart
+	}
+	if l.tried != 0 {
+		opens = max(opens, l.tried+pause)
+	}
+	switch due := l.tried + retry; {
+	case now < opens:
 		return verdict{at: opens}
-	}
-	if p.retry == 0 {
+	case retry == 0:
 		return verdict{ask: true}
+	case l.tried == 0, now >= due: // its own dial failed, but one was served since
+		return verdict{now: true}
+	default:
+		return verdict{ask: changes != l.changes, at: due}
 	}
-	due := p.tried + p.retry
-	return verdict{now: served || now >= due, ask: p.changes != changes, at: due}
 }
 
 type byArrival struct{}

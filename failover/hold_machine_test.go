@@ -17,12 +17,10 @@ import (
 // guest is what the machine expects of one held connect.
 type guest struct {
 	*Place
-	n       int // order of arrival
-	line    *modelLine
-	until   time.Time
-	tried   time.Time // zero: never
-	retry   time.Duration
-	changed bool // the table has, since it last tried
+	n     int // order of arrival
+	line  *modelLine
+	until time.Time
+	retry time.Duration
 
 	waiting bool // as of the last check
 	state   HoldState
@@ -43,10 +41,13 @@ func (g *guest) woken() (wakes, seq int, at time.Time) {
 
 // modelLine is one line as it should be.
 type modelLine struct {
-	queue, service    string
-	window            int
-	flowing           bool
-	lastGo, succeeded time.Time
+	queue, service string
+	window         int
+	flowing        bool
+	lastGo         time.Time
+	tried          time.Time // zero: none in vain since one was served
+	retry          time.Duration
+	changed        bool // the table has, since then
 }
 
 // machine drives a Holder at random and compares it with a simple model after each step.
@@ -117,9 +118,23 @@ func (m *machine) woken(g *guest) {
 // publish makes a new table.
 func (m *machine) publish(service string, back bool) {
 	m.hall.set(service, back)
-	for _, g := range m.guests {
-		g.changed = true
+	for _, l := range m.lines {
+		l.changed = true
 	}
+}
+
+// fail is what a line learns from a try in vain.
+func (l *modelLine) fail(retry time.Duration) {
+	l.window, l.flowing = 1, false
+	l.tried, l.retry, l.changed = time.Now(), retry, false
+}
+
+// retryOf returns after what time the head of a line tries again whatever the table says; 0 for never.
+func (l *modelLine) retryOf(head *guest) time.Duration {
+	if head.retry > 0 {
+		return head.retry
+	}
+	return l.retry
 }
 
 func (m *machine) enter(t *rapid.T) {
@@ -149,11 +164,10 @@ func (m *machine) enter(t *rapid.T) {
 		limit = 5 * time.Second
 	}
 	g.Place, g.until = p, time.Now().Add(limit)
-	if retry > 0 {
-		g.tried = time.Now()
-	}
 	if l.flowing {
 		m.joined++
+	} else if retry > 0 && l.tried.IsZero() {
+		l.fail(retry)
 	}
 	m.want.Held++
 	m.guests = append(m.guests, g)
@@ -182,7 +196,7 @@ func (m *machine) leave(g *guest, connected bool) {
 	case connected:
 		m.want.Connected++
 		g.line.window++
-		g.line.flowing, g.line.succeeded = true, time.Now()
+		g.line.flowing, g.line.tried, g.line.retry = true, time.Time{}, 0
 	case g.waiting:
 		m.want.Left++
 	case g.state == Go:
@@ -203,8 +217,8 @@ func (m *machine) again(t *rapid.T, g *guest) {
 		t.Fatalf("%d came back: %v, want %v", g.n, got, want)
 	}
 	g.waiting, g.state = want == Waiting, want
-	g.tried, g.retry, g.changed = time.Now(), retry, false
-	g.line.window, g.line.flowing = 1, false
+	g.retry = retry
+	g.line.fail(retry)
 }
 
 // steps are what may happen.
@@ -314,7 +328,8 @@ func (m *machine) checkLine(t *rapid.T, l *modelLine, wasWaiting map[*guest]bool
 		if g.n < last || head != nil && head.n < g.n && wasWaiting[head] {
 			t.Fatalf("%d let go before one that came earlier", g.n)
 		}
-		due := g.retry > 0 && (!g.at.Before(g.tried.Add(g.retry)) || l.succeeded.After(g.tried))
+		retry := l.retryOf(g)
+		due := retry > 0 && !g.at.Before(l.tried.Add(retry))
 		if !due && !m.before[l.service] && !m.hall.back[l.service] {
 			t.Fatalf("%d let go although %s is not back", g.n, l.service)
 		}
@@ -343,16 +358,14 @@ func (m *machine) mustGo(g *guest, trying int) bool {
 		return false
 	}
 	back := m.hall.back[g.line.service]
-	since := now.Sub(g.tried)
+	since, retry := now.Sub(g.line.tried), g.line.retryOf(g)
 	switch {
-	case g.tried.IsZero():
-		return back
-	case g.retry == 0:
+	case retry == 0:
 		return back && since >= trialPause
-	case g.line.succeeded.After(g.tried), since >= g.retry:
+	case since >= retry:
 		return true
 	}
-	return back && g.changed && since >= g.retry/retryPart
+	return back && g.line.changed && since >= retry/retryPart
 }
 
 // checkCounts compares what is counted and what is kept.

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // maxDeparted bounds how many services that are gone are remembered, whatever databases register and drop; the
@@ -170,8 +171,20 @@ func (h *Holder) remembered(s *heldService, now instant) bool {
 	return !s.seen || s.failingSince == 0 || now-s.failingSince <= memory || now-s.failedAt > memory
 }
 
-// foldName returns a service name as it is compared.
-func foldName(name string) string { return strings.ToLower(name) }
+// foldName returns a service name as it is compared: as in the table, what is not UTF-8 has only its ASCII letters
+// folded.
+func foldName(name string) string {
+	if utf8.ValidString(name) {
+		return strings.ToLower(name)
+	}
+	folded := []byte(name)
+	for i, c := range folded {
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c + 'a' - 'A'
+		}
+	}
+	return string(folded)
+}
 
 // shortServiceName returns the part of a name before its domain. A leading dot does not begin one.
 func shortServiceName(name string) string {

@@ -22,14 +22,13 @@ type Place struct {
 	signal chan struct{} // closed when state changes; nil unless Await waits
 
 	arrival      uint64
-	changes      uint64 // Holder.changes when it last tried
 	since, until instant
-	tried        instant       // when it last did; 0 if the table alone said that there was nothing to try
-	retry        time.Duration // as in HoldRequest
+	retry        time.Duration // as in HoldRequest or the last Again
 
 	inLine, inDeadlines int32 // positions in line.waiting or line.trying, and in Holder.deadlines
 	state               HoldState
 	limited             bool // by its own request
+	wanted              bool // as in HoldRequest
 	waking              bool // Wake is being called
 	left                bool
 }
@@ -45,6 +44,9 @@ func (h *Holder) Enter(r HoldRequest) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s == nil { // what operators hold; whatever domain clients add, it is one service
+		s = h.memory.entry(shortServiceName(foldName(r.Service)))
+	}
 	p := h.newPlace(&r, s, now)
 	l := h.lines[r.Queue]
 	if l == nil {
@@ -54,8 +56,12 @@ func (h *Holder) Enter(r HoldRequest) (*Place, error) {
 		}
 		h.lines[r.Queue] = l
 	}
-	if l.flowing {
+	switch {
+	case l.flowing:
 		l.extra++
+	case p.retry > 0 && l.tried == 0:
+		l.fail(now, p.retry, h.changes)
+		h.touch(l)
 	}
 	p.line = l
 	h.count(p, +1)
@@ -64,7 +70,7 @@ func (h *Holder) Enter(r HoldRequest) (*Place, error) {
 	return p, nil
 }
 
-// admit decides whether a connect is held, and for which service.
+// admit decides whether a connect is held, and for which service; nil for one that is not known.
 func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 	set := &h.settings
 	switch {
@@ -75,17 +81,18 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 	}
 	name := foldName(r.Service)
 	s := h.memory.find(name)
-	if s != nil && r.Retry > 0 {
+	if s != nil && r.Retry > 0 && !r.Wanted {
 		h.failed(s, now)
 	}
-	if l := h.lines[r.Queue]; !r.Wanted && (l == nil || !l.flowing) && !h.remembered(s, now) {
+	l := h.lines[r.Queue]
+	if !r.Wanted && (l == nil || !l.flowing) && !h.remembered(s, now) {
 		return nil, fmt.Errorf("service %q: %w: it was not available within the last %v", r.Service, ErrNotHeld, set.memory())
 	}
-	if set.DryRun && !r.Wanted {
+	if set.DryRun && !r.Wanted && l == nil { // else behind those that operators hold
 		h.counters.WouldHold++
 		return nil, fmt.Errorf("service %q: %w", r.Service, ErrHoldDryRun)
 	}
-	if s == nil { // what operators hold; whatever domain clients add, it is one service
+	if s == nil {
 		s = h.memory.names[shortServiceName(name)]
 	}
 	held, share := 0, set.share()
@@ -96,9 +103,6 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.counters.Full++
 		return nil, fmt.Errorf("service %q: %w: %d of at most %d, %d of them of at most %d for this service; see MAX_HELD", r.Service, ErrHoldFull, all, set.max(), held, share)
 	}
-	if s == nil {
-		s = h.memory.entry(shortServiceName(name))
-	}
 	return s, nil
 }
 
@@ -106,16 +110,13 @@ func (h *Holder) newPlace(r *HoldRequest, s *heldService, now instant) *Place {
 	h.arrivals++
 	p := &Place{
 		holder: h, service: s, asked: r.Service, client: r.Client, ref: r.Ref, cause: r.Cause, ready: r.Ready, wake: r.Wake,
-		arrival: h.arrivals, changes: h.changes, since: now, limited: r.Limit > 0,
+		arrival: h.arrivals, since: now, limited: r.Limit > 0, wanted: r.Wanted, retry: max(0, min(r.Retry, longestHold)),
 	}
 	limit := r.Limit
 	if !p.limited {
 		limit = h.settings.timeout()
 	}
 	p.until = now + min(limit, longestHold)
-	if r.Retry > 0 {
-		p.tried, p.retry = now, min(r.Retry, longestHold)
-	}
 	return p
 }
 
@@ -209,12 +210,12 @@ func (p *Place) Again(cause string, retry time.Duration) HoldState {
 	if cause != "" {
 		p.cause = cause
 	}
-	p.tried, p.retry, p.changes = now, max(0, min(retry, longestHold)), h.changes
-	if retry > 0 {
+	p.retry = max(0, min(retry, longestHold))
+	if retry > 0 && !p.wanted {
 		h.failed(p.service, now)
 	}
 	p.line.trying.remove(p)
-	p.line.fail()
+	p.line.fail(now, p.retry, h.changes)
 	switch {
 	case h.stopped:
 		h.end(p, Stopped)
@@ -245,7 +246,7 @@ func (p *Place) Leave(connected bool) {
 	case connected:
 		counters.Connected++
 		spell.Connected++
-		l.succeed(h.now())
+		l.succeed()
 		h.reached(p.service)
 	case p.state == Waiting:
 		counters.Left++

@@ -69,7 +69,7 @@ var bugSwitches = []struct {
 	}`},
 	}},
 	{"overtaking: back at the end of the line", []edit{
-		{"hold_place.go", "p.line.fail()", `p.line.fail()
+		{"hold_place.go", "p.line.fail(now, p.retry, h.changes)", `p.line.fail(now, p.retry, h.changes)
 	if holdBug("overtaking: back at the end of the line") {
 		h.arrivals++
 		p.arrival = h.arrivals
@@ -87,7 +87,7 @@ var bugSwitches = []struct {
 			}`},
 	}},
 	{"new deadline after a try in vain", []edit{
-		{"hold_place.go", "p.line.fail()", `p.line.fail()
+		{"hold_place.go", "p.line.fail(now, p.retry, h.changes)", `p.line.fail(now, p.retry, h.changes)
 	if holdBug("new deadline after a try in vain") {
 		p.until = now + h.settings.timeout()
 	}`},
