@@ -238,6 +238,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopLooking()
 	background.Go(func() { b.prober.Run(looking) })
 	background.Go(func() { b.keepIntents(looking) })
+	background.Go(func() { b.clearUp(looking) })
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })

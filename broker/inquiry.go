@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 
 	"servicebroker/console"
 	"servicebroker/descriptor"
@@ -13,7 +14,7 @@ import (
 
 // Explain tells what would become of a connect.
 func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journal.Explanation, error) {
-	n, err := descriptor.ParseConnect(q.Descriptor)
+	n, err := asked(q.Descriptor)
 	if err != nil {
 		return nil, err
 	}
@@ -37,4 +38,14 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 		arrived = b.listeners[0].Addr().(*net.TCPAddr).String()
 	}
 	return b.relay.Explain(ctx, relay.Inquiry{Descriptor: n.String(), From: from, ArrivedOn: arrived}), nil
+}
+
+// asked reads a descriptor, Easy Connect text, or the bare name of a service.
+func asked(text string) (*descriptor.Node, error) {
+	if !strings.ContainsAny(text, "(/:=") {
+		data := &descriptor.Node{Name: "CONNECT_DATA"}
+		data.Set("SERVICE_NAME", strings.TrimSpace(text))
+		return &descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}, nil
+	}
+	return descriptor.ParseConnect(text)
 }

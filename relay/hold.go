@@ -243,14 +243,16 @@ func (d *dialogue) leave(connected bool) {
 
 // slim lets go of what a connect that waits does not need: thousands may wait.
 func (d *dialogue) slim() {
-	d.route, d.granted, d.asked = nil, nil, nil
-	d.record.Candidates, d.record.Attempts = nil, nil
+	d.ref = d.record.Ref
+	d.route, d.granted, d.asked, d.record = nil, nil, nil, nil
 }
 
 // restore is the end of a wait.
 func (d *dialogue) restore() {
 	d.bell.disarm()
 	d.asked, _ = descriptor.Parse(string(d.connect.Data)) // as it was understood before
+	d.newRecord(d.ref)
+	d.recordQuestion()
 }
 
 // heldAs names what is waited for.

@@ -14,10 +14,15 @@ const mostCandidates = 16
 
 // openRecord begins the explanation of a connect.
 func (s *Server) openRecord(d *dialogue) {
-	d.record = &journal.Explanation{Time: d.began, Client: d.client.String()}
+	ref := ""
 	if s.Journal != nil {
-		d.record.Ref = s.Journal.NewRef()
+		ref = s.Journal.NewRef()
 	}
+	d.newRecord(ref)
+}
+
+func (d *dialogue) newRecord(ref string) {
+	d.record = &journal.Explanation{Ref: ref, Time: d.began, Client: d.client.String()}
 }
 
 // recordQuestion notes what is asked, and by whom.

@@ -123,6 +123,7 @@ type dialogue struct {
 	bell    bell                     // ends a wait
 	waited  time.Duration
 	record  *journal.Explanation
+	ref     string // of the record, while that is let go
 }
 
 // Serve conducts the dialogue that connect opened on conn, and the session that
@@ -136,30 +137,53 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	}
 	_ = raw.SetDeadline(time.Time{})
 	s.openRecord(d)
-	if err := s.serve(ctx, d); err != nil {
+	carried, err := s.serve(ctx, d)
+	switch {
+	case err != nil:
 		s.refuse(d, err)
+	case carried != nil:
+		s.carry(ctx, d, carried)
 	}
 }
 
+// accepted is a server connection whose ACCEPT the client has.
+type accepted struct {
+	server    *ServerConnection
+	candidate servicetable.Candidate
+	place     Reservation
+}
+
 // serve returns an error only while the client still waits for its answer. It
-// tries again for as long as waiting can help.
-func (s *Server) serve(ctx context.Context, d *dialogue) (err error) {
-	if err = s.understand(d); err != nil {
-		return err
+// tries again for as long as waiting can help. What is to be carried is returned.
+func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error) {
+	apart(func() { err = s.understand(d) })
+	if err == nil {
+		err = s.lineUp(ctx, d)
 	}
-	if err = s.lineUp(ctx, d); err != nil {
-		return err
+	if err != nil {
+		return nil, err
 	}
 	defer func() { d.leave(false) }() // where it has not left already
 	for {
-		err = s.try(ctx, d)
+		apart(func() { a, err = s.try(ctx, d) })
 		if err == nil || !s.mayWait(d, err) {
-			return err
+			return a, err
 		}
 		if err = s.wait(ctx, d, err); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// apart runs f on a stack of its own. Decisions need a deep one; what waits or is
+// carried for hours, by the thousand, must not keep it.
+func apart(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // understand reads what the client asks for.
@@ -174,11 +198,11 @@ func (s *Server) understand(d *dialogue) (err error) {
 }
 
 // try goes the whole way from the table to an answer, once, by the table as it is
-// now. nil: the client has its answer, and its session, if any, is over.
-func (s *Server) try(ctx context.Context, d *dialogue) error {
+// now. Where there is no error the client has its answer.
+func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 	candidates, err := s.weigh(ctx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	returned := s.cameBack(d)
 	treatment := s.treatment(d, candidates[0])
@@ -188,35 +212,37 @@ func (s *Server) try(ctx context.Context, d *dialogue) error {
 	d.recordOrder(reservation)
 	if !returned {
 		if done, err := s.redirect(ctx, d, reservation); done || err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.relay(ctx, d, reservation)
+	a, err := s.relay(ctx, d, reservation)
+	if err != nil {
+		reservation.Release()
+	}
+	return a, err
 }
 
-// relay carries the client's session through this broker.
-func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) error {
-	defer reservation.Release()
+// relay finds an instance that accepts the client, and tells the client.
+func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) (*accepted, error) {
 	if hopsOf(d.connect) >= maxHops {
-		return errCircle
+		return nil, errCircle
 	}
 	server, candidate, err := s.dial(ctx, d, reservation.Route())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reservation.Settle(candidate)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := d.conn.Send(server.accept); err != nil {
 		server.abandon()
-		return &clientGone{err}
+		return nil, &clientGone{err}
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
 	s.seen(d)
 	d.leave(true)
 	s.finishAt(d, journal.Relay, candidate)
 	s.logSlow(d)
-	s.carry(ctx, d, server, candidate)
-	return nil
+	return &accepted{server, candidate, reservation}, nil
 }
 
 // dial finds the first candidate of the route that accepts the client, for as long as the

@@ -111,12 +111,14 @@ func (one *session) describe(now time.Time) SessionInfo {
 }
 
 // carry registers the session, moves its bytes to the end, and logs it once.
-func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnection, c servicetable.Candidate) {
+func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
+	defer a.place.Release()
+	server := a.server
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	one := &session{
 		end:  end,
-		info: s.describe(d, server, c),
+		info: s.describe(d, server, a.candidate),
 		link: &engine.Link{
 			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
 			Pending:     [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
@@ -132,6 +134,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, server *ServerConnectio
 	s.mu.Unlock()
 
 	took := d.record.Took
+	a.candidate, a.server = servicetable.Candidate{}, nil
 	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, nil // a session may last for months; what it asked for need not
 	err := one.link.Run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, ErrEnded) {
