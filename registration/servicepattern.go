@@ -72,7 +72,7 @@ func (p textPattern) matches(text string) bool {
 // around them, quotes and regard to case, so that it can be compared.
 func normalDN(dn string) string {
 	var parts []string
-	for rest, more := dn, true; more; {
+	for rest, more := strings.ReplaceAll(dn, "\x00", " "), true; more; {
 		var part string
 		part, rest, more = cutPart(rest)
 		attribute, value, _ := strings.Cut(part, "=")
@@ -80,15 +80,14 @@ func normalDN(dn string) string {
 		if attribute+value == "" {
 			continue
 		}
-		value = unquote.Replace(value)
-		parts = append(parts, strings.ToLower(attribute+"="+value))
+		parts = append(parts, strings.ToLower(attribute+"="+unquote.Replace(value)))
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, "\x00") // which no part has: a comma inside of one is not one between two
 }
 
 // unquote takes the quotes and escapes of a part of a distinguished name away.
-var unquote = strings.NewReplacer(`\\`, `\`, `\`, "", `"`, "", "\x00", " ")
+var unquote = strings.NewReplacer(`\\`, `\`, `\`, "", `"`, "")
 
 // cutPart cuts a distinguished name at its first comma that is neither escaped nor
 // quoted.
