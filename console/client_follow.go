@@ -29,10 +29,8 @@ func (c *Client) Follow(ctx context.Context, f *EventFilter, each func(journal.E
 		return err
 	}
 	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(streamSilence, func() { cancel(context.DeadlineExceeded) })
-	defer silence.Stop()
+	ctx, heard, stop := untilSilent(ctx, streamSilence)
+	defer stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+withQuery("/api/v1/events", f.query()), nil)
 	if err != nil {
 		return c.badAPI(err.Error())
@@ -50,12 +48,19 @@ func (c *Client) Follow(ctx context.Context, f *EventFilter, each func(journal.E
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxStreamLine)
 	for lines.Scan() {
-		silence.Reset(streamSilence)
+		heard()
 		if err := reader.take(lines.Text()); err != nil {
 			return err
 		}
 	}
 	return c.ended(ctx, lines.Err())
+}
+
+// untilSilent returns a context that ends when heard has not been called for so long; its cause is a deadline then.
+func untilSilent(ctx context.Context, limit time.Duration) (_ context.Context, heard, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	silence := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
+	return ctx, func() { silence.Reset(limit) }, func() { silence.Stop(); cancel(nil) }
 }
 
 // ended tells why a stream is over: ctx, silence, or what went wrong with the connection.

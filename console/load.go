@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"servicebroker/servicetable"
@@ -57,7 +58,7 @@ func (l LoadReport) resolve(all []*servicetable.Registration) (LoadReport, error
 // namedInstance finds a registration by its key, or by its instance name where only one has that.
 func namedInstance(name string, all []*servicetable.Registration) (*servicetable.Registration, error) {
 	var byName []*servicetable.Registration
-	var keys []string
+	var keys, names []string
 	for _, r := range all {
 		if strings.EqualFold(r.Key(), name) {
 			return r, nil
@@ -65,14 +66,16 @@ func namedInstance(name string, all []*servicetable.Registration) (*servicetable
 		if strings.EqualFold(r.Instance, name) {
 			byName = append(byName, r)
 		}
-		keys = append(keys, r.Key())
+		keys, names = append(keys, r.Key()), append(names, r.Instance)
 	}
 	switch len(byName) {
 	case 1:
 		return byName[0], nil
 	case 0:
-		near := suggestion(name, keys)
-		return nil, &APIError{http.StatusNotFound, fmt.Sprintf("no instance %q is registered", name), near + "GET /api/v1/services lists instances by key"}
+		if !strings.Contains(name, "@") {
+			keys = slices.Compact(slices.Sorted(slices.Values(names)))
+		}
+		return nil, &APIError{http.StatusNotFound, fmt.Sprintf("no instance %q is registered", name), suggestion(name, keys) + "GET /api/v1/services lists instances by key"}
 	}
 	return nil, &APIError{http.StatusConflict, fmt.Sprintf("%d instances are called %q", len(byName), name), "name one by its key: " + byName[0].Key() + " or " + byName[1].Key()}
 }

@@ -13,8 +13,8 @@ import (
 // inputsText words what a score was made of.
 func inputsText(in journal.Inputs) string {
 	var words []string
-	say := func(if_ bool, format string, a ...any) {
-		if if_ {
+	say := func(is bool, format string, a ...any) {
+		if is {
 			words = append(words, fmt.Sprintf(format, a...))
 		}
 	}
@@ -60,7 +60,7 @@ func ownText(in journal.Inputs) string {
 
 // number writes a figure with as many digits as tell something.
 func number(f float64) string {
-	digits := 3
+	const digits = 3
 	if f >= 1000 || f <= -1000 {
 		return strconv.FormatFloat(f, 'f', 0, 64)
 	}
@@ -72,6 +72,8 @@ func lasting(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
 		return "less than 1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
 	}
@@ -91,7 +93,7 @@ func outcomeText(e *journal.Explanation) string {
 		text = "would be " + text
 	}
 	if e.Chosen != "" {
-		text += map[bool]string{true: " with ", false: " to "}[e.Outcome == journal.Refuse] + e.Chosen
+		text += map[bool]string{true: " by ", false: " to "}[e.Outcome == journal.Refuse] + e.Chosen
 	}
 	if e.Code != 0 {
 		text += fmt.Sprintf(" with ORA-%05d", e.Code)
