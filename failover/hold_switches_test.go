@@ -13,8 +13,9 @@ import (
 // bugEnv names the switch that is on in a test binary with switches.
 const bugEnv = "HOLD_BUG"
 
-// foundByMachine is how TestHoldMachine says that the Holder differs from the model.
-var foundByMachine = regexp.MustCompile(`\[rapid\] failed after .*`)
+// foundByMachine is how TestHoldMachine says that the Holder differs from the model. Flaky is what depends on which
+// goroutine runs first.
+var foundByMachine = regexp.MustCompile(`\[rapid\] (failed after|flaky test).*|Original traceback .*`)
 
 // edit replaces a piece of a source file that occurs in it once.
 type edit struct{ file, old, new string }
