@@ -93,6 +93,11 @@ func TestServicesAreTheReceivers(t *testing.T) {
 			t.Error(got)
 		}
 		r.leaves()
+		for _, e := range b.events {
+			if s := e.Registration.Services[0]; s.Name != "sales" || len(s.Marks) != 0 {
+				t.Errorf("event %d tells of %+v", e.Kind, s)
+			}
+		}
 	})
 }
 

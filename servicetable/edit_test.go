@@ -77,6 +77,16 @@ func TestNoStaleRegistrationBesideALiveOne(t *testing.T) {
 	wantIDs(t, table.Apply(database("A", "H1", "s").named("2")), "2 ")
 }
 
+func TestTwoStaleRegistrationsThatComeAlive(t *testing.T) {
+	table := tableOf(database("a", "h1", "s").named("1").stale(), database("a", "h1", "s").named("2").stale())
+	s := table.Revise(func(r *Registration) bool { r.Stale = false; return true })
+	wantIDs(t, s, "1 ")
+	if table.Drop("2") != s {
+		t.Error("what is gone can be dropped")
+	}
+	wantIDs(t, table.Apply(database("b", "h1", "s").named("2")), "1 2 ")
+}
+
 func TestAmend(t *testing.T) {
 	table := tableOf(database("a", "h1", "s"), database("b", "h2", "s"))
 	s, known := table.Amend("conn-a-h1", func(r *Registration) {

@@ -118,6 +118,7 @@ func TestHeldIsToldFromBlocked(t *testing.T) {
 		{"held, another is asked for", []Registration{a.marked(hold), b.marked(drain)}, nil, Query{Instance: "b"}, false},
 		{"dispatcher held, shared asked for", []Registration{mixed}, map[string]Mark{"m@h3/D000": hold}, Query{Server: "shared"}, true},
 		{"dispatcher held, pool asked for, dedicated draining", []Registration{mixed}, map[string]Mark{"m@h3/D000": hold, "m@h3/DEDICATED": drain}, Query{Server: "pooled"}, false},
+		{"dispatcher held, dedicated draining", []Registration{mixed}, map[string]Mark{"m@h3/D000": hold, "m@h3/DEDICATED": drain}, Query{}, true},
 		{"draining", []Registration{a.marked(drain)}, nil, Query{}, false},
 	} {
 		table := tableOf(c.all...)
