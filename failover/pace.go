@@ -137,15 +137,10 @@ func (d *Dialer) evident(silent *entrant, next *servicetable.Candidate) bool {
 	return d.paces.answeredSince(next, silent.begun) && !d.paces.answeredSince(&silent.candidate, silent.begun)
 }
 
-// worthHedging reports whether the budget allows that next takes the place of silent, without paying for it yet.
+// worthHedging reports whether the budget allows that next takes the place of silent: it costs nothing where it is
+// evident that silent is dead.
 func (d *Dialer) worthHedging(silent *entrant, next *servicetable.Candidate) bool {
 	return d.budget.left() || d.evident(silent, next)
-}
-
-// payForHedge takes from the budget what it costs that next takes the place of silent, and reports whether there was
-// enough. It costs nothing where it is evident that silent is dead.
-func (d *Dialer) payForHedge(silent *entrant, next *servicetable.Candidate) bool {
-	return d.evident(silent, next) || d.budget.pay()
 }
 
 // succeeded, answered, failed and hedged remember what came of an attempt.

@@ -95,6 +95,8 @@ func TestSlowClusterIsNotHammered(t *testing.T) {
 				hedged++
 			}
 		}}
+		early := 0 // before anybody succeeded
+		time.AfterFunc(1900*time.Millisecond, func() { mu.Lock(); early = hedged; mu.Unlock() })
 		burst := func(n int) int {
 			hedged = 0
 			var all sync.WaitGroup
@@ -104,8 +106,8 @@ func TestSlowClusterIsNotHammered(t *testing.T) {
 			all.Wait()
 			return hedged
 		}
-		if n := burst(200); n != budgetSize {
-			t.Errorf("%d of 200 hedged at first, want %d", n, budgetSize)
+		if n := burst(200); early != budgetSize || n > budgetSize+200*budgetEarned {
+			t.Errorf("%d of 200 hedged at first and %d in all, want %d and at most %v", early, n, budgetSize, budgetSize+200*budgetEarned)
 		}
 		d.budget.spent = budgetSize
 		if n := burst(45); n > 5 {
@@ -169,6 +171,34 @@ func TestSlowIsBetterThanFailed(t *testing.T) {
 			t.Errorf("%s after %v", got, took)
 		}
 	})
+}
+
+// Nor does one that failed a moment ago stay last when it answers others and the leader does not; and one that lost its
+// leave gets it back if who got it turns out to be dead.
+func TestEvidenceBeatsMemory(t *testing.T) {
+	for name, before := range map[string]func(*Dialer){
+		"failed lately": func(d *Dialer) {
+			b := candidate("b")
+			d.failures.add(&b, time.Minute, time.Minute)
+		},
+		"lost its leave": func(*Dialer) {},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := Dialer{Hedge: 100 * time.Millisecond}
+			before(&d)
+			begun, tries := time.Now(), 0
+			time.AfterFunc(150*time.Millisecond, func() { dialled(t, &d, "b", nil) })
+			got, _, err := Dial(t.Context(), &d, routeOf("b a"), committed(func(ctx context.Context, c servicetable.Candidate) error {
+				if tries++; c.Registration.Instance == "a" || name == "lost its leave" && tries == 1 {
+					return silent(ctx)
+				}
+				return nil
+			}))
+			if took := time.Since(begun); err != nil || got != "b" || took > 200*time.Millisecond {
+				t.Errorf("%s: %s, %v after %v", name, got, err, took)
+			}
+		})
+	}
 }
 
 // Transport connections race freely: a host that does not even answer SYN costs the delay and nothing of the budget.

@@ -197,7 +197,7 @@ func TestSilentHostIsEjectedWithinTwoIntervals(t *testing.T) {
 				synctest.Wait()
 				w.wantEjected(t, "a")
 				w.set("h-a", nil)
-				pass(4*interval + 2*time.Second)
+				pass(2*interval + 2*time.Second)
 				synctest.Wait()
 				w.wantEjected(t, "")
 			}

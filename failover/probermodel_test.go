@@ -286,7 +286,7 @@ func (m *model) checkInstance(i int, now time.Time, crowded map[string]bool) {
 	at := addressOfInstance(i)
 	steady := now.Sub(m.since[at])
 	switch {
-	case m.how[at] == 0 && isEjected && steady > 4*modelInterval+2*time.Second && now.Sub(m.changed[i]) > 2*time.Second:
+	case m.how[at] == 0 && isEjected && steady > 2*modelInterval+2*time.Second && now.Sub(m.changed[i]) > 2*time.Second:
 		m.fault("instance %d is ejected although it has answered for %v", i, steady)
 	case m.how[at] != 0 && !isEjected && steady > 2*modelInterval && now.Sub(m.changed[i]) > 2*modelInterval:
 		full := slices.ContainsFunc(m.candidate[i].Registration.Services, func(s servicetable.Service) bool { return crowded[s.Name] })

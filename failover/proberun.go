@@ -186,7 +186,7 @@ func (p *Prober) schedule(t *target, now time.Time) {
 		return // only asked for
 	case t.down:
 		wait = min(time.Second, p.period()) << min(max(t.failures-1, 0), 10)
-		wait = min(wait, 4*p.period())
+		wait = min(wait, 2*p.period())
 	case p.Interval <= 0:
 		return
 	default:

@@ -124,16 +124,13 @@ func (r *race) mayStart() bool {
 			return false
 		}
 	}
-	if r.leader == nil {
-		return true
-	}
 	switch {
+	case r.leader == nil:
+		return true
 	case len(r.waiting) > 0, r.dialer.faults.ignoreSilence:
 		return false
-	case len(r.fresh) > 0:
-		return true // the leave was paid for when the leader became silent
 	}
-	return len(r.late) > 0 && r.leader.late
+	return r.successor() != nil // worth its price, or the leader would not be silent
 }
 
 // startNext starts the next candidate, if there is one.
@@ -141,9 +138,9 @@ func (r *race) startNext(ctx context.Context) bool {
 	e := &entrant{granted: make(chan struct{})}
 	switch {
 	case r.nextFresh(e):
-	case len(r.late) > 0 && (r.leader == nil || r.leader.late):
+	case len(r.late) > 0 && r.beats(&r.late[0], true):
 		e.candidate, r.late, e.late = r.late[0], r.late[1:], true
-	case len(r.abandoned) > 0 && r.leader == nil:
+	case len(r.abandoned) > 0 && (r.leader == nil || r.mayReturn()):
 		e.candidate, r.abandoned, e.patient = r.abandoned[0], r.abandoned[1:], true
 	default:
 		return false
@@ -210,7 +207,7 @@ func (r *race) nextDue() time.Duration {
 			continue
 		}
 		earlier(e.deadline)
-		if !e.silent {
+		if !e.silent || e == r.leader && len(r.late)+len(r.abandoned) > 0 {
 			earlier(e.silentAt)
 		}
 	}
@@ -229,8 +226,12 @@ func (r *race) tick(now time.Time) {
 		switch {
 		case !now.Before(e.deadline):
 			r.cut(e, noAnswer(r.dialer.attemptTimeout()))
-		case !e.silent && !e.silentAt.IsZero() && !now.Before(e.silentAt):
+		case e.silentAt.IsZero() || now.Before(e.silentAt):
+		case !e.silent:
 			r.fallSilent(e, now)
+		case e == r.leader: // somebody may have turned out to be better
+			e.silentAt = now.Add(r.dialer.hedge(&e.candidate))
+			r.replaceLeader()
 		}
 	}
 }
@@ -245,13 +246,15 @@ func (r *race) fallSilent(e *entrant, now time.Time) {
 	next := r.successor()
 	switch {
 	case next == nil:
-		e.silent = true // until somebody asks
+		e.silent = true // until somebody asks, or turns out to be better
+		e.silentAt = now.Add(r.dialer.hedge(&e.candidate))
 	case r.dialer.faults.ignoreSilence:
 		e.silentAt = time.Time{}
 	case !r.dialer.worthHedging(e, next):
 		e.silentAt = now.Add(r.dialer.hedge(&e.candidate))
 	default:
 		e.silent = true
+		e.silentAt = now.Add(r.dialer.hedge(&e.candidate))
 		r.replaceLeader()
 	}
 }
@@ -259,18 +262,35 @@ func (r *race) fallSilent(e *entrant, now time.Time) {
 // successor returns the candidate that would get the leader's leave; nil if there is none, or none that is more
 // promising than the leader.
 func (r *race) successor() *servicetable.Candidate {
-	for _, e := range r.waiting {
-		if !e.late || r.leader.late {
-			return &e.candidate
-		}
+	if i := r.heir(); i >= 0 {
+		return &r.waiting[i].candidate
 	}
 	switch {
 	case len(r.fresh) > 0:
 		return &r.fresh[0]
-	case len(r.late) > 0 && r.leader.late:
+	case len(r.late) > 0 && r.beats(&r.late[0], true):
 		return &r.late[0]
+	case len(r.abandoned) > 0 && r.mayReturn():
+		return &r.abandoned[0]
 	}
 	return nil
+}
+
+// mayReturn reports whether one that lost its leave is more promising than the leader after all. That has its price even
+// where it is evident: where all are slow, it may look so now and then.
+func (r *race) mayReturn() bool {
+	return r.dialer.evident(r.leader, &r.abandoned[0]) && r.dialer.budget.left()
+}
+
+// heir returns which of those that wait for leave would get it first; -1 for none.
+func (r *race) heir() int {
+	return slices.IndexFunc(r.waiting, func(e *entrant) bool { return r.beats(&e.candidate, e.late) })
+}
+
+// beats reports whether c is more promising than a silent leader: one that failed lately is so only if it has answered
+// somebody meanwhile, as the leader has not.
+func (r *race) beats(c *servicetable.Candidate, late bool) bool {
+	return !late || r.leader == nil || r.leader.late || r.dialer.evident(r.leader, c)
 }
 
 // replaceLeader takes the leave from a silent leader for the sake of one that waits for it.
@@ -279,11 +299,12 @@ func (r *race) replaceLeader() {
 	if l == nil || !l.silent || l.patient || l.cut != nil {
 		return
 	}
-	i := slices.IndexFunc(r.waiting, func(e *entrant) bool { return !e.late || l.late })
+	i := r.heir()
 	if i < 0 || r.dialer.faults.ignoreSilence {
 		return
 	}
-	if !r.dialer.payForHedge(l, &r.waiting[i].candidate) {
+	free := r.dialer.evident(l, &r.waiting[i].candidate) && !r.waiting[i].patient
+	if !free && !r.dialer.budget.pay() {
 		l.silent, l.silentAt = false, time.Now().Add(r.dialer.hedge(&l.candidate))
 		return
 	}
