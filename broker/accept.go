@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/journal"
 	"servicebroker/tns"
 )
 
@@ -111,8 +112,18 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 		b.log.Debug("no CONNECT", "peer", conn.NetConn().RemoteAddr().String(), "cause", err.Error())
 		return
 	}
-	b.log.Info("refused before a CONNECT was complete", "peer", conn.NetConn().RemoteAddr().String(), "code", code.String(), "cause", err.Error())
-	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM))
+	b.refuse(conn, code, "no complete CONNECT: "+err.Error())
+}
+
+// refuse answers what never came as far as the relay, with an explanation like all others.
+func (b *Broker) refuse(conn *tns.Conn, code tns.Code, cause string) {
+	peer := conn.NetConn().RemoteAddr().String()
+	e := &journal.Explanation{
+		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer, Outcome: journal.Refuse, Code: int(code), Text: cause,
+	}
+	b.log.Info("refused", "ref", e.Ref, "client", peer, "code", code.String(), "cause", cause)
+	b.journal.Keep(e)
+	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM).WithRef(e.Ref))
 }
 
 // Bounds of a reply that ends a connection, as in the relay.

@@ -26,9 +26,9 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	answer, known := b.answers(command)
 	switch {
 	case !b.isThisHost(peer):
-		b.reply(conn, tns.NewRefuse(tns.CodeAdminRefused, b.config.VSNNUM))
+		b.refuse(conn, tns.CodeAdminRefused, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is answered to this host only")
 	case !known:
-		b.reply(conn, tns.NewRefuse(tns.CodeUnknownCommand, b.config.VSNNUM))
+		b.refuse(conn, tns.CodeUnknownCommand, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is not known")
 	default:
 		b.replyAdmin(ctx, conn, connect, answer)
 	}

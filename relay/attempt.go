@@ -21,10 +21,17 @@ const (
 type ServerConnection struct {
 	conn   *tns.Conn
 	accept *tns.Accept
+	landed func() // it is a session now, or none any more
 }
 
-// abandon closes a connection that no client will have, so that the instance notices at once.
-func (c *ServerConnection) abandon() { reset(c.conn.NetConn()) }
+// Close ends a connection that no client will have, so that the instance notices at once.
+func (c *ServerConnection) Close() error {
+	if c != nil {
+		reset(c.conn.NetConn())
+		c.landed()
+	}
+	return nil
+}
 
 // reset closes a connection and throws away what is under way.
 func reset(c net.Conn) {
@@ -37,7 +44,13 @@ func reset(c net.Conn) {
 // attempt makes one attempt for the client, within what bounds it, and counts it.
 func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (server *ServerConnection, err error) {
 	underway := s.attempts.begin(c, d.client.Addr())
-	defer s.attempts.end(underway)
+	defer func() {
+		if err != nil {
+			s.attempts.end(underway)
+		} else { // until it is a session, so that whoever drains misses none
+			server.landed = func() { s.attempts.end(underway) }
+		}
+	}()
 	if err := s.stillWanted(d, c); err != nil {
 		return nil, &moveOn{err}
 	}

@@ -39,7 +39,7 @@ func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot) {
 	d.record.Candidates, d.record.Omitted = d.record.Candidates[:0], 0
 	for _, p := range snapshot.PassedOver(d.query) {
 		d.keep(journal.Candidate{
-			Key: p.Registration.HandlerKey(p.Handler), Inputs: journal.Inputs{Status: p.Status.String()}, PassedOver: p.Why,
+			Key: p.Registration.HandlerKey(p.Handler), Inputs: inputsOf(p.Registration, p.Service, p.Status), PassedOver: p.Why,
 		})
 	}
 }
@@ -59,7 +59,17 @@ func (d *dialogue) recordRules(candidates []servicetable.Candidate) {
 
 // passOver notes a candidate that is not to be tried.
 func (d *dialogue) passOver(c servicetable.Candidate, why string) {
-	d.keep(journal.Candidate{Key: c.Registration.HandlerKey(c.Handler), Inputs: journal.Inputs{Status: c.Status.String()}, PassedOver: why})
+	d.keep(journal.Candidate{
+		Key: c.Registration.HandlerKey(c.Handler), Inputs: inputsOf(c.Registration, c.Service, c.Status), PassedOver: why,
+	})
+}
+
+// inputsOf are the figures of one that was not weighed.
+func inputsOf(r *servicetable.Registration, s *servicetable.Service, status servicetable.Status) journal.Inputs {
+	return journal.Inputs{
+		Status: status.String(), Tier: r.Tier, Zone: r.Zone, Weight: s.Weight.Percent(),
+		Measure: "sessions", Reported: float64(r.Load), Capacity: float64(r.Max),
+	}
 }
 
 func (d *dialogue) keep(c journal.Candidate) {

@@ -234,7 +234,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	reservation.Settle(candidate)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := d.conn.Send(server.accept); err != nil {
-		server.abandon()
+		_ = server.Close()
 		return nil, &clientGone{err}
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
@@ -260,7 +260,7 @@ func (s *Server) dial(ctx context.Context, d *dialogue, route []servicetable.Can
 	d.recordDial(&log)
 	if gone := stop(); gone != nil {
 		if err == nil {
-			server.abandon()
+			_ = server.Close()
 		}
 		return nil, candidate, &clientGone{gone}
 	}

@@ -132,6 +132,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	}
 	s.sessions[one.info.ID] = one
 	s.mu.Unlock()
+	server.landed()
 
 	took := d.record.Took
 	a.candidate, a.server = servicetable.Candidate{}, nil
