@@ -20,6 +20,7 @@ func explained() *journal.Explanation {
 				Status: "READY", Tier: 1, Zone: "a", Reported: 40, Measure: "sessions", ReportAgeMS: 2500, Aged: 31.5, Own: 3, Capacity: 247, TauMS: 1500, Brokers: 3, Weight: 50, SlowStart: 0.25}},
 			{Key: "sales2@db2/DEDICATED", Score: 17, Inputs: journal.Inputs{Status: "READY", Reported: 12000, Measure: "goodness", Own: -1, Weight: 100}, PassedOver: "tier 2 is used only when nothing of tier 1 is left"},
 			{Key: "s3@a-host-with-a-longer-name/D000", Inputs: journal.Inputs{Status: "STALE", Measure: "other", Reported: 1, Weight: 100}, PassedOver: "ejected"},
+			{Key: "s4@h/D000", Inputs: journal.Inputs{Status: "BLOCKED"}, PassedOver: "it is blocking"},
 		},
 		Omitted: 4,
 		Attempts: []journal.Attempt{

@@ -150,5 +150,5 @@ func WriteRules(w io.Writer, list RuleList) error {
 	for _, r := range list.Rules {
 		rows = append(rows, []string{r.Name, fmt.Sprint(r.Matched), r.Text, r.Where})
 	}
-	return table(w, "No rules: every client may connect to every registered service.", "RULE | MATCHED | TEXT | AT", rows)
+	return table(w, "No rules.", "RULE | MATCHED | TEXT | AT", rows)
 }

@@ -21,6 +21,9 @@ func inputsText(in journal.Inputs) string {
 	say(in.Status != "", "%s", in.Status)
 	say(in.Tier != 0, "tier %d", in.Tier)
 	say(in.Zone != "", "zone %s", in.Zone)
+	if in.Measure == "" && in.Capacity == 0 && in.Weight == 0 { // passed over before anything was weighed
+		return strings.Join(words, "; ")
+	}
 	words = append(words, reportText(in))
 	say(in.Own != 0, "%s", ownText(in))
 	say(in.Capacity != 0, "capacity %s", number(in.Capacity))
