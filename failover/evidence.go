@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -62,6 +63,13 @@ func isAnswer(err error) bool {
 	}
 	_, answered := answerOf(err)
 	return answered && !connectFailed(err) && !unreachable(err) && !timedOut(err)
+}
+
+// isBroken reports whether err is that of a network or a clock, not somebody's word.
+func isBroken(err error) bool {
+	var network net.Error // names that cannot be resolved, too
+	var code syscall.Errno
+	return connectFailed(err) || timedOut(err) || errors.As(err, &network) || errors.As(err, &code) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }
 
 func timedOut(err error) bool {

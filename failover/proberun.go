@@ -155,7 +155,7 @@ func (p *Prober) take(t *target, seq uint64, err error) {
 		t.sawAlive(now)
 	case t.stale != nil:
 		t.failedAt, t.err, t.down, t.downAt = now, err, true, now
-		p.drop(t, answered, "probe: "+err.Error())
+		p.drop(t, !isBroken(err), "probe: "+err.Error()) // sessions are ended only where nothing answers
 		return
 	case answered:
 		p.sawAlive(t, now)

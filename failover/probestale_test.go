@@ -3,6 +3,8 @@ package failover
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"servicebroker/servicetable"
 	"testing"
 	"testing/synctest"
@@ -75,6 +77,9 @@ func TestStaleInstanceThatFailsIsDropped(t *testing.T) {
 		{errRefused(), false},
 		{noAnswer(time.Second), false},
 		{fmt.Errorf("listener says: %w", answer{true}), true},
+		{errors.New("whatever it said, somebody is there"), true},
+		{fmt.Errorf("reading: %w", io.EOF), false},
+		{&net.DNSError{Name: "gone"}, false},
 		{fmt.Errorf("%w: %w", answer{true}, context.DeadlineExceeded), false},
 	} {
 		bubble(t, func(t *testing.T) {
