@@ -34,5 +34,9 @@ bench:
 chaos: build
 	@$(GO) run ./testenv/chaos
 
+# The balancing policies compared in a simulated world; SIM=-quick for a first look.
+sim:
+	@$(GO) run ./scripts/sim $(SIM)
+
 clean:
 	rm -rf bin

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 )
@@ -78,6 +79,20 @@ func Steady() []Scenario {
 	}
 }
 
+// boardIntervals are the times between reports on the board, in mean lengths of a session.
+func boardIntervals() []float64 { return []float64{0.1, 1, 5, 10, 50} }
+
+// Board returns the world in which the literature compares policies: 100 servers of one core, load 0.9, one broker,
+// reports together. One scenario for each interval between reports.
+func Board() []Scenario {
+	var all []Scenario
+	for _, t := range boardIntervals() {
+		const work = 30
+		all = append(all, Scenario{Name: fmt.Sprintf("T=%g", t), Cores: equal(100, 1), Work: work, Load: 0.9, Interval: t * work, Together: true})
+	}
+	return all
+}
+
 // Disturbed returns the scenarios in which something goes wrong, again and again.
 func Disturbed() []Scenario {
 	base := Scenario{Brokers: 3, Cores: mixedCores(), Work: 30, Skewed: true, Load: 0.6, Interval: 60, Cycle: 3600}
@@ -103,12 +118,9 @@ func deathAndReturn(w *world, from float64) []change {
 }
 
 func (w *world) kill(i int) {
-	s := &w.servers[i]
-	s.advance(w.now)
-	s.away = true
+	w.servers[i].away = true
 	w.dispatch.left(i)
-	lost := s.sessions
-	s.sessions = nil
+	lost := w.servers[i].empty(w.now)
 	for _, n := range lost {
 		w.dispatch.ended(int(n.broker), i, n.ticket)
 	}
@@ -129,10 +141,7 @@ func logonStorm(w *world, from float64) []change {
 func slowServer(w *world, from float64) []change {
 	const slow = 1
 	speed := func(part float64) func(*world) {
-		return func(w *world) {
-			w.servers[slow].advance(w.now)
-			w.servers[slow].speed = part
-		}
+		return func(w *world) { w.servers[slow].turn(part, w.now) }
 	}
 	return []change{{from + 600, speed(0.5)}, {from + 1500, speed(1)}}
 }

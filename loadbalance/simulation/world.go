@@ -29,8 +29,11 @@ type server struct {
 	progress float64 // of any session that was there all the time
 	asOf     float64
 	sessions []session // a heap by due
+	next     float64   // when a session will be done, if nothing changes before
 	away     bool
 }
+
+func newServer(cores float64) server { return server{cores: cores, speed: 1, next: math.Inf(1)} }
 
 func (s *server) rate() float64 {
 	return min(1, s.cores*s.speed/float64(len(s.sessions)))
@@ -44,12 +47,28 @@ func (s *server) advance(now float64) {
 	s.asOf = now
 }
 
-// next is when a session will be done, if nothing changes before.
-func (s *server) next() float64 {
-	if len(s.sessions) == 0 {
-		return math.Inf(1)
+// foresee works out when a session will be done. It must be called after any change.
+func (s *server) foresee() {
+	s.next = math.Inf(1)
+	if len(s.sessions) > 0 {
+		s.next = s.asOf + (s.sessions[0].due-s.progress)/s.rate()
 	}
-	return s.asOf + (s.sessions[0].due-s.progress)/s.rate()
+}
+
+// turn sets the part of the cores that work.
+func (s *server) turn(speed, now float64) {
+	s.advance(now)
+	s.speed = speed
+	s.foresee()
+}
+
+// empty removes all sessions and returns them.
+func (s *server) empty(now float64) []session {
+	s.advance(now)
+	all := s.sessions
+	s.sessions = nil
+	s.foresee()
+	return all
 }
 
 // begin takes a session in. The server must have been advanced to now.
@@ -65,9 +84,10 @@ func (s *server) begin(n session) {
 		h[parent], h[i] = h[i], h[parent]
 		i = parent
 	}
+	s.foresee()
 }
 
-// end removes the session that is due first.
+// end removes the session that is due first. The server must have been advanced to when that is.
 func (s *server) end() session {
 	h := s.sessions
 	done, last := h[0], len(h)-1
@@ -82,6 +102,7 @@ func (s *server) end() session {
 			}
 		}
 		if least == i {
+			s.foresee()
 			return done
 		}
 		h[i], h[least] = h[least], h[i]
@@ -143,7 +164,7 @@ func (w *world) step() {
 	}
 	at, what, which := w.nextArrival, arrival, 0
 	for i := range w.servers {
-		if t := w.servers[i].next(); t < at {
+		if t := w.servers[i].next; t < at {
 			at, what, which = t, departure, i
 		}
 		if t := w.nextReport[i]; t < at {

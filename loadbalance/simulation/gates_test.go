@@ -1,0 +1,46 @@
+package simulation
+
+import (
+	"os"
+	"testing"
+)
+
+// With BROKERS set to the true count. SIMULATION=full runs as long as `make sim` does.
+func TestGates(t *testing.T) {
+	sessions, seeds := 60_000, 3
+	if os.Getenv("SIMULATION") == "full" {
+		sessions = 100_000
+	}
+	policies := Select(Policies(), Redirecting, Relaying, InTurn, InOurTurn)
+	cells := Cells(policies, append(Steady(), Disturbed()...))
+	RunAll(cells, sessions, seeds)
+	gates := Gates(cells)
+	if len(gates) < 2*11 {
+		t.Fatalf("only %d gates", len(gates))
+	}
+	for _, g := range gates {
+		t.Log(g)
+		if !g.Holds() {
+			t.Error(g)
+		}
+	}
+}
+
+// Gates must be able to fail: what an Oracle listener does would not pass.
+func TestGatesCanFail(t *testing.T) {
+	listener := Select(Policies(), "goodness")[0]
+	listener.Name = Redirecting
+	policies := append(Select(Policies(), InTurn), listener)
+	scenarios := Steady()[1:3]
+	cells := Cells(policies, scenarios)
+	RunAll(cells, 10_000, 1)
+	failed := 0
+	for _, g := range Gates(cells) {
+		if !g.Holds() {
+			failed++
+		}
+	}
+	if failed < 4 {
+		t.Errorf("%d gates fail for a policy that herds", failed)
+	}
+}
