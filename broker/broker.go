@@ -133,6 +133,7 @@ func (b *Broker) bindSocket() (err error) {
 // other.
 func (b *Broker) wire() {
 	b.known = map[servicetable.ID]*servicetable.Registration{}
+	b.journal.FirstID = uint64(time.Now().UnixMilli()) // so that who follows events notices no restart
 	b.wireFailover()
 	b.registrar = registration.Server{
 		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent,

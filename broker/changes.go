@@ -44,7 +44,7 @@ func (b *Broker) lost(id servicetable.ID) {
 	if before == nil {
 		return
 	}
-	if b.stopping.Load() || !b.prober.Lost(before) {
+	if b.stopping.Load() || b.hasTwin(before) || !b.prober.Lost(before) {
 		b.drop(before)
 		return
 	}
@@ -54,7 +54,17 @@ func (b *Broker) lost(id servicetable.ID) {
 	}
 }
 
-// withdrawn takes an instance out by its own word, and forget one that does not answer.
+// hasTwin tells whether the same instance is registered by another connection.
+func (b *Broker) hasTwin(r *servicetable.Registration) bool {
+	for id, other := range b.known {
+		if id != r.ID && !other.Stale && strings.EqualFold(other.Key(), r.Key()) {
+			return true
+		}
+	}
+	return false
+}
+
+// withdrawn takes an instance out: by its own word, or because it does not answer.
 func (b *Broker) withdrawn(id servicetable.ID) {
 	b.changing.Lock()
 	defer b.changing.Unlock()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -31,8 +32,8 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Explain:  b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
-		Stopping: b.ending,
-		Log:      b.log.With("component", "console"),
+		Stopping: b.ending, Hosts: b.consoleHosts(),
+		Log: b.log.With("component", "console"),
 	}
 	var servers []*http.Server
 	for _, way := range []struct {
@@ -56,6 +57,18 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		})
 	}
 	return servers
+}
+
+// consoleHosts are the names under which people may reach the page.
+func (b *Broker) consoleHosts() []string {
+	var names []string
+	if host, _, err := net.SplitHostPort(b.config.ConsoleAddress); err == nil && host != "" {
+		names = append(names, host)
+	}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	return names
 }
 
 func (b *Broker) unready() []string {

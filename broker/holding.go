@@ -20,7 +20,13 @@ func (h holding) Waiting(queue string) bool { return h.holder.Waiting(queue) }
 
 func (h holding) Seen(service string) { h.holder.Reached(service) }
 
+// Enter holds a connect. Instances that were seen alive lately are worth waiting for
+// though no client reached them; where all of them answer with refusals, only if one
+// was accepted lately.
 func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
+	if len(r.Route) > 0 && !r.Answered && h.aliveLately(r.Route) {
+		h.holder.Lately(r.Service)
+	}
 	p, err := h.holder.Enter(h.request(r))
 	if err != nil {
 		return nil, err
@@ -30,13 +36,7 @@ func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
 
 func (h holding) Would(r relay.HoldRequest) error { return h.holder.Would(h.request(r)) }
 
-// request translates. Instances that were seen alive lately are worth waiting for
-// though no client reached them; where all of them answer with refusals, only if one
-// was accepted lately.
 func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
-	if len(r.Route) > 0 && !r.Answered && h.aliveLately(r.Route) {
-		h.holder.Departed(r.Service)
-	}
 	return failover.HoldRequest{
 		Service: r.Service, Queue: r.Queue, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
 		Limit: r.Limit, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -134,6 +136,9 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 		return console.IntentView{}, fmt.Errorf("a weight cannot be given for some clients only: leave the network out")
 	}
 	i, err := b.operations.store.Add(i)
+	if _, disk := errors.AsType[*fs.PathError](err); disk {
+		err = &console.APIError{Status: http.StatusInternalServerError, Message: err.Error(), Hint: "nothing was changed: make room on the disk, or let the broker write there"}
+	}
 	if err != nil {
 		return console.IntentView{}, err
 	}
@@ -221,7 +226,7 @@ func (b *Broker) viewIntent(i intent.Intent) console.IntentView {
 	}
 	v.Progress.SessionsLeft = b.sessionsOn(i.Target)
 	v.Progress.SessionsAtStart = max(v.Progress.SessionsAtStart, v.Progress.SessionsLeft)
-	v.Progress.Done = v.Progress.SessionsLeft == 0 || v.Progress.DeadlinePassed && i.EndSessions
+	v.Progress.Done = v.Progress.SessionsLeft == 0
 	return v
 }
 

@@ -17,7 +17,8 @@ import (
 // from the one to the other, unless
 //
 //   - it is the same instance: that is a restart, and neither its leaving nor its coming counts for anything else;
-//   - the one that leaves came after the other did;
+//   - the one that leaves came after the other did, or left with its whole instance: a cluster's members start one after the other,
+//     and one of them may die soon after;
 //   - others took connects for the service all the while, and the one that comes has done so before: that is a member of a cluster
 //     which was away for another reason.
 //
@@ -100,7 +101,7 @@ func (m *Moves) Note(before, after *servicetable.Registration) {
 		m.come(name, after, is[name], now)
 	}
 	for _, name := range onlyIn(was, is, same) {
-		m.leave(name, before, was[name], now)
+		m.leave(name, before, was[name], now, after != nil && !after.Stale)
 	}
 }
 
@@ -186,8 +187,8 @@ func (m *Moves) come(name string, r *servicetable.Registration, s *servicetable.
 	w.came = appendBounded(w.came, p, maxPending)
 }
 
-// leave notes that registration r takes no more connects for s.
-func (m *Moves) leave(name string, r *servicetable.Registration, s *servicetable.Service, now time.Time) {
+// leave notes that registration r takes no more connects for s; stays tells whether the instance itself is still there.
+func (m *Moves) leave(name string, r *servicetable.Registration, s *servicetable.Service, now time.Time, stays bool) {
 	w := m.services[name]
 	p := m.passage(r, s, now)
 	if w == nil || w.members[p.key] == nil {
@@ -201,7 +202,7 @@ func (m *Moves) leave(name string, r *servicetable.Registration, s *servicetable
 	p.since = member.order
 	delete(w.members, p.key)
 	w.came = slices.DeleteFunc(w.came, func(c passage) bool { return c.key == p.key })
-	if i := slices.IndexFunc(w.came, func(c passage) bool { return p.since < c.order && w.isMove(&p, &c) }); i >= 0 {
+	if i := slices.IndexFunc(w.came, func(c passage) bool { return stays && p.since < c.order && w.isMove(&p, &c) }); i >= 0 {
 		to := w.came[i]
 		w.came = slices.Delete(w.came, i, i+1)
 		m.moved(&p, &to, true)

@@ -99,10 +99,13 @@ func TestMoves(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"with a gap", "a+s 100 a- 20 b+s", "s a@h>b@h"},
 		{"without a gap", "a+s 100 a- b+s", "s a@h>b@h"},
-		{"the new one first", "a+s 100 b+s 20 a-", "s a@h>b@h overlap"},
+		{"the new one first", "a+s 100 b+s 20 a!s", "s a@h>b@h overlap"},
+		{"the new one first, and the service is dropped", "a+s,t 100 b+s 20 a+t", "s a@h>b@h overlap"},
+		{"one of two dies soon after the start", "a+s b+s 20 a-", ""},
+		{"one of two loses its link soon after the start", "a+s b+s 20 a~s 5 a-", ""},
 		{"at the end of the window", "a+s 100 a- 60 b+s", "s a@h>b@h"},
 		{"after the window", "a+s 100 a- 61 b+s", ""},
-		{"the new one first, and too early", "a+s 100 b+s 61 a-", ""},
+		{"the new one first, and too early", "a+s 100 b+s 61 a!s", ""},
 		{"one of two services", "a+s,t 100 a+t 20 b+S", "S a@h>b@h"},
 		{"all services", "a+t,s 100 a- 20 b+s,t", "s a@h>b@h; t a@h>b@h"},
 		{"by blocking", "a+s 100 a!s 20 b+s 10 a-", "s a@h>b@h"},
@@ -118,12 +121,12 @@ func TestMoves(t *testing.T) {
 		{"registered again before the old connection ended", "a+s 100 a&s 5 a- 5 b+s", ""},
 		{"and then moved", "a+s 100 a&s 5 a- 5 a/ 5 b+s", "s a@h>b@h"},
 		{"there and back", "a+s 100 a- 20 b+s 100 b- 20 a+s", "s a@h>b@h; s b@h>a@h"},
-		{"there and soon back", "a+s 100 a- 10 b+s 10 a+s 10 b-", "s a@h>b@h; s b@h>a@h overlap"},
+		{"there and soon back", "a+s 100 a- 10 b+s 10 a+s 10 b!s", "s a@h>b@h; s b@h>a@h overlap"},
 		{"on and on", "a+s 100 a- 10 b+s 10 b- 10 c+s", "s a@h>b@h; s b@h>c@h"},
 		{"one leaves, two come", "a+s 100 a- 10 b+s 10 c+s", "s a@h>b@h"},
 		{"two leave, one comes", "a+s b+s 100 a- b- 10 c+s 10 d- ", "s a@h>c@h"},
 		{"two leave, two come", "a+s b+s 100 a- b- 10 c+s d+s", "s a@h>c@h; s b@h>d@h"},
-		{"two come, two leave", "a+s b+s 100 c+s d+s 10 a- b-", "s a@h>c@h overlap; s b@h>d@h overlap"},
+		{"two come, two leave", "a+s b+s 100 c+s d+s 10 a!s b?s", "s a@h>c@h overlap; s b@h>d@h overlap"},
 		{"a new member for an old one", "a+s c+s 100 a- 10 b+s", "s a@h>b@h"},
 		{"a member that was away comes back", "a+s b+s c+s 100 b- 200 a- 10 b+s", ""},
 		{"it was away, and nobody is left", "a+s b+s 100 b- 200 a- 10 b+s", "s a@h>b@h"},
@@ -297,12 +300,12 @@ func (h *history) come(instance string, now time.Time) {
 	}
 }
 
-func (h *history) leave(instance string, now time.Time) {
+func (h *history) leave(instance string, now time.Time, stays bool) {
 	h.step++
 	a := h.serving(instance)
 	a.to, a.leftAt = h.step, now
 	for _, b := range h.stays { // in order of coming
-		if b.to == 0 && !b.cameMoved && now.Sub(b.cameAt) <= h.window && a.from < b.from && h.isMove(b, b.from) {
+		if stays && b.to == 0 && !b.cameMoved && now.Sub(b.cameAt) <= h.window && a.from < b.from && h.isMove(b, b.from) {
 			a.leftMoved, b.cameMoved = true, true
 			h.report = append(h.report, fmt.Sprintf("s %s@h>%s@h overlap", instance, b.instance))
 			return
@@ -324,7 +327,7 @@ func TestMovesAgreeWithHistory(t *testing.T) {
 			case takes && !was:
 				h.come(name, s.now)
 			case !takes && was:
-				h.leave(name, s.now)
+				h.leave(name, s.now, how != "-" && how != "~s")
 			}
 			s.play(name + how)
 			got := slices.DeleteFunc(slices.Clone(s.report), func(line string) bool { return strings.HasPrefix(line, "t ") })

@@ -38,7 +38,7 @@ type Intent struct {
 	ID          string    `json:"id"`
 	Kind        Kind      `json:"kind"`
 	Target      Target    `json:"target"`
-	Value       uint32    `json:"value,omitempty"` // of a weight: per cent
+	Value       uint32    `json:"value"` // of a weight: per cent
 	Created     time.Time `json:"created"`
 	Deadline    time.Time `json:"deadline,omitzero"`      // of a drain: when its sessions have to be over; of others: when it ends by itself
 	EndSessions bool      `json:"end_sessions,omitempty"` // end those that are left at the deadline

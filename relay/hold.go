@@ -201,7 +201,7 @@ func (s *Server) holdRequest(d *dialogue, cause error) (HoldRequest, error) {
 	return HoldRequest{
 		Service: heldAs(query), Queue: queueOf(query), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
 		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
-		Wanted: isAny(cause, servicetable.ErrHeld, errBehind),
+		Wanted: errors.Is(cause, servicetable.ErrHeld),
 		Route:  d.route, Answered: answeredAll(cause),
 		Ready: func() bool { _, err := s.Snapshot().Match(query); return err == nil },
 		Retry: s.retryFor(cause),

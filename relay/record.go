@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -139,7 +140,9 @@ func (d *dialogue) recordDial(l *dialLog) {
 
 // notHeld notes why a connect that could have waited was not let.
 func (d *dialogue) notHeld(err error) {
-	d.record.Text = "not held: " + err.Error()
+	if d.record.Text = err.Error(); !strings.Contains(d.record.Text, "not held") {
+		d.record.Text = "not held: " + d.record.Text
+	}
 }
 
 // finish completes the explanation and keeps it.

@@ -35,7 +35,35 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 		log.Info("stopping: no new connections; signal again to end open sessions now")
 	})
 	defer stop()
+	defer reloadOnHangup(first, b, log)()
 	return b.Run(first, second)
+}
+
+// reloadOnHangup has the broker read its configuration again at each SIGHUP, until
+// the returned function is called.
+func reloadOnHangup(ctx context.Context, b *broker.Broker, log *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hangups:
+				if _, err := b.Reload(ctx); err != nil {
+					log.Error("configuration not reloaded, nothing was changed", "cause", err.Error())
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		cancel()
+		<-ended
+	}
 }
 
 func (c *serveCommand) logger(t *terminal) *slog.Logger {
