@@ -12,10 +12,13 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"servicebroker/testenv/drivers"
+	"servicebroker/testenv/stage"
 )
 
 // options are the flags.
@@ -26,15 +29,16 @@ type options struct {
 	gap          time.Duration
 	only         *regexp.Regexp
 	parameters   string
+	modes        []string
 	verbose      bool
 }
 
 func main() {
 	runtime.LockOSThread() // children get a signal when the thread that started them ends
-	o := options{only: regexp.MustCompile("")}
+	o := options{only: regexp.MustCompile(""), modes: modes}
 	flag.StringVar(&o.bin, "bin", "bin", "folder with the programs broker and testdb")
 	flag.StringVar(&o.testenv, "testenv", "testenv", "folder with the drivers' scripts")
-	flag.Float64Var(&o.rate, "rate", 50, "connects in a second, of each driver through each broker")
+	flag.Float64Var(&o.rate, "rate", 50, "connects in a second, of each driver")
 	flag.DurationVar(&o.duration, "duration", 6*time.Minute, "of all faults together, about")
 	flag.DurationVar(&o.gap, "gap", 20*time.Second, "in which a relocated service is nowhere")
 	flag.Func("only", "faults to try, a regular expression", func(text string) (err error) {
@@ -42,6 +46,15 @@ func main() {
 		return err
 	})
 	flag.StringVar(&o.parameters, "parameters", "", "further ones of the brokers, as (NAME=value)(NAME=value)")
+	flag.Func("modes", "relay, redirect or relay,redirect, which is the default: one after the other", func(text string) error {
+		o.modes = strings.Split(text, ",")
+		for _, m := range o.modes {
+			if !slices.Contains(modes, m) {
+				return fmt.Errorf("%q is no mode", m)
+			}
+		}
+		return nil
+	})
 	flag.BoolVar(&o.verbose, "v", false, "tell of every connect that was not well")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -70,25 +83,24 @@ func run(ctx context.Context, o options) (failed int, err error) {
 	if len(trials) == 0 {
 		return 0, errors.New("no fault has such a name: see those of testenv/stage/fault.go")
 	}
-	load := drivers.Load{Drivers: loopers, Rate: o.rate}
-	fmt.Printf("%d drivers, %.0f connects/s each through each of two brokers, %d faults\n", len(loopers), o.rate, len(trials))
+	fmt.Printf("%d drivers, %.0f connects/s each, %d faults by %s\n", len(loopers), o.rate, len(trials), strings.Join(o.modes, " and by "))
 	var rows []drivers.Row
-	for _, tr := range trials {
-		tr.Load.Drivers, tr.Load.Rate = load.Drivers, load.Rate
-		began := time.Now()
-		samples, struck, err := tr.Run(ctx, s.taps)
-		if err != nil {
-			return failed, errors.Join(err, drivers.WriteTable(os.Stdout, rows))
-		}
-		for _, mode := range modes {
+	for _, mode := range o.modes {
+		for _, tr := range trials {
+			tr.Load.Drivers, tr.Load.Rate = loopers, o.rate
+			began := time.Now()
+			samples, struck, err := tr.Run(ctx, map[string]*stage.Tap{mode: s.taps[mode]})
+			if err != nil {
+				return failed, errors.Join(err, drivers.WriteTable(os.Stdout, rows))
+			}
 			row := drivers.Summarise(mode, struck, samples[mode])
 			rows = append(rows, row)
 			failed += row.Failed
+			fmt.Printf("%s, %s: %v, %d connects, %d failed\n", mode, tr.Fault.Name, time.Since(began).Round(100*time.Millisecond), row.Connects, row.Failed)
 			if o.verbose || row.Failed > 0 {
 				tell(samples[mode], struck)
 			}
 		}
-		fmt.Printf("%s: %v, failed so far: %d\n", tr.Fault.Name, time.Since(began).Round(100*time.Millisecond), failed)
 	}
 	fmt.Println()
 	err = drivers.WriteTable(os.Stdout, rows)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"servicebroker/testenv/drivers"
@@ -124,6 +125,7 @@ func (s *scene) strike() {
 const (
 	tail      = 3 * time.Second
 	shortHold = 5 * time.Second
+	grace     = 15 * time.Second
 )
 
 // trials are the faults to try, their time shared out.
@@ -147,6 +149,7 @@ func (s *scene) trials(o options) []drivers.Trial {
 		{stage.ReportsStop(s.links...), "sales", s.second},
 		{named("its only instance killed, restart", stage.Kill(s.first)), "pdb1", s.first},
 		{stage.Relocate("pdb1", s.first, s.second, o.gap), "pdb1", s.first},
+		{named("and back", stage.Relocate("pdb1", s.second, s.first, o.gap)), "pdb1", s.second},
 	}
 	if s.network != nil {
 		faults = append(faults, fault{stage.DropPackets(s.first), "sales", s.first})
@@ -154,12 +157,15 @@ func (s *scene) trials(o options) []drivers.Trial {
 	var all []drivers.Trial
 	for _, f := range faults {
 		if o.only.MatchString(f.Name) {
-			all = append(all, drivers.Trial{Fault: f.Fault, Hits: f.hits, Load: drivers.Load{Service: f.service},
+			all = append(all, drivers.Trial{Fault: f.Fault, Hits: f.hits, Load: drivers.Load{Service: f.service, Grace: grace},
 				Lead: int(2 * o.rate), Tail: tail, Window: probeInterval + probeInterval/10, Ready: s.ready})
 		}
 	}
 	for i := range all {
-		all[i].Hold = max(o.duration/time.Duration(len(all))-2*tail, shortHold)
+		all[i].Hold = max(o.duration/time.Duration(len(all)*len(o.modes))-2*tail, shortHold)
+		if strings.Contains(all[i].Fault.Name, "relocated") || all[i].Fault.Name == "and back" {
+			all[i].Hold, all[i].Tail, all[i].Load.Grace = 0, 2*tail, time.Minute // the gap is long, and then many come at a time
+		}
 	}
 	return all
 }

@@ -16,7 +16,8 @@ import (
 // programs are the binaries under test, built once for all tests.
 var programs struct {
 	broker, testdb string
-	readSources    func() error // within a test, once
+	readSources    func() error           // within a test, once
+	plain          func() (string, error) // the broker without the race detector
 }
 
 // networks gives every test that needs one a network of its own.
@@ -38,8 +39,27 @@ func runTests(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "broker and testdb cannot be built: %v\n%s", err, said)
 		return 1
 	}
+	programs.plain = sync.OnceValues(func() (string, error) { return buildPlain(folder) })
 	programs.readSources = sync.OnceValue(readSources)
 	return m.Run()
+}
+
+// plainBroker builds the broker without the race detector, for measurements.
+func plainBroker(t *testing.T) string {
+	t.Helper()
+	program, err := programs.plain()
+	must(t, err)
+	return program
+}
+
+func buildPlain(folder string) (string, error) {
+	program := filepath.Join(folder, "broker-plain")
+	build := exec.Command("go", "build", "-o", program, "./cmd/broker")
+	build.Dir = moduleRoot
+	if said, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the broker cannot be built: %w: %s", err, said)
+	}
+	return program, nil
 }
 
 // readSources looks at every source folder of the module. A cached result of go test

@@ -115,18 +115,17 @@ func ReportsStop(links ...*Tap) Fault {
 	return Fault{Name: "reports stop", Strike: each((*Tap).Freeze), Heal: each((*Tap).Thaw)}
 }
 
-// Relocate moves a service to another instance, with a gap in which it is nowhere, and back.
+// Relocate moves a service to another instance, with a gap in which it is nowhere. It is well once it is there.
 func Relocate(service string, from, to *Database, gap time.Duration) Fault {
-	move := func(from, to *Database) func(context.Context) error {
-		return func(ctx context.Context) error {
-			if err := from.Tell(ctx, "/services", ServicesSetting{Drop: []string{service}}); err != nil {
-				return err
-			}
+	return Fault{Name: "relocated with a gap of " + gap.String(),
+		Strike: func(ctx context.Context) error {
+			return from.Tell(ctx, "/services", ServicesSetting{Drop: []string{service}})
+		},
+		Heal: func(ctx context.Context) error {
 			err := Pause(ctx, gap)
 			return errors.Join(err, to.Tell(ctx, "/services", ServicesSetting{Add: []string{service}}))
-		}
+		},
 	}
-	return Fault{Name: "relocated with a gap of " + gap.String(), Strike: move(from, to), Heal: move(to, from)}
 }
 
 // Pause waits.
