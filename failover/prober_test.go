@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -125,24 +126,30 @@ func (w *plant) wantEjected(t *testing.T, want string) {
 	}
 }
 
+// told returns what was reported since the last call.
+func (w *plant) told() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	events := w.events
+	w.events = nil
+	return events
+}
+
 // wantEvents compares what was reported since the last call.
 func (w *plant) wantEvents(t *testing.T, want string) {
 	t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if got := strings.Join(w.events, ", "); got != want {
+	if got := strings.Join(w.told(), ", "); got != want {
 		t.Errorf("events %q, want %q", got, want)
 	}
-	w.events = nil
 }
 
-// probed counts the probes of a host since the last call of forget.
+// probed counts the probes of a host since the last call of forget; "" is any host.
 func (w *plant) probed(name string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
 	for _, p := range w.probes {
-		if p == name {
+		if p == name || name == "" {
 			n++
 		}
 	}
@@ -246,7 +253,7 @@ func TestWhatAttemptsShow(t *testing.T) {
 			w.prober.Observe(c.attempt)
 			pass(time.Millisecond)
 			synctest.Wait()
-			if got := slices.Contains(w.events, "ejected a@n/DEDICATED"); got != c.ejects {
+			if got := slices.Contains(w.told(), "ejected a@n/DEDICATED"); got != c.ejects {
 				t.Errorf("%s: ejected %v", c.name, got)
 			}
 			if got := w.probed("h-a") > 0; got != c.probes {
@@ -299,134 +306,52 @@ func TestOldProbesDoNotCount(t *testing.T) {
 		w.set("h-a", nil)
 		w.met(a, nil)
 		w.wantEjected(t, "")
-		w.events = nil
+		w.told()
 		pass(2 * time.Second)
 		synctest.Wait()
 		w.wantEvents(t, "")
 	})
 }
 
-func TestHalfOfAServiceStays(t *testing.T) {
+func TestFindingsAreLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := watch(t, nil)
-		for _, name := range []string{"a", "b", "c", "d", "e"} {
-			w.register(name, "s", "own-"+name)
-		}
-		for _, name := range []string{"a", "b", "c", "d"} {
-			w.set("h-"+name, refuses)
-		}
+		var log strings.Builder
+		var probes int
+		w := watch(t, func(p *Prober) {
+			p.Log = slog.New(slog.NewTextHandler(&log, nil))
+			p.Probed = func(_ servicetable.Candidate, _ bool, _ time.Duration, err error) {
+				if err == nil {
+					probes++
+				}
+			}
+		})
+		a := w.register("a", "s")
+		w.set("h-a", refuses)
+		w.met(a, errRefused())
+		w.set("h-a", nil)
 		pass(5 * time.Second)
 		synctest.Wait()
-		if n := len(strings.Fields(w.ejected())); n != 2 {
-			t.Errorf("%d of 5 ejected: %s", n, w.ejected())
-		}
-		if spared := strings.Count(strings.Join(w.events, ","), "spared"); spared != 2 {
-			t.Errorf("%d reported as spared: %v", spared, w.events)
-		}
-		back := strings.Fields(w.ejected())[0]
-		w.set("h-"+back, nil)
-		pass(20 * time.Second)
-		synctest.Wait()
-		if got := w.ejected(); len(strings.Fields(got)) != 2 || strings.Contains(got, back) {
-			t.Errorf("after %s is back, ejected are %s", back, got)
-		}
-		for _, r := range w.table.Snapshot().Registrations() {
-			if r.Instance == "e" || r.Instance == back {
-				w.table.Drop(r.ID)
-			}
-		}
-		w.settle()
-		if got := w.ejected(); len(strings.Fields(got)) != 1 {
-			t.Errorf("of 3 that are left, ejected are %q", got)
-		}
-	})
-}
-
-func TestLonelyHandlerSetsNoLimit(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := watch(t, nil)
-		w.set("h-a", refuses)
-		w.register("a", "own")
-		pass(time.Second)
-		synctest.Wait()
-		w.wantEjected(t, "a")
-		if found, err := w.table.Snapshot().Match(servicetable.Query{Service: "own"}); len(found) != 1 {
-			t.Errorf("the only handler is no candidate any more: %v", err)
-		}
-	})
-}
-
-func TestMarksGoWithTheirHandler(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := watch(t, nil)
-		a := w.register("a", "s")
-		w.register("b", "s")
-		w.set("h-a", refuses)
-		w.met(a, errRefused())
-		w.wantEjected(t, "a")
-		w.table.Drop(a.Registration.ID)
-		w.settle()
-		if left := w.table.Snapshot().Marks("a@n/DEDICATED"); len(left) > 0 {
-			t.Errorf("marks left of a handler that is gone: %v", left)
-		}
-		w.register("a", "s") // still down
-		w.wantEjected(t, "a")
 		w.stop()
-		if left := w.table.Snapshot().Marks("a@n/DEDICATED"); len(left) > 0 {
-			t.Errorf("marks left by a prober that ended: %v", left)
+		if got := log.String(); !strings.Contains(got, "level=WARN msg=ejected key=a@n/DEDICATED cause=\"connect: dial tcp: connection refused\"") || !strings.Contains(got, "level=INFO msg=restored") {
+			t.Errorf("logged %s", got)
+		}
+		if probes < 2 {
+			t.Errorf("%d probes told of", probes)
 		}
 	})
 }
 
-func TestReplacedRegistrationIsProbedAtOnce(t *testing.T) {
+// What a connect met is told to those who ask before a probe has.
+func TestVerifyTellsWhatIsKnown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := watch(t, func(p *Prober) { p.Interval = time.Minute })
+		w := watch(t, func(p *Prober) { p.Workers, p.Timeout = 1, time.Second })
 		a := w.register("a", "s")
-		w.register("b", "s")
-		w.set("h-a", refuses)
+		block := make(chan struct{})
+		defer close(block)
+		w.set("h-a", func(context.Context) error { <-block; return nil })
 		w.met(a, errRefused())
-		pass(5 * time.Minute)
-		replace := func() {
-			w.mu.Lock()
-			w.probes = nil
-			w.mu.Unlock()
-			r := *a.Registration
-			r.ID += "+"
-			w.table.Drop(a.Registration.ID)
-			w.table.Apply(r)
-			a.Registration = &r
-			w.settle()
+		if err := w.prober.Verify(t.Context(), a); err == nil || !strings.Contains(err.Error(), "tcp/h-a:1521 does not answer: connect: dial tcp: connection refused") {
+			t.Errorf("%v", err)
 		}
-		replace()
-		w.wantEjected(t, "a") // a registration is no answer
-		if n := w.probed("h-a"); n != 1 {
-			t.Errorf("probed %d times after it registered again, want once", n)
-		}
-		w.set("h-a", nil)
-		replace()
-		w.wantEjected(t, "")
-	})
-}
-
-func TestMaintenanceIsNotProbed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := watch(t, nil)
-		a := w.register("a", "s")
-		w.register("b", "s")
-		w.table.Mark("a@n", servicetable.Mark{Kind: servicetable.Maintenance})
-		w.settle()
-		w.forget()
-		w.set("h-a", refuses)
-		w.met(a, errRefused())
-		w.prober.Suspect(a, "test")
-		pass(time.Minute)
-		synctest.Wait()
-		if n := w.probed("h-a"); n > 0 {
-			t.Errorf("probed %d times in maintenance", n)
-		}
-		w.wantEjected(t, "")
-		w.table.Unmark("a@n", servicetable.Maintenance)
-		w.settle()
-		w.wantEjected(t, "a")
 	})
 }

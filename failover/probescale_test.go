@@ -87,7 +87,7 @@ func TestOneProbeForEachAddress(t *testing.T) {
 		w.forget()
 		pass(10 * time.Second)
 		synctest.Wait()
-		if total := len(w.probes); total < 6 || total > 9 {
+		if total := w.probed(""); total < 6 || total > 9 {
 			t.Errorf("%d probes of 3 addresses in 10 s, want 6 to 9", total)
 		}
 		if targets := len(w.prober.state.targets); targets != 3 {

@@ -128,7 +128,7 @@ func TestSuspicionIsCoalesced(t *testing.T) {
 			w.prober.Suspect(candidate("not in the table"), "test")
 			pass(time.Millisecond)
 		}
-		if n := len(w.probes); n < 5 || n > 11 {
+		if n := w.probed(""); n < 5 || n > 11 {
 			t.Errorf("%d probes in a second, want about 10", n)
 		}
 	})
@@ -140,7 +140,7 @@ func TestOnDemandOnly(t *testing.T) {
 		a := w.register("a", "s")
 		w.register("b", "s")
 		pass(time.Hour)
-		if n := len(w.probes); n > 0 {
+		if n := w.probed(""); n > 0 {
 			t.Errorf("%d probes though nobody asked", n)
 		}
 		w.prober.Suspect(a, "a client came back")
@@ -158,7 +158,7 @@ func TestOnDemandOnly(t *testing.T) {
 		w.wantEjected(t, "")
 		w.forget()
 		pass(time.Hour)
-		if n := len(w.probes); n > 0 {
+		if n := w.probed(""); n > 0 {
 			t.Errorf("%d probes after it is back", n)
 		}
 	})
