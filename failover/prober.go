@@ -45,7 +45,8 @@ type Prober struct {
 	// Workers is how many probes may be under way at a time; 0 is 64. As many again may be if somebody waits for them.
 	Workers int
 	// Redirecting reports whether clients connect to handlers by themselves; nil is never. They may reach what this
-	// broker cannot, so a handler that it has never seen alive is then neither ejected nor kept from them.
+	// broker cannot, so a handler that it has never seen alive is then neither ejected nor kept from them. It must not
+	// call the Prober.
 	Redirecting func() bool
 	// Report is told what was found out. nil is silent.
 	Report func(ProbeEvent)
