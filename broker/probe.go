@@ -66,10 +66,15 @@ func deepProbe(ctx context.Context, conn net.Conn, address descriptor.Address, c
 	if err != nil {
 		return err
 	}
-	if refuse, ok := reply.(*tns.Refuse); ok {
-		return refuse.Err()
+	refuse, refused := reply.(*tns.Refuse)
+	if !refused {
+		return nil
 	}
-	return nil
+	switch refuse.Code() {
+	case tns.CodeNoHandler, tns.CodeNoServiceHandler, tns.CodeNoHandlerOfKind: // full, and so alive
+		return nil
+	}
+	return refuse.Err()
 }
 
 // probed notes what the prober found out.

@@ -273,6 +273,28 @@ func TestOperatorsHold(t *testing.T) {
 	})
 }
 
+// One that leaves, or whose time is up, while it waits behind others gives its place up too.
+func TestLeavingFromBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := &line{behind: true}
+		w.Hold = l
+		client := w.client(sales)
+		synctest.Wait()
+		other := w.client(sales)
+		synctest.Wait()
+		client.NetConn().Close()
+		l.at(1).move(PlaceStopped)
+		w.reply(other)
+		w.running.Wait()
+		for i := range 2 {
+			if p := l.at(i); p.left != 1 || p.connected {
+				t.Errorf("place %d: left %d times, connected %v", i, p.left, p.connected)
+			}
+		}
+	})
+}
+
 // A client that leaves while instances are dialled is not waited for.
 func TestClientLeavesDuringDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -128,7 +128,7 @@ func (s *Server) refuse(d *dialogue, err error) {
 	switch {
 	case errors.As(err, &gone):
 		s.finish(d, journal.Gone, brief(err.Error()))
-		s.logRefused(d, 0, err)
+		s.logGone(d, err)
 		_ = d.conn.NetConn().Close()
 		return
 	case errors.Is(err, errDropped):

@@ -156,6 +156,7 @@ type accepted struct {
 // serve returns an error only while the client still waits for its answer. It
 // tries again for as long as waiting can help. What is to be carried is returned.
 func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error) {
+	defer func() { d.leave(false) }() // where it has not left already
 	apart(func() { err = s.understand(d) })
 	if err == nil {
 		err = s.lineUp(ctx, d)
@@ -163,7 +164,6 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	if err != nil {
 		return nil, err
 	}
-	defer func() { d.leave(false) }() // where it has not left already
 	for {
 		apart(func() { a, err = s.try(ctx, d) })
 		if err == nil || !s.mayWait(d, err) {

@@ -275,6 +275,14 @@ func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
 		"service", brief(asksFor(d.query)), "descriptor", brief(descriptor.Escape(asked)), "connect_ms", milliseconds(time.Since(d.began)))
 }
 
+// logGone tells of a client that did not wait for its answer.
+func (s *Server) logGone(d *dialogue, err error) {
+	if s.Log != nil {
+		s.Log.Info("client gone before its answer", "ref", d.record.Ref, "client", d.client.String(), "cause", brief(err.Error()),
+			"service", brief(asksFor(d.query)), "held_ms", milliseconds(d.waited), "connect_ms", milliseconds(time.Since(d.began)))
+	}
+}
+
 // brief cuts what strangers can make as long as they like.
 func brief(text string) string {
 	const most = 1000
