@@ -2,11 +2,17 @@ package loadbalance
 
 import "math"
 
-// scoreByLoad scores by the load per capacity that each instance would have with this connect.
+// scoreByLoad scores by the load per capacity that each instance would have with this connect. Where it stands for
+// those of other brokers as well, half of theirs are counted with it: on average they are half way to their next one.
+// That keeps the brokers, who all see the same small instance come to be the least loaded, from filling it up at once.
 func (d *decision) scoreByLoad() {
+	with := 1.0
+	if d.policy == Adaptive {
+		with = (1 + d.brokers) / 2
+	}
 	for i := range d.positions {
 		p := &d.positions[i]
-		p.score = (p.load + p.step) / p.capacity
+		p.score = (p.load + p.step*with) / p.capacity
 	}
 }
 

@@ -2,18 +2,28 @@ package simulation
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
-// With BROKERS set to the true count. SIMULATION=full runs as long as `make sim` does.
+// With BROKERS set to the true count. SIMULATION=full runs as long as `make sim` does. A world has one goroutine, so
+// that the race detector finds nothing in it and only takes ten times as long: the worlds are then left to a program
+// without it.
 func TestGates(t *testing.T) {
-	sessions, seeds := 60_000, 3
+	if raceDetector {
+		out, err := exec.CommandContext(t.Context(), "go", "run", "../../scripts/sim", "-gates", "-sessions", "60000").CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	sessions := 60_000
 	if os.Getenv("SIMULATION") == "full" {
 		sessions = 100_000
 	}
 	policies := Select(Policies(), Redirecting, Relaying, InTurn, InOurTurn)
 	cells := Cells(policies, append(Steady(), Disturbed()...))
-	RunAll(cells, sessions, seeds)
+	RunAll(cells, sessions, 3)
 	gates := Gates(cells)
 	if len(gates) < 2*11 {
 		t.Fatalf("only %d gates", len(gates))
@@ -30,7 +40,7 @@ func TestGates(t *testing.T) {
 func TestGatesCanFail(t *testing.T) {
 	listener := Select(Policies(), "goodness")[0]
 	listener.Name = Redirecting
-	policies := append(Select(Policies(), InTurn), listener)
+	policies := append(Select(Policies(), InTurn, InOurTurn), listener)
 	scenarios := Steady()[1:3]
 	cells := Cells(policies, scenarios)
 	RunAll(cells, 10_000, 1)

@@ -43,26 +43,34 @@ type Cell struct {
 	Result   Result // mean over the seeds
 }
 
-// RunAll runs each cell for seeds 1 to seeds, on all processors, and fills in its result.
+// RunAll runs each cell for seeds 1 to seeds, or as many more as its scenario takes, on all processors, and fills in
+// its result.
 func RunAll(cells []Cell, sessions, seeds int) {
-	results := make([]Result, len(cells)*seeds)
-	work := make(chan int)
+	type run struct {
+		cell *Cell
+		seed int
+		into *Result
+	}
+	results := make([][]Result, len(cells))
+	runs := make(chan run)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for i := range work {
-				c := &cells[i/seeds]
-				results[i] = Run(c.Scenario, c.Policy, sessions, uint64(i%seeds)+1)
+			for r := range runs {
+				*r.into = Run(r.cell.Scenario, r.cell.Policy, sessions, uint64(r.seed)+1)
 			}
 		})
 	}
-	for i := range results {
-		work <- i
+	for i := range cells {
+		results[i] = make([]Result, seeds*max(cells[i].Scenario.Repeat, 1))
+		for seed := range results[i] {
+			runs <- run{&cells[i], seed, &results[i][seed]}
+		}
 	}
-	close(work)
+	close(runs)
 	workers.Wait()
 	for i := range cells {
-		cells[i].Result = mean(results[i*seeds : (i+1)*seeds])
+		cells[i].Result = mean(results[i])
 	}
 }
 

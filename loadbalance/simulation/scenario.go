@@ -17,6 +17,7 @@ type Scenario struct {
 	Load     float64   // part of all cores that is busy on average
 	Interval float64   // seconds between the reports of a server
 	Together bool      // all servers report at the same time, else each at its own
+	Repeat   int       // how many times as many runs it takes to be as sure as elsewhere: load comes in long waves; 0: 1
 
 	Cycle   float64                               // seconds after which what is planned happens again; 0: nothing is
 	Plan    func(w *world, from float64) []change // what happens in a cycle
@@ -74,7 +75,7 @@ func Steady() []Scenario {
 		{Name: "B", Title: "three brokers, 30 s skewed", Brokers: 3, Cores: mixedCores(), Work: 30, Skewed: true, Load: 0.8, Interval: 60},
 		{Name: "C", Title: "three brokers, 1 s", Brokers: 3, Cores: mixedCores(), Work: 1, Load: 0.8, Interval: 60},
 		{Name: "D", Title: "three brokers, 300 s, load 0.9", Brokers: 3, Cores: mixedCores(), Work: 300, Load: 0.9, Interval: 60},
-		{Name: "E", Title: "three brokers, 30 s, load 0.95, reports together", Brokers: 3, Cores: mixedCores(), Work: 30, Load: 0.95, Interval: 60, Together: true},
+		{Name: "E", Title: "three brokers, 30 s, load 0.95, reports together", Brokers: 3, Cores: mixedCores(), Work: 30, Load: 0.95, Interval: 60, Together: true, Repeat: 3},
 		{Name: "F", Title: "as B, a report every 10 min", Brokers: 3, Cores: mixedCores(), Work: 30, Skewed: true, Load: 0.8, Interval: 600},
 	}
 }

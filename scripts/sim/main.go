@@ -64,7 +64,10 @@ func (r *report) header(scenarios []simulation.Scenario) {
 			fmt.Fprintf(r.out, "  %-8s %s\n", s.Name, s.Title)
 		}
 	}
-	fmt.Fprintf(r.out, "\n%-*s", nameWidth, "")
+	if scenarios[0].Title != "" {
+		fmt.Fprintln(r.out)
+	}
+	fmt.Fprintf(r.out, "%-*s", nameWidth, "")
 	for i := range scenarios {
 		fmt.Fprintf(r.out, "%*s", cellWidth, scenarios[i].Name)
 	}
@@ -151,7 +154,9 @@ func (r *report) board() {
 			known = append(known, p)
 		}
 	}
-	for row := range rows(r.run(known, scenarios), len(scenarios)) {
+	longer := *r
+	longer.sessions *= 4 // there are more servers to fill
+	for row := range rows(longer.run(known, scenarios), len(scenarios)) {
 		var measured, published []string
 		for i, c := range row {
 			measured = append(measured, number(c.Result.Residence/c.Scenario.Work))
@@ -160,7 +165,7 @@ func (r *report) board() {
 		r.line(row[0].Policy.Name, measured)
 		r.line("    published", published)
 	}
-	two := r.run(simulation.Select(simulation.Policies(), "least of two, perfect information"), scenarios[:1])
+	two := longer.run(simulation.Select(simulation.Policies(), "least of two, perfect information"), scenarios[:1])
 	fmt.Fprintf(r.out, "\nCheck of the model: least of two, perfect information: %.3f, known limit 2.614\n\n", two[0].Result.Residence/two[0].Scenario.Work)
 }
 
