@@ -46,7 +46,9 @@ func (p *spot) State() PlaceState { p.line.mu.Lock(); defer p.line.mu.Unlock(); 
 func (p *spot) Again(c string, _ time.Duration) {
 	p.line.mu.Lock()
 	defer p.line.mu.Unlock()
-	p.again, p.state = append(p.again, c), PlaceWaiting
+	if p.again = append(p.again, c); p.state == PlaceGo {
+		p.state = PlaceWaiting
+	}
 }
 func (p *spot) Leave(connected bool) {
 	p.line.mu.Lock()
