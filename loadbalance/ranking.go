@@ -23,12 +23,12 @@ func (d *decision) rank() {
 	for c, more := d.nextClass(0); more; c, more = d.nextClass(c + 1) {
 		from := len(d.ranks)
 		for i := range d.positions {
-			if d.positions[i].class == c {
+			if !d.group.mixed || d.positions[i].class == c {
 				d.ranks = append(d.ranks, d.rankOf(i))
 			}
 		}
 		d.sort(d.ranks[from:])
-		if d.several {
+		if d.group.several {
 			d.takeTurns(d.ranks[from:])
 		}
 	}
@@ -36,6 +36,9 @@ func (d *decision) rank() {
 
 // nextClass returns the best class of any candidate that is not better than c.
 func (d *decision) nextClass(c class) (next class, found bool) {
+	if !d.group.mixed {
+		return d.positions[0].class, c <= d.positions[0].class
+	}
 	next = worstClass
 	for i := range d.positions {
 		if p := &d.positions[i]; p.class >= c && p.class <= next {
@@ -51,7 +54,7 @@ func (d *decision) rankOf(i int) rank {
 	if p.over {
 		r.score |= overBit
 	}
-	if d.several || d.policy == Goodness {
+	if d.group.several || d.policy == Goodness {
 		r.tie = r.tie>>16 | math.Float32bits(float32(max(p.handlerLoad(), 0)))>>15<<16
 	}
 	return r
@@ -131,10 +134,11 @@ func (d *decision) takeTurns(ranks []rank) {
 	d.taken = slices.Grow(d.taken[:0], len(ranks))[:len(ranks)]
 	clear(d.taken)
 	g := d.group
-	for n := 0; n < len(ranks); g.decisions++ {
+	for n := 0; n < len(ranks); {
+		g.rounds++
 		for i, r := range d.spare {
-			if m := d.positions[r.at].seat.member; !d.taken[i] && m.turn != g.decisions {
-				m.turn, d.taken[i], ranks[n] = g.decisions, true, r
+			if m := d.positions[r.at].seat.member; !d.taken[i] && m.round != g.rounds {
+				m.round, d.taken[i], ranks[n] = g.rounds, true, r
 				n++
 			}
 		}

@@ -57,22 +57,13 @@ func (d *decision) scoreByLot() {
 // share makes capacities those in sessions, whatever the measure is, for where loads do not matter. It returns their
 // mean.
 func (d *decision) share() float64 {
-	var maxima, shares mean
+	sum := 0.0
 	for i := range d.positions {
 		p := &d.positions[i]
-		maxima.add(p.sessions, p.sessions > 0)
+		p.capacity = p.sessions * p.weight * p.ramp
+		sum += p.capacity
 	}
-	common := maxima.or(1)
-	for i := range d.positions {
-		p := &d.positions[i]
-		p.capacity = p.sessions
-		if p.capacity == 0 {
-			p.capacity = common
-		}
-		p.capacity *= p.weight * p.ramp
-		shares.add(p.capacity, true)
-	}
-	return shares.or(1)
+	return sum / float64(len(d.positions))
 }
 
 // scoreAsListener scores as an Oracle listener does, features.md 1.3: lowest goodness, to which each connect handed out
