@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -118,4 +119,12 @@ func (p *process) openFiles(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// waitLog waits for a line and returns the submatches.
+func (p *process) waitLog(t *testing.T, line *regexp.Regexp) []string {
+	t.Helper()
+	found, err := p.AwaitLine(bound(t), line)
+	must(t, err)
+	return found
 }

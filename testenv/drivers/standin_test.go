@@ -21,6 +21,7 @@ type standin struct {
 	address  string
 	max      uint32 // sessions it can take; 0: 149
 	from     string // address from which it registers; empty: any
+	blocked  bool   // registers its services so
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -164,8 +165,12 @@ func (s *standin) registration(t *testing.T, services []string) []byte {
 	copy(id[:], s.instance)
 	nodes := []nsgr.Node{nsgr.NewInstance(id, nsgr.Instance{
 		Name: nsgr.NewText(s.instance), Host: nsgr.NewText("(HOST=db-" + s.instance + ")"), NodeMax: 100, Max: most})}
+	flags := uint32(4) // nsgr.md 5.2
+	if s.blocked {
+		flags = 0
+	}
 	for _, name := range services {
-		nodes = append(nodes, nsgr.NewService(nsgr.Service{Name: nsgr.NewText(name), Flags: 4, Delta: 1}))
+		nodes = append(nodes, nsgr.NewService(nsgr.Service{Name: nsgr.NewText(name), Flags: flags, Delta: 1}))
 	}
 	id[15] = 1
 	nodes = append(nodes, nsgr.NewHandler(id, nsgr.Handler{Name: nsgr.NewText("DEDICATED"), Max: most, Flags: 2, Info: nsgr.NewText("REMOTE SERVER"),

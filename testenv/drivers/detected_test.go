@@ -1,0 +1,132 @@
+package drivers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// markView is what the broker holds about an instance.
+type markView struct {
+	Mark  string `json:"mark"`
+	Cause string `json:"cause"`
+}
+
+// marksOf returns the marks of an instance of a service.
+func (b *broker) marksOf(service, instance string) (marks []markView, err error) {
+	var list struct {
+		Services []struct {
+			Name      string `json:"name"`
+			Instances []struct {
+				Name  string     `json:"name"`
+				Marks []markView `json:"marks"`
+			} `json:"instances"`
+		} `json:"services"`
+	}
+	if err := b.getJSON("/api/v1/services", &list); err != nil {
+		return nil, err
+	}
+	for _, s := range list.Services {
+		for _, i := range s.Instances {
+			if s.Name == service && i.Name == instance {
+				marks = append(marks, i.Marks...)
+			}
+		}
+	}
+	return marks, nil
+}
+
+func (b *broker) ejected(service, instance string) error {
+	marks, err := b.marksOf(service, instance)
+	if err == nil && !slices.ContainsFunc(marks, func(m markView) bool { return m.Mark == "ejected" }) {
+		err = fmt.Errorf("%s is in rotation, its marks are %v", instance, marks)
+	}
+	return err
+}
+
+// An instance whose host resets connects is out of rotation at once after the first dial that failed, although its
+// registration is still there, and nobody's connect fails.
+func TestDeadInstanceIsOutOfRotation(t *testing.T) {
+	const within = 100 * time.Millisecond
+	for _, mode := range []string{relaying, redirecting} {
+		t.Run(mode, func(t *testing.T) {
+			// Probes come too seldom to notice, so that it is the dial, or the check before a redirect, that does.
+			b := startBroker(t, brokerOptions{parameters: []string{"ROUTE=" + mode, "PROBE_INTERVAL=60"}})
+			dead, alive := startStandin(t, "sales1"), startStandin(t, "sales2")
+			dead.register(t, b, "sales")
+			alive.register(t, b, "sales")
+			b.awaitService(t, "sales", "READY", 2)
+			dead.die()
+			began := time.Now()
+			c := askFor(t, b, "sales", "0", "(INSTANCE_NAME=sales1)")
+			took := eventually(t, patience, func() error { return b.ejected("sales", "sales1") })
+			c.Close()
+			t.Logf("%v after the connect (noticed within %v of polling)", time.Since(began), took)
+			if mode == relaying && time.Since(began) > within {
+				t.Errorf("out of rotation after %v, at most %v is allowed", time.Since(began), within)
+			}
+			for i := range 20 {
+				reply, err := readRaw(askFor(t, b, "sales", fmt.Sprint(i), ""), patience)
+				if err != nil || reply.kind == typeRefuse {
+					t.Errorf("connect %d: type %d %q, %v", i, reply.kind, reply.text(), err)
+				}
+				if mode == redirecting && strings.Contains(reply.text(), portOf(dead.address)) {
+					t.Errorf("connect %d was redirected to the dead instance", i)
+				}
+			}
+		})
+	}
+}
+
+// hedgeDelay is the longest that a broker waits for an instance that is silent before it tries the next, and
+// hedgeMargin is what drivers, the race detector and other tests add.
+const (
+	hedgeDelay  = 500 * time.Millisecond
+	hedgeMargin = time.Second
+)
+
+// An instance that falls silent is out of rotation within two probe intervals, comes back once it speaks, and no client
+// of a broker that relays waits for it longer than the hedge.
+func TestSilentInstanceIsOutOfRotation(t *testing.T) {
+	s := startScene(t)
+	b, d := s.brokers[relaying], s.databases[0]
+	load := Load{Drivers: []Looper{GoOra{}}, Rate: fastRate, Service: "sales"}.Start(t.Context(), s.taps[relaying])
+	must(t, load.Await(bound(t), fastRate))
+	d.signal(t, syscall.SIGSTOP)
+	began := time.Now()
+	eventually(t, patience, func() error { return b.ejected("sales", "sales1") })
+	if took := time.Since(began); took > 2*probeInterval {
+		t.Errorf("out of rotation after %v, at most two intervals of %v are allowed", took, probeInterval)
+	} else {
+		t.Logf("out of rotation after %v", took)
+	}
+	var wait = time.NewTimer(probeInterval)
+	<-wait.C
+	d.signal(t, syscall.SIGCONT)
+	back := eventually(t, patience, func() error {
+		if b.ejected("sales", "sales1") == nil {
+			return fmt.Errorf("sales1 is still out of rotation")
+		}
+		return nil
+	})
+	t.Logf("back after %v", back)
+	connects, err := load.Stop()
+	must(t, err)
+	longest := time.Duration(0)
+	for _, c := range connects {
+		if c.Started().Before(began) {
+			continue // it may have been let in just before
+		}
+		if c.Error != "" {
+			t.Errorf("connect %d: %s", c.N, c.Error)
+		}
+		longest = max(longest, c.ConnectTime())
+	}
+	t.Logf("%d connects, the longest took %v", len(connects), longest)
+	if longest > hedgeDelay+hedgeMargin {
+		t.Errorf("a client waited %v, the hedge is %v at most", longest, hedgeDelay)
+	}
+}
