@@ -154,8 +154,9 @@ func (b *Balancer) begin(now instant) {
 	}
 }
 
-// idleLimit is how long a service, or a candidate of one, that nobody asks for is remembered.
-const idleLimit = float64(15 * time.Minute)
+// idleLimit is how long a service, or a candidate of one, that nobody asks for is remembered: longer than any report is
+// used.
+const idleLimit = float64(time.Hour)
 
 // group returns the group of that key, and has a look whether another one is still used.
 func (b *Balancer) group(key groupKey, now instant) *group {
@@ -176,7 +177,7 @@ func (b *Balancer) group(key groupKey, now instant) *group {
 func (b *Balancer) tidy(now instant) {
 	b.hand %= len(b.ring)
 	g := b.ring[b.hand]
-	if g.tidiedAt.since(now) >= idleLimit/16 {
+	if g.tidiedAt.since(now) >= idleLimit/64 {
 		g.tidiedAt = now
 		g.dismissIdle(now, b.tallies)
 	}

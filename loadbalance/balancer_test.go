@@ -271,7 +271,7 @@ func TestReportsAndReconnectsLeaveNothingBehind(t *testing.T) {
 	now := reported()
 	b := Balancer{Random: tied, Now: func() time.Time { return now }}
 	a := instance("a", 0, 100)
-	for i := range 100 {
+	for i := range 600 {
 		now = now.Add(time.Minute)
 		a = a.reports(uint32(i))
 		if i%10 == 0 {

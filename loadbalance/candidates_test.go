@@ -53,7 +53,8 @@ func (b built) reports(load uint32) built {
 }
 
 func (b built) candidate() servicetable.Candidate {
-	b.c.Registration, b.c.Service, b.c.Handler = &b.r, &b.s, &b.h
+	b.r.Services, b.r.Handlers = []servicetable.Service{b.s}, []servicetable.Handler{b.h}
+	b.c.Registration, b.c.Service, b.c.Handler = &b.r, &b.r.Services[0], &b.r.Handlers[0]
 	return b.c
 }
 
@@ -63,7 +64,8 @@ func siblings(all ...built) []servicetable.Candidate {
 	var c []servicetable.Candidate
 	for _, b := range all {
 		next := b.candidate()
-		next.Registration = first.Registration
+		first.Registration.Handlers = append(first.Registration.Handlers, b.h)
+		next.Registration, next.Service = first.Registration, first.Service
 		c = append(c, next)
 	}
 	return c

@@ -22,8 +22,7 @@ type decision struct {
 	positions []position
 	ranks     []rank
 	scratch
-	several bool // some instance is there with more than one handler
-	knowing int  // positions whose load is known
+	knowing int // positions whose load is known
 }
 
 // scratch is memory that one decision leaves to the next.

@@ -45,11 +45,6 @@ func (t *tally) learn(passed float64) {
 	}
 }
 
-// fresh reports whether there is a report young enough to be used.
-func (t *tally) fresh(now instant) bool {
-	return t.reportedAt != 0 && t.reportedAt.since(now) <= outdatedAfter*t.interval
-}
-
 // report takes in the report that r brings, if it is newer than the one in force.
 func (t *tally) report(r *servicetable.Registration, terms reportTerms) {
 	when := at(r.LoadAt)
