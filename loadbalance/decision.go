@@ -49,8 +49,8 @@ const (
 
 // decide judges the candidates and ranks them.
 func (d *decision) decide() {
-	d.weigh()
 	d.tagged = d.ask.Query.ColocationTag != ""
+	d.weigh()
 	switch policy := d.policy; {
 	case d.tagged:
 		d.scoreByTag()
@@ -68,20 +68,27 @@ func (d *decision) decide() {
 
 // weigh finds for each candidate what load it is thought to have, and what capacity.
 func (d *decision) weigh() {
+	blind := !d.tagged && (d.policy == RoundRobin || d.policy == Random || d.policy == Goodness) // loads do not matter
 	for i := range d.positions {
 		p := &d.positions[i]
-		d.estimate(p)
+		p.known, p.over, p.aged, p.own = false, false, p.reported, 0
+		if !blind {
+			d.estimate(p)
+		}
 		p.ramp = d.ramp(p)
 		p.capacity = p.maximum * p.weight * p.ramp
 		if p.known {
 			d.knowing++
 		}
 	}
+	if blind {
+		return
+	}
 	if d.policy == Adaptive && !d.ask.Redirect && d.knowing > 0 {
 		d.relax()
 	}
 	switch {
-	case d.knowing == len(d.positions) || d.policy == Goodness:
+	case d.knowing == len(d.positions):
 	case d.knowing > 0:
 		d.guess()
 	case d.ask.Redirect:
@@ -190,7 +197,7 @@ func (d *decision) uniform(i int) float64 { return 1 - float64(d.draw(i)>>11)/(1
 
 // handlerLoad is the load of the handler by its own report and our connects to it, for handlers of one instance.
 func (p *position) handlerLoad() float64 {
-	return (float64(p.handler.Load) + float64(p.seat.handler.change())) / float64(max(p.handler.Max, 1))
+	return (float64(p.handler.Load) + float64(p.door.change())) / float64(max(p.handler.Max, 1))
 }
 
 // mean is the average of the values that count.
@@ -270,6 +277,7 @@ func (b *Balancer) occupy(d *decision, p *position, c *servicetable.Candidate) {
 		reportedAt: t.reportedAt, outdated: outdatedAfter * t.interval,
 		weight: 1, sessions: float64(r.Max),
 	}
+	p.door = p.seat.handler
 	p.newSince = max(t.newSince, p.seat.service.recoveredAt)
 	if percent := c.Service.Weight.Percent(); percent > 0 {
 		p.weight = float64(percent) / 100

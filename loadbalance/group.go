@@ -86,6 +86,8 @@ type position struct {
 	sessions     float64 // registered maximum of sessions, or of the handler; where it is not known, the mean of the others
 	unsized      bool    // it is not known
 
+	door *count // of the handler
+
 	// By the measure of the group:
 	count    *count
 	reported float64

@@ -253,3 +253,36 @@ func TestServicesShareTheirInstances(t *testing.T) {
 		t.Errorf("ten connects: %v, want all where no session of another service is", got)
 	}
 }
+
+// What was decided for one ask leaves nothing behind for the next, whatever its policy, tag and tiers.
+func TestAsksDoNotDisturbEachOther(t *testing.T) {
+	tiers, _ := ParseTiers("c;a")
+	for _, first := range []Ask{
+		{Query: servicetable.Query{ColocationTag: "t"}}, {Policy: Goodness}, {Policy: RoundRobin}, {Policy: Random}, {Tiers: tiers}, {Redirect: true},
+	} {
+		alone, after := newBalancer(tied), newBalancer(tied)
+		all := candidates(instance("a", 3, 100), instance("b", 0, 0), instance("c", 60, 100).goodness(4, 1))
+		for range 50 {
+			after.Order(first, all).Release()
+		}
+		for _, ask := range []Ask{{}, {Redirect: true}, {Policy: Sessions}, {Policy: Goodness}} {
+			want, got := alone.Explain(ask, all), after.Explain(ask, all)
+			for i := range want {
+				if want[i] != got[i] {
+					t.Errorf("after %+v, place %d: %+v, want %+v", first, i, got[i], want[i])
+				}
+			}
+		}
+	}
+	b := newBalancer(tied)
+	all := candidates(instance("a", 50, 100), instance("c", 49, 100))
+	tagged := Ask{Query: servicetable.Query{ColocationTag: "t"}}
+	for range 80 {
+		b.Order(tagged, all) // some instance has more than its share at last
+	}
+	for _, v := range b.Explain(Ask{}, all) {
+		if v.PassedOver != "" {
+			t.Errorf("without a tag, %s is passed over because %q", v.Key, v.PassedOver)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func (d *decision) rankOf(i int) rank {
 	if p.over {
 		r.score |= overBit
 	}
-	if d.group.several || d.policy == Goodness {
+	if d.group.several || d.policy == Goodness && d.group.basis.measure != byGoodness {
 		r.tie = r.tie>>16 | math.Float32bits(float32(max(p.handlerLoad(), 0)))>>15<<16
 	}
 	return r

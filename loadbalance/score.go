@@ -83,10 +83,10 @@ func (d *decision) scoreAsListener() {
 		handed := float64(p.count.handed()) + 1
 		if d.group.basis.measure == byGoodness {
 			if !p.given.has(byGoodness) {
-				p.reported = goodness.or(0)
+				p.aged = goodness.or(0)
 			}
 			p.own = float64(p.count.handed()) * p.step
-			p.score = (p.reported + handed*p.step) / part
+			p.score = (p.aged + handed*p.step) / part
 			continue
 		}
 		r := p.registration

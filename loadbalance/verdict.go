@@ -1,6 +1,8 @@
 package loadbalance
 
 import (
+	"slices"
+
 	"servicebroker/journal"
 	"servicebroker/servicetable"
 )
@@ -33,7 +35,9 @@ type judged struct {
 // judge keeps what the candidates were judged by.
 func (r *Reservation) judge(d *decision) {
 	r.judged = judged{measure: d.group.basis.measure, brokers: int(d.brokers), tiers: d.ask.Tiers}
-	for i := range d.ranks[:min(len(d.ranks), maxVerdicts)] {
+	n := min(len(d.ranks), maxVerdicts)
+	r.evidence = slices.Grow(r.evidence, n)
+	for i := range d.ranks[:n] {
 		p := &d.positions[d.ranks[i].at]
 		e := evidence{
 			label: p.seat.label, class: p.class, known: p.known, over: p.over,
