@@ -150,7 +150,7 @@ func (b *Broker) wire() {
 		Snapshot: b.table.Snapshot, Order: b.order, Foresee: b.foresee, Dial: b.dial,
 		Rules:     func() relay.Rules { return b.settings().config.Rules },
 		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
-		Withhold:  b.withhold, HoldWanted: b.holdWanted, Hold: holding{b},
+		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Hold: holding{b},
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Resolve:        b.hosts.resolve,
 		Own:            b.own,
@@ -166,7 +166,7 @@ func (b *Broker) wire() {
 func (b *Broker) wireFailover() {
 	c := &b.config
 	b.dialer = failover.Dialer{
-		AttemptTimeout: c.longestAttempt(), TotalTimeout: c.DialTimeout, Hedge: c.Hedge, Observe: b.prober.Observe,
+		TotalTimeout: c.DialTimeout, Hedge: c.Hedge, Observe: b.prober.Observe,
 	}
 	if !c.HedgeLearnt {
 		b.dialer.Hedge = offIfZero(c.Hedge)

@@ -45,13 +45,27 @@ func (b *Broker) lost(id servicetable.ID) {
 		return
 	}
 	if b.stopping.Load() || b.hasTwin(before) || !b.prober.Lost(before) {
+		silent := !b.stopping.Load() && !b.hasTwin(before) && b.wasReached(before)
 		b.drop(before)
+		if silent {
+			b.gone(before, false, "its registration ended, and nothing had answered for a while before")
+		}
 		return
 	}
 	var after servicetable.Registration
 	if _, there := b.table.Amend(id, func(r *servicetable.Registration) { r.Stale = true; after = *r }); there {
 		b.changed(before, &after)
 	}
+}
+
+// wasReached tells whether the instance answered once, while probes go on that would have told if it still did.
+func (b *Broker) wasReached(r *servicetable.Registration) bool {
+	for i := range r.Handlers {
+		if _, known := b.prober.LastAlive(servicetable.Candidate{Registration: r, Handler: &r.Handlers[i]}); known {
+			return b.config.ProbeInterval > 0
+		}
+	}
+	return false
 }
 
 // hasTwin tells whether the same instance is registered by another connection.
@@ -133,6 +147,7 @@ func (b *Broker) changed(before, after *servicetable.Registration) {
 	b.holder.Seen(came...)
 	b.holder.Departed(left...)
 	b.moves.Note(before, after)
+	b.balancer.Note(before, after)
 	b.tell(before, after)
 }
 

@@ -16,6 +16,8 @@ type holding struct{ *Broker }
 // place translates between the two.
 type place struct{ *failover.Place }
 
+func (h holding) Anyone() bool { return h.holder.Anyone() }
+
 func (h holding) Waiting(queue string) bool { return h.holder.Waiting(queue) }
 
 func (h holding) Seen(service string) { h.holder.Reached(service) }

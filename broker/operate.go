@@ -24,6 +24,8 @@ import (
 type operations struct {
 	store *intent.Store
 
+	setting sync.Mutex // while an intent is being put in force: until then nobody acts on its deadline
+
 	mu       sync.Mutex
 	progress map[string]*progress // by intent id
 }
@@ -32,7 +34,6 @@ type operations struct {
 type progress struct {
 	atStart, ended int
 	drained        bool // said so
-	passed         bool // the deadline was acted on
 }
 
 // openIntents reads the intents that outlived the last broker.
@@ -56,13 +57,22 @@ func (b *Broker) openIntents() error {
 func (b *Broker) judge(r *servicetable.Registration) {
 	b.judgeRegistrant(r)
 	all := b.operations.store.All()
+	r.Marks = nil
+	for _, one := range all { // of the whole instance, so that it is not probed either
+		t := one.Target
+		if one.Kind == intent.Maintenance && t.Service == "" && t.Network == "" && t.Matches(intent.Subject{Database: r.Database, Instance: r.Instance, Host: r.Host}) {
+			r.Marks = []servicetable.Mark{{Kind: servicetable.Maintenance, Cause: causeOf(one), Since: one.Created, Until: one.Deadline}}
+		}
+	}
 	for i := range r.Services {
 		s := &r.Services[i]
 		s.Marks = slices.DeleteFunc(slices.Clone(s.Marks), func(m servicetable.Mark) bool { return m.Kind != servicetable.Quarantined })
 		s.Weight = servicetable.Weight{}
 		effects := intent.Effects(all, intent.Subject{Database: r.Database, Service: s.Name, Instance: r.Instance, Host: r.Host})
 		for _, one := range effects {
-			if kind, marks := markOf[one.Kind]; marks && !slices.ContainsFunc(s.Marks, func(m servicetable.Mark) bool { return m.Kind == kind }) {
+			kind, marks := markOf[one.Kind]
+			same := func(m servicetable.Mark) bool { return m.Kind == kind }
+			if marks && !slices.ContainsFunc(s.Marks, same) && !slices.ContainsFunc(r.Marks, same) {
 				s.Marks = append(s.Marks, servicetable.Mark{Kind: kind, Cause: causeOf(one), Since: one.Created, Until: one.Deadline})
 			}
 		}
@@ -85,6 +95,17 @@ func causeOf(i intent.Intent) string {
 		}
 	}
 	return text
+}
+
+// group names the intents that are about clients from an address and no others.
+func (b *Broker) group(client netip.Addr) string {
+	var ids []string
+	for _, one := range b.operations.store.All() {
+		if _, marks := markOf[one.Kind]; marks && one.Target.Network != "" && one.Target.MatchesClient(client) {
+			ids = append(ids, one.ID)
+		}
+	}
+	return strings.Join(ids, ",")
 }
 
 // withhold is what operators keep from clients of a network; nil where they keep nothing.
@@ -135,6 +156,8 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 	if i.Kind == intent.Weight && i.Target.Network != "" {
 		return console.IntentView{}, fmt.Errorf("a weight cannot be given for some clients only: leave the network out")
 	}
+	b.operations.setting.Lock()
+	defer b.operations.setting.Unlock()
 	i, err := b.operations.store.Add(i)
 	if _, disk := errors.AsType[*fs.PathError](err); disk {
 		err = &console.APIError{Status: http.StatusInternalServerError, Message: err.Error(), Hint: "nothing was changed: make room on the disk, or let the broker write there"}
@@ -152,9 +175,7 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 		}
 	}
 	b.operations.mu.Lock()
-	if b.operations.progress[i.ID] == nil {
-		b.operations.progress[i.ID] = &progress{atStart: b.sessionsOn(i.Target)}
-	}
+	b.operations.progress[i.ID] = &progress{atStart: b.sessionsOn(i.Target)}
 	b.operations.mu.Unlock()
 	b.journal.Add(intentEvent(journal.IntentSet, i))
 	b.log.Info("operator's intent", "intent", i.String(), "id", i.ID)
@@ -282,6 +303,8 @@ func (b *Broker) saidDrained(id string) bool {
 }
 
 func (b *Broker) actOnIntents(now time.Time) {
+	b.operations.setting.Lock()
+	defer b.operations.setting.Unlock()
 	expired, err := b.operations.store.Expire(now)
 	if err != nil {
 		b.log.Error("operators' intents cannot be written down", "cause", err.Error())
@@ -305,13 +328,13 @@ func (b *Broker) actOnDrain(i intent.Intent, now time.Time) {
 		b.operations.progress[i.ID] = p
 	}
 	b.operations.mu.Unlock()
-	if i.EndSessions && i.Due(now) && !p.passed {
-		p.passed = true
-		n := b.relay.EndSessions(on(i.Target), "drained: "+causeOf(i))
-		b.operations.mu.Lock()
-		p.ended += n
-		b.operations.mu.Unlock()
-		b.log.Info("drain: the deadline is over, sessions ended", "intent", i.ID, "sessions", n)
+	if i.EndSessions && i.Due(now) {
+		if n := b.relay.EndSessions(on(i.Target), "drained: "+causeOf(i)); n > 0 {
+			b.operations.mu.Lock()
+			p.ended += n
+			b.operations.mu.Unlock()
+			b.log.Info("drain: the deadline is over, sessions ended", "intent", i.ID, "sessions", n)
+		}
 	}
 	if p.drained || b.sessionsOn(i.Target) > 0 {
 		return

@@ -86,6 +86,7 @@ func (b *Broker) probed(e failover.ProbeEvent) {
 		event.Kind, event.Status, event.Reason = journal.Ejected, "down", "FAILURE"
 	case failover.HandlerRestored:
 		event.Kind, event.Status = journal.Restored, "up"
+		b.balancer.Recovered(e.Registration.Key())
 	case failover.InstanceStale:
 		event.Kind = journal.Stale
 	default: // spared ones stay in use, and what is gone is told by the table
@@ -118,7 +119,8 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 	if answered {
 		return
 	}
-	n := b.relay.EndSessions(func(i *relay.SessionInfo) bool { return i.Registration == r.ID },
+	key := r.Key() // and not the registration: its sessions are older than its latest one where its link broke before
+	n := b.relay.EndSessions(func(i *relay.SessionInfo) bool { return strings.EqualFold(i.Instance, key) },
 		"instance "+r.Key()+" is gone and does not answer: "+cause)
 	if n == 0 {
 		return

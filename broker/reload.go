@@ -14,7 +14,7 @@ import (
 // live are the parameters that a reload puts in force. What a file says of others waits
 // for a restart.
 var live = []string{
-	"ROUTE", "POLICY", "BROKERS", "SLOW_START", "ZONE", "PREFER_LEAST_LOADED_NODE", "SERVICE", "REGISTRANT", "REDIRECT_VERIFY",
+	"ATTEMPT_TIMEOUT", "ROUTE", "POLICY", "BROKERS", "SLOW_START", "ZONE", "PREFER_LEAST_LOADED_NODE", "SERVICE", "REGISTRANT", "REDIRECT_VERIFY",
 	"HOLD_TIMEOUT", "HOLD_MEMORY", "HOLD_SHARE", "HOLD_RELEASE_RATE", "HOLD_DRY_RUN", "MAX_HELD",
 	"REGISTRATION_INVITED_NODES", "REGISTRATION_EXCLUDED_NODES", "REGISTRATION_TRANSPORTS", "VALID_NODE_CHECKING_REGISTRATION",
 }
@@ -41,40 +41,43 @@ func (b *Broker) Reload(context.Context) (console.ReloadResult, error) {
 	if err := b.registrar.SetAdmission(&c.Admission); err != nil {
 		return result, err
 	}
-	result.Changed, result.NeedsRestart = differences(old, c)
+	result.Changed = changed(old, c)
+	result.NeedsRestart = waiting(&b.config, c)
 	b.apply(c)
 	b.rejudge()
 	b.log.Info("configuration reloaded", "file", c.File, "changed", result.Changed, "needs_restart", result.NeedsRestart)
 	return result, nil
 }
 
-// differences names what a new configuration changes, and what it would only change
-// after a restart.
-func differences(old, c *Config) (changed, restart []string) {
-	names := map[string]bool{}
-	for _, given := range []map[string]Given{old.Given, c.Given} {
-		for name := range given {
-			names[name] = true
+// changed names what a new configuration changes at once.
+func changed(old, c *Config) []string {
+	var names []string
+	for _, name := range live {
+		if old.Given[name].Value != c.Given[name].Value {
+			names = append(names, name)
 		}
-	}
-	for name := range names {
-		switch {
-		case old.Given[name].Value == c.Given[name].Value:
-		case slices.Contains(live, name):
-			changed = append(changed, name)
-		default:
-			restart = append(restart, name)
-		}
-	}
-	if !slices.Equal(old.Addresses, c.Addresses) {
-		restart = append(restart, "ADDRESS")
 	}
 	if !slices.Equal(ruleTexts(old), ruleTexts(c)) {
-		changed = append(changed, "RULE_LIST")
+		names = append(names, "RULE_LIST")
 	}
-	sort.Strings(changed)
-	sort.Strings(restart)
-	return changed, restart
+	sort.Strings(names)
+	return names
+}
+
+// waiting names what a configuration says otherwise than the one the broker was started
+// with, and what is in force only after a restart.
+func waiting(started, c *Config) []string {
+	var names []string
+	for _, p := range Parameters() {
+		if !slices.Contains(live, p.Name) && started.Given[p.Name].Value != c.Given[p.Name].Value {
+			names = append(names, p.Name)
+		}
+	}
+	if !slices.Equal(started.Addresses, c.Addresses) {
+		names = append(names, "ADDRESS")
+	}
+	sort.Strings(names)
+	return names
 }
 
 func ruleTexts(c *Config) []string {
@@ -87,11 +90,14 @@ func ruleTexts(c *Config) []string {
 
 // parametersInForce lists all parameters with their values.
 func (b *Broker) parametersInForce() []console.Parameter {
-	given := b.settings().config.Given
 	all := Parameters()
 	views := make([]console.Parameter, len(all))
 	for i, p := range all {
 		views[i] = console.Parameter{Name: p.Name, Value: p.Default, Default: p.Default, Meaning: p.Meaning}
+		given := b.config.Given // as it was started
+		if slices.Contains(live, p.Name) {
+			given = b.settings().config.Given
+		}
 		if g, set := given[p.Name]; set {
 			views[i].Value, views[i].Set, views[i].Where = g.Value, true, g.Where
 		}

@@ -51,6 +51,14 @@ func TestReload(t *testing.T) {
 	if !slices.Equal(result.Changed, []string{"POLICY", "ROUTE"}) || !slices.Equal(result.NeedsRestart, []string{"PROBE_INTERVAL"}) || len(result.Messages) != 1 {
 		t.Errorf("result %+v", result)
 	}
+	if again, err := r.Reload(t.Context()); err != nil || len(again.Changed) != 0 || !slices.Equal(again.NeedsRestart, []string{"PROBE_INTERVAL"}) {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+	for _, p := range r.parametersInForce() {
+		if p.Name == "PROBE_INTERVAL" && p.Value != "9" || p.Name == "POLICY" && p.Value != "sessions" {
+			t.Errorf("in force: %+v", p)
+		}
+	}
 	if _, reply := r.ask(sales); !isRedirect(reply) {
 		t.Errorf("answer %T: ROUTE=redirect is not in force", reply)
 	}

@@ -76,6 +76,7 @@ func (b *Broker) apply(c *Config) {
 	}
 	registrants.Decided = b.decided
 	b.current.Store(newSettings(c, registrants))
+	b.dialer.Configure(c.longestAttempt())
 	b.balancer.Configure(loadbalance.Settings{
 		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,
 		PreferNodeLoadOff: !c.PreferLeastLoadedNode,

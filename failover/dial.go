@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"servicebroker/servicetable"
@@ -31,10 +32,11 @@ type Dialer struct {
 	// answered. nil is silent.
 	Observe func(Attempt)
 
-	failures failures
-	paces    paces
-	budget   budget
-	faults   faults
+	failures   failures
+	configured atomic.Int64 // attempt timeout in force, if not 0
+	paces      paces
+	budget     budget
+	faults     faults
 }
 
 // What may end an attempt early. context.Cause of its context is one of them, or why Dial itself was stopped.
@@ -96,10 +98,15 @@ func discard(value any) {
 	}
 }
 
-func (d *Dialer) attemptTimeout() time.Duration { return orDefault(d.AttemptTimeout, 3*time.Second) }
-func (d *Dialer) totalTimeout() time.Duration   { return orDefault(d.TotalTimeout, time.Minute) }
-func (d *Dialer) backoff() time.Duration        { return orDefault(d.Backoff, time.Second) }
-func (d *Dialer) maxBackoff() time.Duration     { return orDefault(d.MaxBackoff, 30*time.Second) }
+// Configure replaces AttemptTimeout, at any time.
+func (d *Dialer) Configure(attempt time.Duration) { d.configured.Store(int64(attempt)) }
+
+func (d *Dialer) attemptTimeout() time.Duration {
+	return orDefault(orDefault(time.Duration(d.configured.Load()), d.AttemptTimeout), 3*time.Second)
+}
+func (d *Dialer) totalTimeout() time.Duration { return orDefault(d.TotalTimeout, time.Minute) }
+func (d *Dialer) backoff() time.Duration      { return orDefault(d.Backoff, time.Second) }
+func (d *Dialer) maxBackoff() time.Duration   { return orDefault(d.MaxBackoff, 30*time.Second) }
 
 func orDefault[T time.Duration | int](v, otherwise T) T {
 	if v == 0 {

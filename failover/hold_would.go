@@ -1,5 +1,8 @@
 package failover
 
+// Anyone reports whether any connect is held; it is cheap.
+func (h *Holder) Anyone() bool { return h.occupied.Load() > 0 }
+
 // Would tells why Enter would not hold a connect now, nil if it would. It changes and counts nothing.
 func (h *Holder) Would(r HoldRequest) error {
 	h.lock()

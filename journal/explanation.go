@@ -35,7 +35,7 @@ type Outcome string
 const (
 	Relay    Outcome = "relay"
 	Redirect Outcome = "redirect"
-	Hold     Outcome = "hold" // it waits, or was answered only after it had waited in vain
+	Hold     Outcome = "hold" // it would wait; what came of one that did is another outcome with Held above 0
 	Refuse   Outcome = "refuse"
 	Drop     Outcome = "drop" // closed without a word, by rule
 	Gone     Outcome = "gone" // the client left before its answer

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strings"
+	"time"
 
 	"servicebroker/descriptor"
 	"servicebroker/servicetable"
@@ -54,14 +56,23 @@ func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candid
 	if err := s.stillWanted(d, c); err != nil {
 		return nil, &moveOn{err}
 	}
-	if limit := s.treatment(d, c).AttemptTimeout; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
+	limit := s.treatment(d, c).AttemptTimeout
+	limited, cancel := within(ctx, limit)
+	defer cancel()
+	server, err = s.converse(limited, d, c, commit)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("no answer within %v: %w", limit, os.ErrDeadlineExceeded) // silence is no answer, whatever broke then
 	}
-	server, err = s.converse(ctx, d, c, commit)
 	s.countAttempt(c, err)
 	return server, err
+}
+
+// within is context.WithTimeout where 0 is no limit.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // converse asks one candidate to accept the client: it forwards the CONNECT with

@@ -35,7 +35,7 @@ func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 	switch {
 	case errors.Is(err, errDropped):
 		d.record.Outcome, d.record.Code = journal.Drop, 0
-	case s.mayWait(d, err) && s.wouldHold(d, err):
+	case s.mayWait(d, err) && s.wouldHold(ctx, d, err):
 		d.record.Outcome = journal.Hold
 	default:
 		d.record.Outcome = journal.Refuse

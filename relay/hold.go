@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +59,9 @@ type Place interface {
 
 // Holding parks connects.
 type Holding interface {
-	// Waiting tells whether connects wait in a line, so that newcomers wait behind them.
+	// Anyone tells whether any connect waits at all; Waiting whether some do in a
+	// line, so that newcomers wait behind them.
+	Anyone() bool
 	Waiting(queue string) bool
 	// Enter takes a place. Its error tells why the connect is not to wait.
 	Enter(HoldRequest) (Place, error)
@@ -79,7 +83,11 @@ var errStopping = errors.New("the broker is stopping")
 
 // lineUp puts a newcomer behind those that wait already for the same.
 func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
-	if s.Hold == nil || !s.Hold.Waiting(queueOf(d.query)) {
+	if s.Hold == nil || d.query.IgnoreStatus || !s.Hold.Anyone() {
+		return nil
+	}
+	standing := s.standing(ctx, d)
+	if standing.refusal != nil || !s.Hold.Waiting(s.queue(d, standing)) {
 		return nil
 	}
 	if err := s.wait(ctx, d, errBehind); err != nil && !errors.Is(err, errBehind) {
@@ -97,7 +105,10 @@ func (s *Server) mayWait(d *dialogue, err error) bool {
 		return false
 	case errors.Is(err, servicetable.ErrHeld):
 		return true
-	case isAny(err, servicetable.ErrUnknownService, servicetable.ErrUnknownSID, servicetable.ErrUnknownInstance, servicetable.ErrBlocked,
+	case errors.Is(err, servicetable.ErrUnknownInstance): // unless that one was there lately, it is a mistake
+		known := HoldRequest{Service: heldAs(servicetable.Query{SID: d.query.Instance}), Limit: time.Second}
+		return s.Hold.Would(known) == nil
+	case isAny(err, servicetable.ErrUnknownService, servicetable.ErrUnknownSID, servicetable.ErrBlocked,
 		servicetable.ErrRestricted, servicetable.ErrRestrictedOrBlocked, servicetable.ErrNoHandler):
 		return true
 	case errors.As(err, &refused) && !refused.MoveOn():
@@ -135,7 +146,7 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 	began := time.Now()
 	defer func() { d.waited += time.Since(began) }()
 	if d.place == nil {
-		if err := s.takePlace(d, cause); err != nil {
+		if err := s.takePlace(ctx, d, cause); err != nil {
 			d.place = nil
 			d.notHeld(err)
 			return cause
@@ -144,8 +155,8 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 		d.bell.arm()
 		d.place.Again(cause.Error(), s.retryFor(cause))
 	}
-	d.slim()
 	defer d.restore()
+	d.slim()
 	for {
 		switch d.place.State() {
 		case PlaceGo:
@@ -165,8 +176,8 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 	}
 }
 
-func (s *Server) takePlace(d *dialogue, cause error) error {
-	request, err := s.holdRequest(d, cause)
+func (s *Server) takePlace(ctx context.Context, d *dialogue, cause error) error {
+	request, err := s.holdRequest(ctx, d, cause)
 	if err != nil {
 		return err
 	}
@@ -178,8 +189,8 @@ func (s *Server) takePlace(d *dialogue, cause error) error {
 }
 
 // wouldHold tells whether a connect that fails for this cause would wait.
-func (s *Server) wouldHold(d *dialogue, cause error) bool {
-	request, err := s.holdRequest(d, cause)
+func (s *Server) wouldHold(ctx context.Context, d *dialogue, cause error) bool {
+	request, err := s.holdRequest(ctx, d, cause)
 	if err == nil {
 		err = s.Hold.Would(request)
 	}
@@ -189,21 +200,22 @@ func (s *Server) wouldHold(d *dialogue, cause error) bool {
 	return err == nil
 }
 
-func (s *Server) holdRequest(d *dialogue, cause error) (HoldRequest, error) {
-	treatment := s.serviceTreatment(d)
+func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (HoldRequest, error) {
+	standing := s.standing(ctx, d)
+	treatment := standing.treatment.Or(s.serviceTreatment(d))
 	if len(d.route) > 0 {
 		treatment = s.treatment(d, d.route[0])
 	}
 	if treatment.HoldSet && treatment.HoldTimeout == 0 {
 		return HoldRequest{}, errNotConfigured
 	}
-	query := d.query
+	query, client := d.query, d.client.Addr()
 	return HoldRequest{
-		Service: heldAs(query), Queue: queueOf(query), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
+		Service: heldAs(query), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
 		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
 		Wanted: errors.Is(cause, servicetable.ErrHeld),
 		Route:  d.route, Answered: answeredAll(cause),
-		Ready: func() bool { _, err := s.Snapshot().Match(query); return err == nil },
+		Ready: func() bool { return s.couldServe(client, query) },
 		Retry: s.retryFor(cause),
 	}, nil
 }
@@ -263,9 +275,28 @@ func heldAs(q servicetable.Query) string {
 	return "(SID=" + q.SID + ")"
 }
 
-// queueOf names the line in which a query waits: with those that ask for just the same.
-func queueOf(q servicetable.Query) string {
-	return strings.ToLower(strings.Join([]string{q.Service, q.SID, q.Instance, q.Server}, "|"))
+// queue names the line in which a connect waits: with those that ask for just the same and
+// may have just the same.
+func (s *Server) queue(d *dialogue, standing standing) string {
+	q, group := d.query, ""
+	if s.Group != nil {
+		group = s.Group(d.client.Addr())
+	}
+	return strings.ToLower(strings.Join([]string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group}, "|"))
+}
+
+// couldServe tells whether a client that asks so could be served now, as far as that can be told
+// without asking a name service.
+func (s *Server) couldServe(client netip.Addr, q servicetable.Query) bool {
+	if s.HoldWanted != nil && s.HoldWanted(client, q) != "" {
+		return false
+	}
+	candidates, err := s.Snapshot().Match(q)
+	if err != nil || s.Withhold == nil {
+		return err == nil
+	}
+	judge := s.Withhold(client)
+	return judge == nil || slices.ContainsFunc(candidates, func(c servicetable.Candidate) bool { return judge(c) == nil })
 }
 
 // patience is how long the client says it waits for a connect, less what the

@@ -33,7 +33,12 @@ type spot struct {
 	connected bool
 }
 
-func (l *line) Waiting(string) bool     { l.mu.Lock(); defer l.mu.Unlock(); return l.behind }
+func (l *line) Waiting(string) bool { l.mu.Lock(); defer l.mu.Unlock(); return l.behind }
+func (l *line) Anyone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.behind || len(l.places) > 0
+}
 func (l *line) Would(HoldRequest) error { return l.refuse }
 func (l *line) Seen(service string) {
 	l.mu.Lock()
@@ -87,7 +92,7 @@ func TestHeldUntilTheServiceIsBack(t *testing.T) {
 			t.Fatalf("%d places taken, want 1", l.count())
 		}
 		p := l.at(0)
-		if r := p.request; r.Service != "sales" || r.Queue != "sales|||" || r.Wanted || r.Retry != 0 || r.Ready() || len(r.Ref) != 8 {
+		if r := p.request; r.Service != "sales" || r.Queue != "sales|||||" || r.Wanted || r.Retry != 0 || r.Ready() || len(r.Ref) != 8 {
 			t.Errorf("request %+v", r)
 		}
 		<-time.After(20 * time.Second)

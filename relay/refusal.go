@@ -59,6 +59,7 @@ var sentinels = []struct {
 	{errNoConnectData, tns.CodeNoConnectData},
 	{errNoServiceName, tns.CodeNoServiceName},
 	{errRejected, tns.CodeRuleRejects},
+	{errWithheld, tns.CodeBlocked},
 	{errLoop, tns.CodeRedirectDenied},
 	{errCircle, tns.CodeRedirectDenied},
 	{servicetable.ErrHeld, tns.CodeBlocked},

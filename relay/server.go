@@ -67,6 +67,9 @@ type Server struct {
 	// HoldWanted tells why an operator wants all connects of a client for a
 	// service to wait, "" if none does; may be nil.
 	HoldWanted func(client netip.Addr, q servicetable.Query) string
+	// Group names what operators want of clients from an address and of no others;
+	// may be nil: nothing. Clients of different groups do not wait in one line.
+	Group func(client netip.Addr) string
 	// Hold parks connects; may be nil: nobody waits.
 	Hold Holding
 	// Verify finds out whether a client can be redirected to a candidate, which it

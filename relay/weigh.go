@@ -14,8 +14,9 @@ type Withheld struct {
 	Hold bool // the client should wait until that is over
 }
 
-// errWithheld is what a client gets for whom operators left nothing.
-var errWithheld = fmt.Errorf("%w for clients of this network", servicetable.ErrBlocked)
+// errWithheld is what a client gets for whom operators left nothing. That is their
+// word and no outage: nobody waits for its end.
+var errWithheld = errors.New("operators keep all instances of the service from clients of this network")
 
 // weigh finds the candidates that the client may have, by the table as it is now.
 func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candidate, error) {
@@ -24,11 +25,14 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 	candidates, err := snapshot.Match(d.query)
 	d.recordMatch(snapshot)
 	if s.HoldWanted != nil {
-		if why := s.HoldWanted(d.client.Addr(), d.query); why != "" {
+		if why := s.HoldWanted(d.client.Addr(), d.query); why != "" && s.standing(ctx, d).refusal == nil {
 			return nil, fmt.Errorf("%w: %s", servicetable.ErrHeld, why)
 		}
 	}
 	if err != nil {
+		if refusal := s.standing(ctx, d).refusal; refusal != nil {
+			return nil, refusal // whoever may have nothing is not told what there is
+		}
 		return nil, err
 	}
 	if candidates, err = s.admit(ctx, d, candidates); err != nil {
