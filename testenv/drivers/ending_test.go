@@ -147,7 +147,7 @@ func testClientDies(t *testing.T, b endingBroker, sql string) {
 
 // Connects of all kinds, also those given up half way, leave no descriptor behind.
 func TestNothingLeaks(t *testing.T) {
-	b, databases := pair(t, "ATTEMPT_TIMEOUT=1", "INBOUND_CONNECT_TIMEOUT=2")
+	b, databases := pair(t, "ATTEMPT_TIMEOUT=1", "INBOUND_CONNECT_TIMEOUT=2", "HOLD_TIMEOUT=0")
 	target := b.descriptor("(SERVICE_NAME=sales)")
 	work(t, GoOra{}, visit(target), nil)
 	b.awaitNoSessions(t)

@@ -203,7 +203,7 @@ func TestRefusingInstance(t *testing.T) {
 
 // Where nobody answers, a client learns that nobody does.
 func TestNobodyAnswers(t *testing.T) {
-	b, databases := pair(t, "ATTEMPT_TIMEOUT=1")
+	b, databases := pair(t, "ATTEMPT_TIMEOUT=1", "HOLD_TIMEOUT=1")
 	for _, d := range databases {
 		d.tell(t, "/listener", listenerSetting{Mode: "hang"})
 	}

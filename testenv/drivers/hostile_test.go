@@ -26,7 +26,7 @@ const inboundTimeout = time.Second
 
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
-	b := startBroker(t, brokerOptions{parameters: []string{"INBOUND_CONNECT_TIMEOUT=1"}})
+	b := startBroker(t, brokerOptions{parameters: []string{"INBOUND_CONNECT_TIMEOUT=1", "HOLD_TIMEOUT=0"}})
 	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
 	c := register(t, b.address, registerConnect())
 	writeAll(t, c, rawData(message))

@@ -32,7 +32,7 @@ func startLandscape(t *testing.T) *landscape {
 	l := &landscape{brokers: map[string]*broker{}}
 	var addresses []string
 	for _, mode := range []string{relaying, redirecting} {
-		l.brokers[mode] = startBroker(t, brokerOptions{parameters: []string{"ROUTE=" + mode}})
+		l.brokers[mode] = startBroker(t, brokerOptions{parameters: []string{"ROUTE=" + mode, "HOLD_TIMEOUT=0"}}) // refusals are looked at here, waiting elsewhere
 		addresses = append(addresses, l.brokers[mode].address)
 	}
 	sales := []string{"sales", "orders.example.com", "MixedCase"}

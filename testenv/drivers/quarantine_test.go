@@ -32,7 +32,7 @@ func TestQuarantine(t *testing.T) {
 	const owner, rogue = "127.0.0.1", "127.0.0.9"
 	b := startBroker(t, brokerOptions{parameters: []string{
 		"REGISTRANT=(NAME=prod)(SRC=" + owner + ")(SERVICES=sales*)", "POLICY=roundrobin"}})
-	real, other := startStandin(t, "sales1"), startStandin(t, "sales2")
+	real, other := startStandin(t, "sales1"), startStandin(t, "hr1")
 	real.from, other.from = owner, rogue
 	real.register(t, b, "sales")
 	other.register(t, b, "sales", "hr")
@@ -44,7 +44,7 @@ func TestQuarantine(t *testing.T) {
 		return nil
 	})
 	entry := b.quarantine(t).Quarantine[0]
-	if entry.Service != "sales" || entry.Instance != "sales2@db-sales2" || entry.Peer != rogue || entry.Database != "prod" || entry.Cause == "" {
+	if entry.Service != "sales" || entry.Instance != "hr1@db-hr1" || entry.Peer != rogue || entry.Database != "prod" || entry.Cause == "" {
 		t.Errorf("in quarantine: %+v", entry)
 	}
 	const connects = 20

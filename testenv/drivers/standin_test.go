@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,8 @@ type standin struct {
 	mu    sync.Mutex
 	came  []string // of each CONNECT for a database, what its WITNESS is
 	conns map[net.Conn]bool
-	deaf  bool // says nothing
+	pings int
+	dead  bool
 }
 
 func startStandin(t *testing.T, instance string) *standin {
@@ -44,7 +46,11 @@ func startStandin(t *testing.T, instance string) *standin {
 			}
 			s.mu.Lock()
 			s.conns[c] = true
+			dead := s.dead
 			s.mu.Unlock()
+			if dead {
+				_ = c.Close()
+			}
 			s.running.Go(func() { s.serve(c) })
 		}
 	})
@@ -56,6 +62,7 @@ func startStandin(t *testing.T, instance string) *standin {
 func (s *standin) die() {
 	_ = s.listener.Close()
 	s.mu.Lock()
+	s.dead = true
 	for c := range s.conns {
 		_ = c.Close()
 	}
@@ -81,22 +88,21 @@ func (s *standin) serve(c net.Conn) {
 	if err != nil {
 		return
 	}
+	ping := strings.Contains(data, "(COMMAND=") // a probe's
 	s.mu.Lock()
-	deaf := s.deaf
-	found := witness.FindStringSubmatch(data)
-	if found != nil && !deaf {
+	if found := witness.FindStringSubmatch(data); found != nil {
 		s.came = append(s.came, found[1])
 	}
+	if ping {
+		s.pings++
+	}
 	s.mu.Unlock()
-	switch {
-	case deaf:
-	case strings.Contains(data, "(COMMAND="): // a probe's ping
+	if ping {
 		text := "(DESCRIPTION=(TMP=)(VSNNUM=0)(ERR=0)(ALIAS=LISTENER))"
 		_, _ = c.Write(rawPacket(typeRefuse, append([]byte{0x22, 0, 0, byte(len(text))}, text...)))
 		return
-	default:
-		_, _ = c.Write(accepts)
 	}
+	_, _ = c.Write(accepts)
 	_, _ = io.Copy(io.Discard, c) // until the client leaves
 }
 
@@ -125,10 +131,17 @@ func (s *standin) seen() []string {
 	return append([]string(nil), s.came...)
 }
 
-func (s *standin) setDeaf(deaf bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deaf = deaf
+// awaitProbe waits until a broker has probed the instance.
+func (s *standin) awaitProbe(t *testing.T) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.pings == 0 {
+			return errors.New(s.instance + " was never probed")
+		}
+		return nil
+	})
 }
 
 // register registers the stand-in and returns the connection, by whose end it leaves.
