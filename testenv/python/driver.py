@@ -273,7 +273,16 @@ class Loop:
             os._exit(0)  # without waiting for threads that never end
 
 
+def settle_mode():
+    """Until a first connect has succeeded, python-oracledb lets no other begin; a pool without connections does as well."""
+    if hasattr(oracledb, "enable_thin_mode"):
+        oracledb.enable_thin_mode()
+    else:
+        oracledb.create_pool(user="nobody", password="none", dsn="127.0.0.1/none", min=0, max=1, increment=1)
+
+
 def main_loop():
+    settle_mode()
     loop = Loop(json.loads(sys.stdin.readline()))
 
     def watch():
