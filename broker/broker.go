@@ -46,6 +46,8 @@ type Broker struct {
 	reloading sync.Mutex
 
 	operations operations
+	departed   departures
+	holds      holdEvents
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
@@ -150,7 +152,7 @@ func (b *Broker) wire() {
 		Snapshot: b.table.Snapshot, Order: b.order, Foresee: b.foresee, Dial: b.dial,
 		Rules:     func() relay.Rules { return b.settings().config.Rules },
 		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
-		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Hold: holding{b},
+		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Lately: b.lately, Hold: holding{b},
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Resolve:        b.hosts.resolve,
 		Own:            b.own,
@@ -175,13 +177,14 @@ func (b *Broker) wireFailover() {
 		Snapshot: b.table.Snapshot, Probe: b.probe,
 		Mark:     func(key string, m servicetable.Mark) { b.table.Mark(key, m) },
 		Unmark:   func(key string, k servicetable.MarkKind) { b.table.Unmark(key, k) },
-		Drop:     b.withdrawn,
+		Drop:     b.dead,
 		Interval: c.ProbeInterval, Timeout: c.ProbeTimeout, StaleTimeout: c.StaleTimeout,
-		Redirecting: func() bool { return b.settings().config.Mode == relay.ModeRedirect },
+		Redirecting: func() bool { return b.settings().redirects },
 		Report:      b.probed, Gone: b.gone,
 		Log: b.log.With("component", "prober"),
 	}
-	b.holder.Report = b.holdEvent
+	b.holds.tell = func(e journal.Event) { b.journal.Add(e) }
+	b.holder.Report = b.holds.note
 	b.moves = failover.Moves{Window: c.MoveWindow, Report: b.moved}
 }
 
@@ -190,7 +193,11 @@ func (b *Broker) verify(ctx context.Context, c servicetable.Candidate) error {
 	if !b.settings().config.RedirectVerify {
 		return nil
 	}
-	return b.prober.Verify(ctx, c)
+	err := b.prober.Verify(ctx, c)
+	if errors.Is(err, failover.ErrNotProbing) { // the broker has only just started
+		return nil
+	}
+	return err
 }
 
 // Addresses returns where the broker listens; ports that were given as 0 are
@@ -264,6 +271,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	}
 	stopLooking()
 	background.Wait()
+	b.holds.flush()
 	b.closeListeners()
 	b.log.Info("broker stopped")
 	return nil

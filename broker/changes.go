@@ -32,7 +32,7 @@ func (b *Broker) registered(r servicetable.Registration) {
 		}
 	}
 	b.table.Apply(r)
-	b.changed(before, &r)
+	b.changed(before, &r, "FAILURE")
 }
 
 // lost is told that the connection of a registration ended. An instance that was seen alive
@@ -46,7 +46,7 @@ func (b *Broker) lost(id servicetable.ID) {
 	}
 	if b.stopping.Load() || b.hasTwin(before) || !b.prober.Lost(before) {
 		silent := !b.stopping.Load() && !b.hasTwin(before) && b.wasReached(before)
-		b.drop(before)
+		b.drop(before, "FAILURE")
 		if silent {
 			b.gone(before, false, "its registration ended, and nothing had answered for a while before")
 		}
@@ -54,7 +54,7 @@ func (b *Broker) lost(id servicetable.ID) {
 	}
 	var after servicetable.Registration
 	if _, there := b.table.Amend(id, func(r *servicetable.Registration) { r.Stale = true; after = *r }); there {
-		b.changed(before, &after)
+		b.changed(before, &after, "FAILURE")
 	}
 }
 
@@ -78,18 +78,23 @@ func (b *Broker) hasTwin(r *servicetable.Registration) bool {
 	return false
 }
 
-// withdrawn takes an instance out: by its own word, or because it does not answer.
-func (b *Broker) withdrawn(id servicetable.ID) {
+// withdrawn takes an instance out by its own word, dead one that does not answer.
+func (b *Broker) withdrawn(id servicetable.ID) { b.takeOut(id, "USER") }
+
+func (b *Broker) dead(id servicetable.ID) { b.takeOut(id, "FAILURE") }
+
+func (b *Broker) takeOut(id servicetable.ID, reason string) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if before := b.known[id]; before != nil {
-		b.drop(before)
+		b.drop(before, reason)
 	}
 }
 
-func (b *Broker) drop(r *servicetable.Registration) {
+func (b *Broker) drop(r *servicetable.Registration, reason string) {
 	b.table.Drop(r.ID)
-	b.changed(r, nil)
+	b.note(r, journal.Died, "INSTANCE", "down", reason, "")
+	b.changed(r, nil, reason)
 }
 
 // rejudge applies what operators and rules want now to all that is registered.
@@ -111,7 +116,7 @@ func (b *Broker) rejudge() {
 		return true
 	})
 	for _, c := range changes {
-		b.changed(c.before, c.after)
+		b.changed(c.before, c.after, "USER")
 	}
 }
 
@@ -137,7 +142,7 @@ func sameMarks(a, b []servicetable.Mark) bool {
 
 // changed tells those who remember. before is nil for a new registration, after for
 // one that is over; b.changing is held.
-func (b *Broker) changed(before, after *servicetable.Registration) {
+func (b *Broker) changed(before, after *servicetable.Registration, reason string) {
 	if after != nil {
 		b.known[after.ID] = after
 	} else {
@@ -146,15 +151,29 @@ func (b *Broker) changed(before, after *servicetable.Registration) {
 	came, left := difference(before, after)
 	b.holder.Seen(came...)
 	b.holder.Departed(left...)
-	b.moves.Note(before, after)
+	if len(left) > 0 {
+		b.departed.note(before, b.settings().config.HoldMemory)
+	}
+	b.moves.Note(served(before), served(after))
 	b.balancer.Note(before, after)
-	b.tell(before, after)
+	b.tell(before, after, reason)
+}
+
+// served is a registration as those see it who only care whether the instance serves
+// clients: one whose link is lost still does.
+func served(r *servicetable.Registration) *servicetable.Registration {
+	if r == nil || !r.Stale {
+		return r
+	}
+	c := *r
+	c.Stale = false
+	return &c
 }
 
 // available tells whether the instance takes connects for the service.
 func available(r *servicetable.Registration, s *servicetable.Service) bool {
 	status := r.Status(s)
-	return (status == servicetable.Ready || status == servicetable.Unknown) && len(keepingAway(r, s)) == 0
+	return (status == servicetable.Ready || status == servicetable.Unknown || status == servicetable.Stale) && len(keepingAway(r, s)) == 0
 }
 
 // keepingAway are the marks because of which the service gets no connects there.
@@ -204,68 +223,75 @@ func offers(r *servicetable.Registration) map[string]bool {
 }
 
 // tell writes down what people want to know of a change.
-func (b *Broker) tell(before, after *servicetable.Registration) {
+func (b *Broker) tell(before, after *servicetable.Registration, reason string) {
 	r := after
 	switch {
 	case before == nil:
 		b.note(r, journal.Registered, "INSTANCE", "up", "", fmt.Sprintf("%d services", len(r.Services)))
 	case after == nil:
-		r = before
-		b.note(r, journal.Died, "INSTANCE", "down", "FAILURE", "")
+		r = before // its end has been told
 	case before.Stale && !after.Stale:
 		b.note(r, journal.Registered, "INSTANCE", "up", "", "it is back")
 	}
-	names := map[string]*servicetable.Service{}
+	now := map[string]*servicetable.Service{}
 	if after != nil {
 		for i := range after.Services {
-			names[strings.ToLower(after.Services[i].Name)] = &after.Services[i]
+			now[strings.ToLower(after.Services[i].Name)] = &after.Services[i]
 		}
 	}
 	if before != nil {
 		for i := range before.Services {
 			old := &before.Services[i]
 			name := strings.ToLower(old.Name)
-			b.tellService(r, before, old, after, names[name])
-			delete(names, name)
+			b.tellService(offer{before, old}, offer{after, now[name]}, reason)
+			delete(now, name)
 		}
 	}
-	for _, s := range names {
-		b.tellService(r, nil, nil, after, s)
+	for _, s := range now {
+		b.tellService(offer{}, offer{after, s}, reason)
 	}
 }
 
+// offer is a service at an instance; without a service it is none.
+type offer struct {
+	registration *servicetable.Registration
+	service      *servicetable.Service
+}
+
+func (o offer) available() bool { return o.service != nil && available(o.registration, o.service) }
+
+func (o offer) kept() []servicetable.Mark {
+	if o.service == nil {
+		return nil
+	}
+	return keepingAway(o.registration, o.service)
+}
+
 // tellService writes down what a change means for one service.
-func (b *Broker) tellService(r, before *servicetable.Registration, old *servicetable.Service, after *servicetable.Registration, s *servicetable.Service) {
-	was := old != nil && available(before, old)
-	is := s != nil && available(after, s)
-	status, reason, cause := "", "FAILURE", ""
-	if s != nil {
-		status = after.Status(s).String()
-		if marks := keepingAway(after, s); len(marks) > 0 {
+func (b *Broker) tellService(old, now offer, reason string) {
+	r, name, status, cause := old.registration, "", "", ""
+	if old.service != nil {
+		name = old.service.Name
+	}
+	if now.service != nil {
+		r, name, status = now.registration, now.service.Name, now.registration.Status(now.service).String()
+		if marks := now.kept(); len(marks) > 0 {
 			reason, cause = "USER", marks[0].Kind.String()+": "+marks[0].Cause
-			if marks[0].Kind == servicetable.Quarantined && (old == nil || len(keepingAway(before, old)) == 0) {
-				b.noteService(r, s.Name, journal.Quarantined, "down", "USER", marks[0].Cause)
+			if marks[0].Kind == servicetable.Quarantined && len(old.kept()) == 0 {
+				b.noteService(r, name, journal.Quarantined, "down", "USER", marks[0].Cause)
 			}
 		} else if status != "READY" {
 			cause = status
 		}
 	}
-	name := nameOf(old, s)
 	switch {
-	case is && !was:
+	case now.available() && !old.available():
 		b.noteService(r, name, journal.ServiceUp, "up", "", cause)
-	case was && !is:
+	case old.available() && !now.available():
 		b.noteService(r, name, journal.ServiceDown, "down", reason, cause)
-	case old != nil && s != nil && before.Status(old) != after.Status(s):
-		b.noteService(r, name, journal.Status, "", "", before.Status(old).String()+" → "+status)
+	case old.service != nil && now.service != nil && old.registration.Status(old.service).String() != status:
+		b.noteService(r, name, journal.Status, "", "", old.registration.Status(old.service).String()+" → "+status)
 	}
-}
-
-func nameOf(old, s *servicetable.Service) string {
-	if s != nil {
-		return s.Name
-	}
-	return old.Name
 }
 
 func (b *Broker) eventOf(r *servicetable.Registration) journal.Event {
@@ -315,16 +341,6 @@ func (b *Broker) registrationEvent(e registration.Event) {
 		event.Kind = journal.Undecodable
 	default:
 		return
-	}
-	b.journal.Add(event)
-}
-
-// holdEvent writes down that connects wait, or that none does any more.
-func (b *Broker) holdEvent(e failover.HoldEvent) {
-	event := journal.Event{Time: e.Time, Kind: journal.HoldBegan, Service: e.Service, EventType: "SERVICE", Cause: e.Cause}
-	if !e.Began {
-		event.Kind = journal.HoldEnded
-		event.Detail = fmt.Sprintf("%d connected, %d failed, %d expired, %d left, after %v", e.Connected, e.Failed, e.Expired, e.Left, e.Took.Round(time.Millisecond))
 	}
 	b.journal.Add(event)
 }

@@ -184,6 +184,8 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 
 // EndIntent takes an intent back.
 func (b *Broker) EndIntent(_ context.Context, id string) (console.IntentView, error) {
+	b.operations.setting.Lock()
+	defer b.operations.setting.Unlock()
 	i, err := b.operations.store.Remove(id)
 	if errors.Is(err, intent.ErrNotFound) {
 		err = fmt.Errorf("%w: %w", console.ErrNotFound, err)
@@ -226,7 +228,7 @@ func intentEvent(kind journal.Kind, i intent.Intent) journal.Event {
 func on(t intent.Target) func(*relay.SessionInfo) bool {
 	return func(s *relay.SessionInfo) bool {
 		instance, host, _ := strings.Cut(s.Instance, "@")
-		return t.Matches(intent.Subject{Database: s.Database, Service: s.Service, Instance: instance, Host: host}) && t.MatchesClient(s.Network)
+		return t.Matches(intent.Subject{Database: s.Database, Service: s.Offered, Instance: instance, Host: host}) && t.MatchesClient(s.Network)
 	}
 }
 

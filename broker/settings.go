@@ -17,10 +17,18 @@ type settings struct {
 	config      *Config
 	registrants *registration.Registrants
 	all         relay.Treatment // of connects that nothing else is said about
+	redirects   bool            // some clients are redirected, or all
 }
 
 func newSettings(c *Config, registrants *registration.Registrants) *settings {
-	return &settings{config: c, registrants: registrants, all: relay.Treatment{
+	redirects := c.Mode == relay.ModeRedirect
+	for i := range c.Rules {
+		redirects = redirects || c.Rules[i].Mode == relay.ModeRedirect
+	}
+	for i := range c.Services {
+		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
+	}
+	return &settings{config: c, registrants: registrants, redirects: redirects, all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
 	}}

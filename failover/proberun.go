@@ -104,8 +104,8 @@ func (p *Prober) launch(ctx context.Context, probes *sync.WaitGroup) time.Durati
 		}
 		t.running, t.begun = true, now
 		s.busy++
-		candidate, seq := t.candidate, t.seq
-		probes.Go(func() { p.probe(ctx, t, candidate, seq) })
+		candidate, seq, deep := t.candidate, t.seq, t.stale != nil
+		probes.Go(func() { p.probe(ctx, t, candidate, seq, deep) })
 	}
 	if s.unsettled {
 		return 0
@@ -114,16 +114,16 @@ func (p *Prober) launch(ctx context.Context, probes *sync.WaitGroup) time.Durati
 }
 
 // probe is the goroutine of one probe.
-func (p *Prober) probe(ctx context.Context, t *target, c servicetable.Candidate, seq uint64) {
+func (p *Prober) probe(ctx context.Context, t *target, c servicetable.Candidate, seq uint64, deep bool) {
 	begun := time.Now()
 	limited, cancel := context.WithTimeoutCause(ctx, p.timeout(), noAnswer(p.timeout()))
 	defer cancel()
-	err := p.Probe(limited, c, t.stale != nil)
+	err := p.Probe(limited, c, deep)
 	if err != nil && limited.Err() != nil {
 		err = because(context.Cause(limited), err)
 	}
 	if p.Probed != nil {
-		p.Probed(c, t.stale != nil, time.Since(begun), err)
+		p.Probed(c, deep, time.Since(begun), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

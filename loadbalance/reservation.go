@@ -57,6 +57,16 @@ func (r *Reservation) Route() []servicetable.Candidate {
 	return r.route
 }
 
+// Kind tells, before Settle, whether the client goes to its instance by itself, where that came out otherwise than the
+// Ask had it.
+func (r *Reservation) Kind(redirect bool) {
+	r.balancer.mu.Lock()
+	defer r.balancer.mu.Unlock()
+	if r.state == pending {
+		r.redirect = redirect
+	}
+}
+
 // Settle moves the count to c: the candidate that answered, or that a redirect names.
 func (r *Reservation) Settle(c servicetable.Candidate) {
 	b := r.balancer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"servicebroker/journal"
@@ -31,11 +32,12 @@ func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 	if err == nil {
 		return d.record
 	}
-	d.record.Code, d.record.Text = int(codeOf(err)), err.Error()
+	d.record.Code = int(codeOf(err))
+	defer func() { d.record.Text = strings.TrimSuffix(err.Error()+"; "+d.record.Text, "; ") }() // and why it would not wait
 	switch {
 	case errors.Is(err, errDropped):
 		d.record.Outcome, d.record.Code = journal.Drop, 0
-	case s.mayWait(d, err) && s.wouldHold(ctx, d, err):
+	case errors.Is(err, errBehind), s.mayWait(d, err) && s.wouldHold(ctx, d, err):
 		d.record.Outcome = journal.Hold
 	default:
 		d.record.Outcome = journal.Refuse
@@ -49,6 +51,9 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if err := s.understand(d); err != nil {
 		return err
 	}
+	if st := s.standing(ctx, d); s.Hold != nil && !d.query.IgnoreStatus && st.refusal == nil && s.Hold.Anyone() && s.Hold.Waiting(s.queue(d, st)) {
+		return errBehind
+	}
 	candidates, err := s.weigh(ctx, d)
 	if err != nil {
 		return err
@@ -61,20 +66,34 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if len(verdicts) == 0 {
 		return fmt.Errorf("%w: nothing to order", servicetable.ErrNoHandler)
 	}
-	d.record.Outcome, d.record.Chosen = journal.Relay, verdicts[0].Key
-	d.record.Text = "the session would be relayed to " + verdicts[0].Key
-	for _, c := range candidates {
-		if c.Registration.HandlerKey(c.Handler) != verdicts[0].Key {
-			continue
-		}
-		if rule := d.granted[c.Handler]; rule != nil {
-			d.record.Rule = rule.Text
-		}
-		if _, ok := s.redirection(d, c); ok && s.treatment(d, c).Mode == ModeRedirect {
-			d.record.Outcome = journal.Redirect
-			d.record.Text = "the client would be redirected to " + c.Handler.Address
-		}
-		break
+	c, outcome := s.destined(d, candidates, verdicts)
+	d.record.Outcome, d.record.Chosen = outcome, c.Registration.HandlerKey(c.Handler)
+	d.record.Text = "the session would be relayed to " + d.record.Chosen
+	if outcome == journal.Redirect {
+		d.record.Text = "the client would be redirected to " + c.Handler.Address
+	}
+	if rule := d.granted[c.Handler]; rule != nil {
+		d.record.Rule = rule.Text
 	}
 	return nil
+}
+
+// destined finds the candidate that the client would get to, as try does: the first, or
+// where that is to be redirected to and cannot be, the first that can.
+func (s *Server) destined(d *dialogue, candidates []servicetable.Candidate, verdicts []journal.Candidate) (servicetable.Candidate, journal.Outcome) {
+	byKey := map[string]servicetable.Candidate{}
+	for _, c := range candidates {
+		byKey[c.Registration.HandlerKey(c.Handler)] = c
+	}
+	first := byKey[verdicts[0].Key]
+	if s.treatment(d, first).Mode != ModeRedirect {
+		return first, journal.Relay
+	}
+	for _, v := range verdicts {
+		c := byKey[v.Key]
+		if _, ok := s.redirection(d, c); ok && s.treatment(d, c).Mode == ModeRedirect {
+			return c, journal.Redirect
+		}
+	}
+	return first, journal.Relay
 }

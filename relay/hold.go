@@ -90,10 +90,11 @@ func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
 	if standing.refusal != nil || !s.Hold.Waiting(s.queue(d, standing)) {
 		return nil
 	}
-	if err := s.wait(ctx, d, errBehind); err != nil && !errors.Is(err, errBehind) {
-		return err
+	err := s.wait(ctx, d, errBehind)
+	if errors.Is(err, errBehind) && !errors.Is(err, errStopping) {
+		return nil // where there is no room behind them it is tried at once
 	}
-	return nil // where there is no room behind them it is tried at once
+	return err
 }
 
 // mayWait tells whether something could change so that err does not come again.
@@ -110,6 +111,8 @@ func (s *Server) mayWait(d *dialogue, err error) bool {
 		return s.Hold.Would(known) == nil
 	case isAny(err, servicetable.ErrUnknownService, servicetable.ErrUnknownSID, servicetable.ErrBlocked,
 		servicetable.ErrRestricted, servicetable.ErrRestrictedOrBlocked, servicetable.ErrNoHandler):
+		return true
+	case errors.Is(err, errAway):
 		return true
 	case errors.As(err, &refused) && !refused.MoveOn():
 		return false
@@ -201,24 +204,40 @@ func (s *Server) wouldHold(ctx context.Context, d *dialogue, cause error) bool {
 }
 
 func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (HoldRequest, error) {
+	if len(d.connect.Data) > maxHeldDescriptor {
+		return HoldRequest{}, errTooLongToHold
+	}
 	standing := s.standing(ctx, d)
 	treatment := standing.treatment.Or(s.serviceTreatment(d))
 	if len(d.route) > 0 {
 		treatment = s.treatment(d, d.route[0])
 	}
+	wanted := errors.Is(cause, servicetable.ErrHeld)
 	if treatment.HoldSet && treatment.HoldTimeout == 0 {
-		return HoldRequest{}, errNotConfigured
+		if !wanted {
+			return HoldRequest{}, errNotConfigured
+		}
+		treatment.HoldTimeout = wantedTimeout
 	}
 	query, client := d.query, d.client.Addr()
 	return HoldRequest{
 		Service: heldAs(query), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
 		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
-		Wanted: errors.Is(cause, servicetable.ErrHeld),
+		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),
 		Ready: func() bool { return s.couldServe(client, query) },
 		Retry: s.retryFor(cause),
 	}, nil
 }
+
+// wantedTimeout is how long what an operator holds waits where nothing else is held.
+const wantedTimeout = 30 * time.Second
+
+// maxHeldDescriptor bounds what a connect that waits keeps; drivers send some hundred bytes,
+// and one of them takes no more than this at all (tns.md 13).
+const maxHeldDescriptor = 4096
+
+var errTooLongToHold = errors.New("not held: its descriptor is longer than 4096 bytes")
 
 var errNotConfigured = errors.New("holding is off for it (HOLD_TIMEOUT=0)")
 
@@ -253,9 +272,12 @@ func (d *dialogue) leave(connected bool) {
 	}
 }
 
+// mostTried bounds what is kept of attempts before a wait.
+const mostTried = 4
+
 // slim lets go of what a connect that waits does not need: thousands may wait.
 func (d *dialogue) slim() {
-	d.ref = d.record.Ref
+	d.ref, d.tried = d.record.Ref, d.record.Attempts[:min(len(d.record.Attempts), mostTried)]
 	d.route, d.granted, d.asked, d.record = nil, nil, nil, nil
 }
 
@@ -264,6 +286,7 @@ func (d *dialogue) restore() {
 	d.bell.disarm()
 	d.asked, _ = descriptor.Parse(string(d.connect.Data)) // as it was understood before
 	d.newRecord(d.ref)
+	d.record.Attempts, d.tried = slices.Clip(d.tried), nil
 	d.recordQuestion()
 }
 

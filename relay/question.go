@@ -21,12 +21,13 @@ func question(asked *descriptor.Node) (servicetable.Query, error) {
 	if data == nil {
 		return servicetable.Query{}, errNoConnectData
 	}
+	word := func(name string) string { return strings.Clone(data.Text(name)) } // which may be kept longer than the descriptor
 	q := servicetable.Query{
-		Service:       data.Text("SERVICE_NAME"),
-		SID:           data.Text("SID"),
-		Instance:      data.Text("INSTANCE_NAME"),
-		Server:        data.Text("SERVER"),
-		ColocationTag: data.Text("COLOCATION_TAG"),
+		Service:       word("SERVICE_NAME"),
+		SID:           word("SID"),
+		Instance:      word("INSTANCE_NAME"),
+		Server:        word("SERVER"),
+		ColocationTag: word("COLOCATION_TAG"),
 		IgnoreStatus:  strings.EqualFold(data.Text("UR"), "A"),
 	}
 	if q.Service == "" && q.SID == "" {

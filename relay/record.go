@@ -35,10 +35,10 @@ func (d *dialogue) recordQuestion() {
 }
 
 // recordMatch notes which table decided, and whom it left out.
-func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot) {
+func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot, passed []servicetable.Rejected) {
 	d.record.Version, d.record.Rule, d.record.Policy = snapshot.Version(), "", ""
 	d.record.Candidates, d.record.Omitted = d.record.Candidates[:0], 0
-	for _, p := range snapshot.PassedOver(d.query) {
+	for _, p := range passed {
 		d.keep(journal.Candidate{
 			Key: p.Registration.HandlerKey(p.Handler), Inputs: inputsOf(p.Registration, p.Service, p.Status), PassedOver: p.Why,
 		})
@@ -169,6 +169,7 @@ func (s *Server) finishAt(d *dialogue, outcome journal.Outcome, c servicetable.C
 	if rule := d.granted[c.Handler]; rule != nil {
 		d.record.Rule = rule.Text
 	}
+	d.record.Text = "" // what was in the way before is no matter any more
 	s.finish(d, outcome, "")
 }
 

@@ -44,11 +44,15 @@ func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservat
 		if !ok {
 			continue
 		}
-		if err := s.verify(ctx, d, c); err != nil {
+		if err := s.verifyAndSend(ctx, d, c, message, reservation); err != nil {
+			var gone *clientGone
+			if errors.As(err, &gone) {
+				return true, err
+			}
 			unfit = append(unfit, err)
 			continue
 		}
-		return true, s.sendRedirect(d, c, message, reservation)
+		return true, nil
 	}
 	if len(unfit) > 0 {
 		d.route = route
@@ -56,6 +60,20 @@ func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservat
 		return true, errors.Join(unfit...)
 	}
 	return false, nil
+}
+
+// verifyAndSend redirects the client to c if that answers and is still wanted. Whoever takes c out of use meanwhile
+// waits for the end of this, as for a server connection.
+func (s *Server) verifyAndSend(ctx context.Context, d *dialogue, c servicetable.Candidate, message *tns.Redirect, reservation Reservation) error {
+	underway := s.attempts.begin(c, d.client.Addr())
+	defer s.attempts.end(underway)
+	if err := s.verify(ctx, d, c); err != nil {
+		return err
+	}
+	if err := s.stillWanted(d, c); err != nil {
+		return &moveOn{err}
+	}
+	return s.sendRedirect(d, c, message, reservation)
 }
 
 // verify finds out whether c answers, where that is not known.
@@ -73,6 +91,7 @@ func (s *Server) verify(ctx context.Context, d *dialogue, c servicetable.Candida
 }
 
 func (s *Server) sendRedirect(d *dialogue, c servicetable.Candidate, message *tns.Redirect, reservation Reservation) error {
+	reservation.Kind(true)
 	reservation.Settle(c)
 	s.loops.sent(sentKeys(d, c), c.Registration.HandlerKey(c.Handler)) // before the client can be back
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
@@ -85,7 +104,6 @@ func (s *Server) sendRedirect(d *dialogue, c servicetable.Candidate, message *tn
 	d.leave(true)
 	s.finishAt(d, journal.Redirect, c)
 	s.logRedirected(d, c)
-	d.conn.CloseAfterReply(lingerTimeout)
 	return nil
 }
 

@@ -60,6 +60,8 @@ var sentinels = []struct {
 	{errNoServiceName, tns.CodeNoServiceName},
 	{errRejected, tns.CodeRuleRejects},
 	{errWithheld, tns.CodeBlocked},
+	{errAway, tns.CodeUnknownService},
+	{errBehind, tns.CodeBlocked},
 	{errLoop, tns.CodeRedirectDenied},
 	{errCircle, tns.CodeRedirectDenied},
 	{servicetable.ErrHeld, tns.CodeBlocked},

@@ -29,6 +29,7 @@ type Placing struct {
 // Reservation is one connect's place in the balancer's counts.
 type Reservation interface {
 	Route() []servicetable.Candidate // the order to try
+	Kind(redirect bool)              // whether the client goes there by itself, said before Settle
 	Settle(c servicetable.Candidate) // the count moves to the one that answered
 	Release()                        // the count ends
 	Verdicts() []journal.Candidate   // why in that order
@@ -64,6 +65,9 @@ type Server struct {
 	// Withhold returns what operators keep from a client because of where it
 	// comes from; may be nil, and return nil: nothing.
 	Withhold func(client netip.Addr) func(servicetable.Candidate) *Withheld
+	// Lately returns candidates for a query that were there a while ago and are not
+	// now; may be nil: none.
+	Lately func(servicetable.Query) []servicetable.Candidate
 	// HoldWanted tells why an operator wants all connects of a client for a
 	// service to wait, "" if none does; may be nil.
 	HoldWanted func(client netip.Addr, q servicetable.Query) string
@@ -126,7 +130,8 @@ type dialogue struct {
 	bell    bell                     // ends a wait
 	waited  time.Duration
 	record  *journal.Explanation
-	ref     string // of the record, while that is let go
+	ref     string            // of the record, while that is let go
+	tried   []journal.Attempt // likewise
 }
 
 // Serve conducts the dialogue that connect opened on conn, and the session that
@@ -146,6 +151,8 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 		s.refuse(d, err)
 	case carried != nil:
 		s.carry(ctx, d, carried)
+	default: // redirected
+		d.conn.CloseAfterReply(lingerTimeout)
 	}
 }
 
@@ -234,6 +241,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	if err != nil {
 		return nil, err
 	}
+	reservation.Kind(false)
 	reservation.Settle(candidate)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := d.conn.Send(server.accept); err != nil {

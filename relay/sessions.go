@@ -37,6 +37,7 @@ type SessionInfo struct {
 	Network      netip.Addr      // the client's address
 	Registration servicetable.ID // of the instance
 	Database     string          // the group it belongs to
+	Offered      string          // the service as the instance offers it, by SID too
 	Started      time.Time
 	Idle         time.Duration
 	ToServer     uint64 // bytes
@@ -156,7 +157,7 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Server:      server.conn.NetConn().RemoteAddr().String(),
 		ServerLocal: server.conn.NetConn().LocalAddr().String(),
 		Started:     time.Now(),
-		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database,
+		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database, Offered: c.Service.Name,
 	}
 	if d.query.Service == "" {
 		info.Service = "(SID=" + d.query.SID + ")" // the client named no service

@@ -23,7 +23,8 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 	snapshot := s.Snapshot()
 	d.granted = nil
 	candidates, err := snapshot.Match(d.query)
-	d.recordMatch(snapshot)
+	passed := snapshot.PassedOver(d.query)
+	d.recordMatch(snapshot, passed)
 	if s.HoldWanted != nil {
 		if why := s.HoldWanted(d.client.Addr(), d.query); why != "" && s.standing(ctx, d).refusal == nil {
 			return nil, fmt.Errorf("%w: %s", servicetable.ErrHeld, why)
@@ -35,15 +36,57 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 		}
 		return nil, err
 	}
-	if candidates, err = s.admit(ctx, d, candidates); err != nil {
+	granted, err := s.grant(ctx, d, candidates)
+	if err == nil || errors.Is(err, errDropped) {
+		return granted, err
+	}
+	return s.secondBest(ctx, d, passed, err)
+}
+
+// grant keeps the candidates that rules and operators let the client have.
+func (s *Server) grant(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+	admitted, err := s.admit(ctx, d, candidates)
+	if err != nil {
 		return nil, err
 	}
-	return s.withhold(d, candidates)
+	return s.withhold(d, admitted)
+}
+
+// errAway is what a client gets whose own instances are away while others, which it may
+// not have, are there.
+var errAway = errors.New("no instance that this client may have is there now")
+
+// secondBest looks among those that were passed over, where the client may have none of the
+// others: an ejected one will do, and one that is blocked or was there lately is worth
+// waiting for. Else refusal stands.
+func (s *Server) secondBest(ctx context.Context, d *dialogue, passed []servicetable.Rejected, refusal error) ([]servicetable.Candidate, error) {
+	var ejected, out []servicetable.Candidate
+	for _, p := range passed {
+		c := servicetable.Candidate{Registration: p.Registration, Service: p.Service, Handler: p.Handler, Status: p.Status}
+		if p.Ejected {
+			ejected = append(ejected, c)
+		} else {
+			out = append(out, c)
+		}
+	}
+	if s.Lately != nil {
+		out = append(out, s.Lately(d.query)...)
+	}
+	recorded, by := d.record.Candidates, d.granted // of those that were judged first
+	if granted, err := s.grant(ctx, d, ejected); err == nil && len(granted) > 0 {
+		return granted, nil
+	}
+	granted, err := s.grant(ctx, d, out)
+	d.record.Candidates, d.granted = recorded, by
+	if err == nil && len(granted) > 0 {
+		return nil, errAway
+	}
+	return nil, refusal
 }
 
 // admit keeps the candidates that the rules grant to the client.
 func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
-	if s.Rules == nil {
+	if s.Rules == nil || len(candidates) == 0 {
 		return candidates, nil
 	}
 	rules := s.Rules()
@@ -61,7 +104,7 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 // withhold leaves out what operators keep from clients of this client's network.
 func (s *Server) withhold(d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
 	judge := s.withheldFrom(d)
-	if judge == nil {
+	if judge == nil || len(candidates) == 0 {
 		return candidates, nil
 	}
 	var kept []servicetable.Candidate

@@ -67,6 +67,7 @@ func (r *inOrder) Release() {
 	r.w.released++
 }
 
+func (r *inOrder) Kind(bool)      {}
 func (r *inOrder) Policy() string { return "inorder" }
 
 func (r *inOrder) Verdicts() []journal.Candidate {

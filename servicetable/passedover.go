@@ -9,6 +9,7 @@ type Rejected struct {
 	Service      *Service
 	Handler      *Handler // without a name where the instance has none for the service
 	Status       Status
+	Ejected      bool   // nothing else speaks against it: it can be used where nothing better is allowed
 	Why          string // for people
 }
 
@@ -40,7 +41,7 @@ func (s *Snapshot) PassedOver(q Query) []Rejected {
 		}
 		for _, at := range m.handlers {
 			if of.Handler = &r.Handlers[at]; !taken[of.Handler] {
-				of.Why = s.whyNot(&q, m, at)
+				of.Why, of.Ejected = s.whyNot(&q, m, at)
 				rejected = append(rejected, of)
 			}
 		}
@@ -48,36 +49,36 @@ func (s *Snapshot) PassedOver(q Query) []Rejected {
 	return rejected
 }
 
-// whyNot words what speaks against a handler that does not match q.
-func (s *Snapshot) whyNot(q *Query, m *member, at int32) string {
+// whyNot words what speaks against a handler that does not match q, and tells whether that is an ejection alone.
+func (s *Snapshot) whyNot(q *Query, m *member, at int32) (why string, ejected bool) {
 	slot := s.slots[m.slot]
 	r, h := &slot.registration, &slot.registration.Handlers[at]
 	if q.Instance != "" && !sameName(q.Instance, r.Instance) {
-		return fmt.Sprintf("INSTANCE_NAME=%s was asked for", quoted(q.Instance))
+		return fmt.Sprintf("INSTANCE_NAME=%s was asked for", quoted(q.Instance)), false
 	}
 	service := slot.services[m.service]
 	if !q.IgnoreStatus && service.closed() {
-		return "the instance is " + service.status().String()
+		return "the instance is " + service.status().String(), false
 	}
 	state := slot.states[at] | service.marks()
 	switch {
 	case state&stateMarked != 0:
-		return s.markPhrase(m, at, func(on carried) bool { return on.excludes() && on.Kind != Holding })
+		return s.markPhrase(m, at, func(on carried) bool { return on.excludes() && on.Kind != Holding }), false
 	case state&stateHeld != 0:
-		return s.markPhrase(m, at, func(on carried) bool { return on.Kind == Holding })
+		return s.markPhrase(m, at, func(on carried) bool { return on.Kind == Holding }), false
 	case h.Port == 0:
-		return fmt.Sprintf("its address %s names no port to go to", quoted(h.Address))
+		return fmt.Sprintf("its address %s names no port to go to", quoted(h.Address)), false
 	case state&stateNoAddress != 0:
-		return "it is of an unknown kind"
+		return "it is of an unknown kind", false
 	}
 	kind, otherwise := kindsFor(q.Server)
 	if kind != anyKind && h.Kind != kind && h.Kind != otherwise {
-		return fmt.Sprintf("it is %s, SERVER=%s was asked for", h.Kind, quoted(q.Server))
+		return fmt.Sprintf("it is %s, SERVER=%s was asked for", h.Kind, quoted(q.Server)), false
 	}
 	if state&stateEjected != 0 {
-		return s.markPhrase(m, at, func(on carried) bool { return on.Kind == Ejected }) + ", and others are not"
+		return s.markPhrase(m, at, func(on carried) bool { return on.Kind == Ejected }) + ", and others are not", true
 	}
-	return fmt.Sprintf("it is %s, and there is one of a kind that goes first", h.Kind)
+	return fmt.Sprintf("it is %s, and there is one of a kind that goes first", h.Kind), false
 }
 
 // markPhrase words the first mark on a handler that fits.
