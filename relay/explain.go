@@ -51,7 +51,7 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if err := s.understand(d); err != nil {
 		return err
 	}
-	if st := s.standing(ctx, d); s.Hold != nil && !d.query.IgnoreStatus && st.refusal == nil && s.Hold.Anyone() && s.Hold.Waiting(s.queue(d, st)) {
+	if s.Hold != nil && !d.query.IgnoreStatus && s.Hold.Anyone() && s.hasLine(ctx, d) {
 		return errBehind
 	}
 	candidates, err := s.weigh(ctx, d)

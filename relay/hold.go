@@ -86,8 +86,9 @@ func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
 	if s.Hold == nil || d.query.IgnoreStatus || !s.Hold.Anyone() {
 		return nil
 	}
-	standing := s.standing(ctx, d)
-	if standing.refusal != nil || !s.Hold.Waiting(s.queue(d, standing)) {
+	behind := false
+	apart(func() { behind = s.hasLine(ctx, d) })
+	if !behind {
 		return nil
 	}
 	err := s.wait(ctx, d, errBehind)
@@ -95,6 +96,12 @@ func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
 		return nil // where there is no room behind them it is tried at once
 	}
 	return err
+}
+
+// hasLine tells whether others wait for the same, in front of a client that may have it.
+func (s *Server) hasLine(ctx context.Context, d *dialogue) bool {
+	standing := s.standing(ctx, d)
+	return standing.refusal == nil && s.Hold.Waiting(s.queue(d, standing))
 }
 
 // mayWait tells whether something could change so that err does not come again.
@@ -149,7 +156,9 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 	began := time.Now()
 	defer func() { d.waited += time.Since(began) }()
 	if d.place == nil {
-		if err := s.takePlace(ctx, d, cause); err != nil {
+		var err error
+		apart(func() { err = s.takePlace(ctx, d, cause) })
+		if err != nil {
 			d.place = nil
 			d.notHeld(err)
 			return cause
