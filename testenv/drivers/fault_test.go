@@ -28,17 +28,28 @@ type scene struct {
 	modes     []string
 	brokers   map[string]*broker // by mode
 	taps      map[string]*stage.Tap
+	links     []*stage.Tap // through which the second instance registers
 	databases [2]*database
 }
 
-func startScene(t *testing.T, more ...string) *scene {
+func startScene(t *testing.T, more ...string) *scene { return startSceneIn(t, nil, more...) }
+
+// startSceneIn starts a scene whose first instance is in a network of its own, unless that is nil.
+func startSceneIn(t *testing.T, network *stage.Network, more ...string) *scene {
 	t.Helper()
 	s := &scene{modes: []string{relaying, redirecting}, brokers: map[string]*broker{}, taps: map[string]*stage.Tap{}}
-	var addresses []string
+	var addresses [2][]string
 	for _, mode := range s.modes {
-		b := startBroker(t, brokerOptions{parameters: probing(mode, more...)})
-		s.brokers[mode], s.taps[mode] = b, startTap(t, b.address)
-		addresses = append(addresses, b.address)
+		o := brokerOptions{parameters: probing(mode, more...)}
+		here := "127.0.0.1"
+		if network != nil {
+			here, o.listen, o.parameters = network.Here, "0.0.0.0:0", append(o.parameters, "REGISTRATION_INVITED_NODES="+network.Prefix)
+		}
+		b := startBroker(t, o)
+		b.address = b.At("127.0.0.1")
+		link := startTap(t, b.address)
+		s.brokers[mode], s.taps[mode], s.links = b, startTap(t, b.address), append(s.links, link)
+		addresses[0], addresses[1] = append(addresses[0], b.At(here)), append(addresses[1], link.Address)
 	}
 	for i := range s.databases {
 		services := []string{"sales"}
@@ -46,7 +57,8 @@ func startScene(t *testing.T, more ...string) *scene {
 			services = append(services, "pdb1")
 		}
 		s.databases[i] = startDatabase(t, databaseOptions{
-			instance: fmt.Sprintf("sales%d", i+1), services: services, brokers: addresses, arguments: []string{"--max", "2000"}})
+			instance: fmt.Sprintf("sales%d", i+1), services: services, brokers: addresses[i], network: network, arguments: []string{"--max", "2000"}})
+		network = nil
 	}
 	s.ready(t)
 	return s
@@ -166,24 +178,38 @@ func faults(s *scene) []trial {
 func TestFaults(t *testing.T) {
 	s := startScene(t)
 	for _, tr := range faults(s) {
-		t.Run(tr.fault.Name, func(t *testing.T) {
-			samples, struck := s.run(t, tr)
-			for mode, samples := range samples {
-				row := Summarise(mode, struck, samples)
-				if mode == redirecting && tr.fault.Name == unseen {
-					continue // a listener that answers is alive: those sent to it see its answer, as with any listener that redirects
-				}
-				if row.Failed > 0 {
-					t.Errorf("%s: %d of %d connects failed", mode, row.Failed, row.Connects)
-				}
-				if mode == relaying && row.InWindow > 0 {
-					t.Errorf("%d connects were redirected by a broker that relays", row.InWindow)
-				}
-				if mode == relaying && row.During > longestWait && tr.service == "sales" {
-					t.Errorf("99%% of connects took up to %v, at most %v is allowed", row.During, longestWait)
-				}
-			}
-		})
+		t.Run(tr.fault.Name+", "+tr.service, func(t *testing.T) { s.survives(t, tr) })
+	}
+}
+
+// The same where packets vanish, and where reports no longer come.
+func TestFaultsOfTheNetwork(t *testing.T) {
+	s := startSceneIn(t, newForeignNetwork(t).Network)
+	for _, tr := range []trial{
+		{fault: stage.DropPackets(s.databases[0].Database), service: "sales", hold: 3 * time.Second},
+		{fault: stage.ReportsStop(s.links...), service: "sales", hold: 3 * time.Second},
+	} {
+		t.Run(tr.fault.Name, func(t *testing.T) { s.survives(t, tr) })
+	}
+}
+
+func (s *scene) survives(t *testing.T, tr trial) {
+	t.Helper()
+	samples, struck := s.run(t, tr)
+	for mode, samples := range samples {
+		row := Summarise(mode, struck, samples)
+		if mode == redirecting && tr.fault.Name == unseen {
+			continue // a listener that answers is alive: those sent to it see its answer, as with any listener that redirects
+		}
+		if row.Failed > 0 {
+			t.Errorf("%s: %d of %d connects failed", mode, row.Failed, row.Connects)
+		}
+		if mode == relaying && row.InWindow > 0 {
+			t.Errorf("%d connects were redirected by a broker that relays", row.InWindow)
+		}
+		if mode == relaying && row.During > longestWait && tr.service == "sales" {
+			t.Errorf("99%% of connects took up to %v, at most %v is allowed", row.During, longestWait)
+		}
 	}
 }
 

@@ -88,7 +88,9 @@ func TestAssessAndSummarise(t *testing.T) {
 	if row.Connects != 100 || row.Failed != 1 || row.InWindow != 1 || row.InFlight != 2 || row.Reached["sales1"] != 48 || row.Reached["sales2"] != 48 {
 		t.Errorf("summed up as %+v", row)
 	}
-	near := func(got time.Duration, ms int) bool { return got.Round(10*time.Microsecond) == time.Duration(ms)*time.Millisecond }
+	near := func(got time.Duration, ms int) bool {
+		return got.Round(10*time.Microsecond) == time.Duration(ms)*time.Millisecond
+	}
 	if !near(row.P50, 49) || !near(row.Max, 97) || !near(row.P99, 97) || !near(row.During, 97) {
 		t.Errorf("times are %v, %v, %v, %v", row.P50, row.P99, row.Max, row.During)
 	}
