@@ -23,15 +23,14 @@ import (
 
 // member is one instance that is registered, whose link and listener the test can cut.
 type member struct {
-	name     string
-	listener net.Listener
-	mu       sync.Mutex
-	link     net.Conn
-	away     bool // no new link
-	load     uint32
-	refresh  chan struct{}
-	ended    sync.WaitGroup
-	stop     context.CancelFunc
+	name    string
+	mu      sync.Mutex
+	link    net.Conn
+	away    bool // no new link
+	load    uint32
+	refresh chan struct{}
+	ended   sync.WaitGroup
+	stop    context.CancelFunc
 }
 
 // join registers an instance of services that accepts every client and echoes.
