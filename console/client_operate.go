@@ -119,6 +119,16 @@ func (c *Client) Rules(ctx context.Context) (RuleList, error) {
 	return get[RuleList](ctx, c, "/api/v1/rules")
 }
 
+// Stats returns what the broker has carried.
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	return get[Stats](ctx, c, "/api/v1/stats")
+}
+
+// Shutdown lets the broker begin to end and returns when it has begun.
+func (c *Client) Shutdown(ctx context.Context, r ShutdownRequest) (Stopping, error) {
+	return call[Stopping](ctx, c, "POST /api/v1/shutdown", r)
+}
+
 // segment escapes a word that becomes part of a path. Dots alone would mean another path.
 func segment(word string) string {
 	switch word {

@@ -31,6 +31,12 @@ func (s *Server) routes() map[string]route {
 		"/api/v1/quarantine/{id}/reject":  {http.MethodPost: s.postReject},
 		"/api/v1/load":                    {http.MethodPut: s.putLoad},
 		"/api/v1/reload":                  {http.MethodPost: s.postReload},
+		"/api/v1/shutdown":                {http.MethodPost: s.postShutdown},
+		"/api/v1/stats":                   get(s.getStats),
+		"/api/v1/openapi.json":            get(serveDocument),
+		"/show":                           get(s.getShowable),
+		"/show/{what}":                    get(s.getShow),
+		"/show/{what}/{how}":              get(s.getShow),
 		"/api/v1/parameters":              get(s.getParameters),
 		"/api/v1/rules":                   get(s.getRules),
 		"/api/v1/version":                 get(s.getVersion),
@@ -47,7 +53,15 @@ func (s *Server) routes() map[string]route {
 
 // AdminHandler returns the handler for the admin socket, over which a broker can be changed. Who may open the socket
 // may do so.
-func (s *Server) AdminHandler() http.Handler { return s.mux(true) }
+func (s *Server) AdminHandler() http.Handler {
+	answer := s.mux(true)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.adminRequests.Add(1)
+		s.adminOpen.Add(1)
+		defer s.adminOpen.Add(-1)
+		answer.ServeHTTP(w, r)
+	})
+}
 
 // Handler returns the handler for the plain address, which only looks. It answers under names of its own alone, so that
 // no page of another site can read it through a browser by pointing a name of theirs at it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -55,13 +56,19 @@ type Server struct {
 	Reload     func(context.Context) (ReloadResult, error)
 	Parameters func() []Parameter
 	Rules      func() []RuleView
+	// Stats tells what the broker has carried. Nil: what Sessions, Held and Counters tell.
+	Stats func() Stats
+	// Shutdown begins to end the broker and returns at once. The request is a sound one.
+	Shutdown func(ShutdownRequest)
 
 	Hosts    []string         // host names under which the plain address may be asked, besides localhost and any IP address
 	Stopping <-chan struct{}  // closed when the broker is about to end: streams of events end then
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil is silent
 
-	streams atomic.Int32 // of events that are being sent
+	streams       atomic.Int32 // of events that are being sent
+	adminRequests atomic.Uint64
+	adminOpen     atomic.Int32
 }
 
 // ErrNotFound says that what an operator names is not there.
@@ -76,6 +83,11 @@ type Identity struct {
 	Console   string // host:port of page and API
 	Socket    string // path of the admin socket
 	Listening []Endpoint
+
+	Machine  string // name of the host; "": os.Hostname
+	PID      int    // of the process; 0: os.Getpid
+	LogLevel string // off, user, admin or support; "": user
+	LogDir   string // folder of log files; "": there are none, the log goes to standard output
 }
 
 func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {
@@ -163,10 +175,20 @@ func (s *Server) sessions() []Session {
 }
 
 func (s *Server) identity() Identity {
-	if s.Identity == nil {
-		return Identity{}
+	var id Identity
+	if s.Identity != nil {
+		id = s.Identity()
 	}
-	return s.Identity()
+	if id.Machine == "" {
+		id.Machine, _ = os.Hostname()
+	}
+	if id.PID == 0 {
+		id.PID = os.Getpid()
+	}
+	if id.LogLevel == "" {
+		id.LogLevel = "user"
+	}
+	return id
 }
 
 // unready is never nil, so that it shows as a list.

@@ -26,6 +26,8 @@ func (s *Server) status(snapshot *servicetable.Snapshot) Status {
 		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Route: id.Route,
 		Console: id.Console, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(),
 		Services: snapshot.ServiceCount(), Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
+		Release: id.Version.Release, Machine: id.Machine, PID: id.PID, Socket: id.Socket, LogLevel: id.LogLevel, LogDir: id.LogDir,
+		AdminRequests: s.adminRequests.Load(), AdminOpen: int(s.adminOpen.Load()),
 	}
 	if !id.Started.IsZero() {
 		st.Uptime = s.now().Sub(id.Started).Milliseconds()

@@ -17,20 +17,24 @@ const (
 // have, are lines of their own below the instance or handler they are on.
 func WriteServices(w io.Writer, list ServiceList) error {
 	var b strings.Builder
+	writeTable(&b, list)
+	b.WriteString(listenerDone)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeTable(b *strings.Builder, list ServiceList) {
 	if len(list.Services) == 0 {
 		b.WriteString(noServices)
 	} else {
 		b.WriteString(servicesHeading)
 	}
 	for _, s := range list.Services {
-		writeServiceLine(&b, s.Name, len(s.Instances))
+		writeServiceLine(b, s.Name, len(s.Instances))
 		for _, in := range s.Instances {
-			writeInstance(&b, in)
+			writeInstance(b, in)
 		}
 	}
-	b.WriteString("The command completed successfully\n")
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 func writeServiceLine(b *strings.Builder, name string, instances int) {

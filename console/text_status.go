@@ -37,7 +37,7 @@ func WriteStatus(w io.Writer, s Status) error {
 	line("Open Sessions", fmt.Sprint(s.Sessions))
 	writeEndpoints(&b, s.Listening)
 	writeSummary(&b, s.Summary)
-	b.WriteString("The command completed successfully\n")
+	b.WriteString(listenerDone)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

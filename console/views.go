@@ -135,6 +135,14 @@ type Status struct {
 	Services      int        `json:"services"`
 	Registrations int        `json:"registrations"`
 	Sessions      int        `json:"sessions"`
+	Release       string     `json:"release"`        // the listener release that clients are told, "19.0.0.0.0"
+	Machine       string     `json:"machine"`        // name of the host
+	PID           int        `json:"pid"`            // of the process
+	Socket        string     `json:"socket"`         // path of the admin socket; "" for none
+	LogLevel      string     `json:"log_level"`      // off, user, admin or support
+	LogDir        string     `json:"log_directory"`  // "" where the log goes to standard output alone
+	AdminRequests uint64     `json:"admin_requests"` // over the admin socket, since the start
+	AdminOpen     int        `json:"admin_open"`     // of them that are not answered yet
 
 	Summary []ServiceSummary `json:"summary,omitempty"` // sorted by name
 }

@@ -1,0 +1,63 @@
+package console
+
+import (
+	"net/http"
+
+	"servicebroker/servicetable"
+)
+
+// Stats is the answer of GET /api/v1/stats: what the broker has carried since it was started.
+type Stats struct {
+	Sessions   int    `json:"sessions"`    // open now
+	Peak       int    `json:"peak"`        // most that were open at once
+	Total      uint64 `json:"total"`       // that were begun
+	Redirected uint64 `json:"redirected"`  // connects sent to an instance's own address
+	Refused    uint64 `json:"refused"`     // connects that were refused, by whomever
+	Held       int    `json:"held"`        // connects that wait now
+	Max        int    `json:"max"`         // sessions that may be open at once; 0: no limit
+	FromClient uint64 `json:"from_client"` // bytes
+	ToClient   uint64 `json:"to_client"`   // bytes
+}
+
+func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
+	s.write(w, http.StatusOK, s.stats())
+}
+
+// stats are those of Stats, else what sessions and counters tell.
+func (s *Server) stats() Stats {
+	if s.Stats != nil {
+		return s.Stats()
+	}
+	open := s.sessions()
+	st := Stats{Sessions: len(open), Peak: len(open)}
+	for i := range open {
+		st.FromClient += open[i].FromClient
+		st.ToClient += open[i].ToClient
+	}
+	if s.Held != nil {
+		st.Held = len(s.Held())
+	}
+	if s.Counters == nil {
+		return st
+	}
+	counted := map[string]bool{} // a handler serves several services
+	for _, e := range s.snapshot().Services() {
+		for i := range e.Instances {
+			s.addCounts(&st, &e.Instances[i], counted)
+		}
+	}
+	return st
+}
+
+func (s *Server) addCounts(st *Stats, in *servicetable.InstanceEntry, counted map[string]bool) {
+	for _, h := range in.Handlers {
+		key := in.Registration.HandlerKey(h.Handler)
+		if counted[key] {
+			continue
+		}
+		counted[key] = true
+		established, refused := s.Counters(key)
+		st.Total += established
+		st.Refused += refused
+	}
+}
