@@ -99,7 +99,7 @@ func testServer(table *servicetable.Table) *Server {
 				Version: Version{Version: "1.2.3", Commit: "abcdef0", Go: "go1.26", Release: "19.0.0.0.0", Instance: "cman1"},
 				Started: noon().Add(-50 * time.Hour), Config: "/etc/cman.ora", Route: "relay", Console: "127.0.0.1:8521",
 				Listening: []Endpoint{{Protocol: "tcps", Host: "0.0.0.0", Port: 2484}, {Protocol: "tcp", Host: "0.0.0.0", Port: 1521}},
-				Machine: "broker1.example.com", PID: 1936,
+				Machine:   "broker1.example.com", PID: 1936,
 			}
 		},
 		Counters: func(key string) (uint64, uint64) {

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -44,7 +46,15 @@ func (s *Server) postShutdown(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err, "send {} to wait as long as DRAIN_TIMEOUT says")
 		return
 	}
-	s.write(w, http.StatusOK, Stopping{Sessions: len(s.sessions())})
+	text, err := json.Marshal(Stopping{Sessions: len(s.sessions())})
+	if err != nil {
+		writeProblem(w, err, "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text))) // so that it is whole although nothing follows
+	w.Header().Set("Connection", "close")
+	_, _ = w.Write(text)
 	_ = http.NewResponseController(w).Flush() // who asked has gone, or reads it
 	s.Shutdown(request)
 }
