@@ -69,17 +69,42 @@ type servicesCommand struct {
 }
 
 func (c *servicesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	write := console.WriteServices
+	if global.Compat != "" {
+		b, err := global.learn(ctx)
+		if err != nil {
+			return err
+		}
+		write = b.compatServices
+	}
 	if c.Name == "" {
 		list, err := global.client().Services(ctx)
-		return show(t, global, list, err, console.WriteServices)
+		return show(t, global, list, err, write)
 	}
 	list, err := global.client().Service(ctx, c.Name)
-	return show(t, global, list, err, console.WriteServices)
+	return show(t, global, list, err, write)
+}
+
+// learn asks the broker what the layouts of other tools need to know.
+func (c *cli) learn(ctx context.Context) (*answering, error) {
+	b, err := learn(ctx, c.client())
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	b.layout = c.Compat
+	return b, nil
 }
 
 type statusCommand struct{}
 
 func (c *statusCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	if global.Compat != "" {
+		b, err := global.learn(ctx)
+		if err != nil {
+			return err
+		}
+		return b.compatStatus(t.out, b.status)
+	}
 	status, err := global.client().Status(ctx)
 	return show(t, global, status, err, console.WriteStatus)
 }
@@ -98,6 +123,9 @@ func (c *sessionsCommand) Run(ctx context.Context, t *terminal, global *cli) err
 		return fmt.Errorf("no open session looks to an instance as coming from %s; of one that was redirected the instance sees the client itself", c.Upstream)
 	}
 	return show(t, global, list, err, func(w io.Writer, l console.SessionList) error {
+		if global.Compat != "" {
+			return compatSessions(w, l)
+		}
 		if c.Upstream != "" && len(l.Sessions) == 1 {
 			return console.WriteClient(w, l.Sessions[0], time.Now())
 		}
@@ -116,6 +144,9 @@ type parametersCommand struct{}
 
 func (c *parametersCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	list, err := global.client().Parameters(ctx)
+	if global.Compat != "" {
+		return show(t, global, list, err, compatParameters)
+	}
 	return show(t, global, list, err, console.WriteParameters)
 }
 
@@ -123,6 +154,9 @@ type rulesCommand struct{}
 
 func (c *rulesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	list, err := global.client().Rules(ctx)
+	if global.Compat != "" {
+		return show(t, global, list, err, console.WriteCMANRules)
+	}
 	return show(t, global, list, err, console.WriteRules)
 }
 
@@ -135,6 +169,13 @@ type versionCommand struct{}
 
 // Run shows this program's version, and the broker's where one answers.
 func (c *versionCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	if global.Compat != "" {
+		b, err := global.learn(ctx)
+		if err != nil {
+			return err
+		}
+		return b.compatVersion(t.out)
+	}
 	mine := broker.VersionInfo()
 	running, err := global.client().Version(ctx)
 	if errors.Is(err, console.ErrUnreachable) && global.API == "" {

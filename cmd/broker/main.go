@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/alecthomas/kong"
 )
@@ -23,6 +24,7 @@ const (
 type cli struct {
 	API    string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance if it is there, else http://127.0.0.1:8521."`
 	Output string `enum:"text,json" default:"text" help:"text or json."`
+	Compat compat `xor:"form" placeholder:"TOOL" help:"In the layout of lsnrctl or cmctl, for scripts: --compat=cmctl or --compat=lsnrctl; alone: that of the tool whose command it is."`
 
 	Serve    serveCommand    `cmd:"" help:"Run a broker in the foreground."`
 	Services servicesCommand `cmd:"" help:"Show services, instances and handlers."`
@@ -42,16 +44,24 @@ type cli struct {
 	Quarantine  quarantineCommand  `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
 	Close       closeCommand       `cmd:"" help:"End sessions."`
 	Reload      reloadCommand      `cmd:"" help:"Let the broker read its configuration again."`
+	Shutdown    shutdownCommand    `cmd:"" help:"Let the broker take no new connects and end when sessions are over."`
 	Parameters  parametersCommand  `cmd:"" help:"Show the settings in force."`
 	Rules       rulesCommand       `cmd:"" help:"Show the rules in force."`
 
 	Ping     pingCommand     `cmd:"" help:"Ask a listener, or a service, whether it answers."`
 	Register registerCommand `cmd:"" help:"Register a local database with brokers and keep it registered."`
 	Version  versionCommand  `cmd:"" help:"Show the version of this program and of the running broker."`
+
+	Setup      setupCommand      `cmd:"" help:"Print what to type on a database, or what to give to clients."`
+	Cmctl      cmctlCommand      `cmd:"" passthrough:"" help:"Oracle Connection Manager's control utility, as far as it applies; also when this program is called cmctl."`
+	Lsnrctl    lsnrctlCommand    `cmd:"" passthrough:"" help:"The listener's control utility, as far as it applies; also when this program is called lsnrctl."`
+	Tnsping    tnspingCommand    `cmd:"" passthrough:"" help:"Ask a listener whether it is there; also when this program is called tnsping."`
+	Completion completionCommand `cmd:"" help:"Print what lets a shell complete command lines."`
 }
 
-// terminal is where a command speaks to people.
+// terminal is where a command speaks with people.
 type terminal struct {
+	in       io.Reader // nil: nothing can be read
 	out, err io.Writer
 }
 
@@ -64,17 +74,32 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// saidError is a failure that was told already, in the words and at the place of the tool that failed.
+type saidError struct{}
+
+func (saidError) Error() string { return "it has been said what failed" }
+
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], &terminal{out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(context.Background(), called(os.Args), &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// called returns the command line without the program, but for a tool by whose name the program was called.
+func called(arguments []string) []string {
+	if len(arguments) == 0 {
+		return nil
+	}
+	switch name := filepath.Base(arguments[0]); name {
+	case "cmctl", "lsnrctl", "tnsping":
+		return append([]string{name}, arguments[1:]...)
+	}
+	return arguments[1:]
 }
 
 // run parses and executes one command line and returns its exit code.
 func run(ctx context.Context, arguments []string, t *terminal) (code int) {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("broker"),
-		kong.Description("A service broker for Oracle Net: databases register with it, clients connect to it by service name."),
+	parser, err := newParser(&c,
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(n int) { exited = n }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -88,12 +113,18 @@ func run(ctx context.Context, arguments []string, t *terminal) (code int) {
 	if exited >= 0 { // --help has been printed
 		return exited
 	}
+	if err == nil && c.Compat != "" && c.Output == "json" {
+		err = errors.New("--compat is for text: leave --output json out")
+	}
 	if err != nil {
 		fmt.Fprintf(t.err, "broker: %v: see broker --help\n", err)
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
-		fmt.Fprintln(t.err, "broker:", err)
+		var said saidError
+		if !errors.As(err, &said) {
+			fmt.Fprintln(t.err, "broker:", err)
+		}
 		var exit *exitError
 		if errors.As(err, &exit) {
 			return exit.code
@@ -101,4 +132,12 @@ func run(ctx context.Context, arguments []string, t *terminal) (code int) {
 		return exitNo
 	}
 	return exitDone
+}
+
+// newParser reads command lines into c.
+func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("broker"),
+		kong.Description("A service broker for Oracle Net: databases register with it, clients connect to it by service name."),
+	}, options...)...)
 }

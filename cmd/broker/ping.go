@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ type pingCommand struct {
 func (c *pingCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	if c.Count < 1 {
 		return &exitError{exitUsage, fmt.Errorf("--count %d: use 1 or more", c.Count)}
+	}
+	if global.Compat != "" {
+		return (&tnspingCommand{Words: []string{c.Target, strconv.Itoa(c.Count)}}).Run(ctx, t)
 	}
 	target, err := descriptor.EasyConnect(c.Target)
 	if err != nil {

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"servicebroker/console"
+)
+
+type shutdownCommand struct {
+	Timeout *length `placeholder:"T" help:"How long open sessions may go on, for example 15min. Default: DRAIN_TIMEOUT."`
+	Abort   bool    `help:"Cut open sessions at once."`
+}
+
+// Run lets the broker begin to end; it does not wait until that is done.
+func (c *shutdownCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	if c.Abort && c.Timeout != nil {
+		return &exitError{exitUsage, errors.New("--abort waits for nothing: leave --timeout out")}
+	}
+	request := console.ShutdownRequest{Abort: c.Abort}
+	if c.Timeout != nil {
+		seconds := time.Duration(*c.Timeout).Seconds()
+		request.Timeout = &seconds
+	}
+	stopping, err := global.client().Shutdown(ctx, request)
+	return show(t, global, stopping, err, func(w io.Writer, s console.Stopping) error {
+		_, err := fmt.Fprintf(w, "The broker takes no new connects and ends. Open sessions: %d\n", s.Sessions)
+		return err
+	})
+}
