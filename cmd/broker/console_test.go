@@ -21,10 +21,11 @@ import (
 
 // operated is a broker as far as operators see one: its console, with what was asked of it.
 type operated struct {
-	server  *console.Server
-	journal journal.Journal
-	table   servicetable.Table
-	store   *intent.Store
+	server   *console.Server
+	listener net.Listener // of the admin socket
+	journal  journal.Journal
+	table    servicetable.Table
+	store    *intent.Store
 
 	mu         sync.Mutex
 	progress   map[string][]console.Progress // by intent, one for each question; the last one stays
@@ -66,6 +67,7 @@ func runOperated(t *testing.T) (o *operated, socket, plain string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.listener = listener
 	startServer(t, o.server.AdminHandler(), listener)
 	return o, "unix:" + path, startServer(t, o.server.Handler(), nil)
 }
