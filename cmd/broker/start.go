@@ -120,8 +120,12 @@ func (s *starting) tail() string {
 	return strings.TrimSpace(string(text))
 }
 
-// stop lets the broker end and waits until it does not answer any more.
+// stop lets the broker end and waits until another one could be started in its place.
 func (a *administered) stop(ctx context.Context, request console.ShutdownRequest) error {
+	status, err := a.client.Status(ctx)
+	if err != nil {
+		return err
+	}
 	if _, err := a.client.Shutdown(ctx, request); err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (a *administered) stop(ctx context.Context, request console.ShutdownRequest
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("it is still there: %w", ctx.Err())
-		case away != nil:
+		case away != nil && unlocked(filepath.Join(filepath.Dir(status.Socket), "lock")):
 			return nil
 		}
 		select {
@@ -145,4 +149,14 @@ func (a *administered) stop(ctx context.Context, request console.ShutdownRequest
 		case <-ctx.Done():
 		}
 	}
+}
+
+// unlocked reports whether no process of this host holds the lock of a state folder.
+func unlocked(path string) bool {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return true // there is none, or it is not this user's
+	}
+	defer file.Close() // which gives the lock back
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
