@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/failover"
 	"servicebroker/journal"
 	"servicebroker/loadbalance"
@@ -57,7 +58,8 @@ type Broker struct {
 	socket    net.Listener // nil: no state folder could be had
 
 	stopping    atomic.Bool
-	ending      chan struct{} // closed when it begins to stop
+	ending      chan struct{}                // closed when it begins to stop
+	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
 	open        openConnections
 }
@@ -68,7 +70,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{config: *config, log: log, ending: make(chan struct{})}
+	b := &Broker{config: *config, log: log, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1)}
 	if err := b.bind(); err != nil {
 		b.closeListeners()
 		return nil, err
@@ -253,7 +255,12 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.journal.Add(journal.Event{Kind: journal.Started, Detail: Version})
 	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "socket", b.SocketPath())
 
-	<-ctx.Done()
+	limit := b.config.DrainTimeout
+	select {
+	case <-ctx.Done():
+	case r := <-b.asked:
+		limit = b.drainLimit(r)
+	}
 	b.stopping.Store(true)
 	close(b.ending)
 	for _, l := range b.listeners {
@@ -262,7 +269,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	acceptors.Wait() // from here on no connection is added
 	b.journal.Add(journal.Event{Kind: journal.Stopping})
 	stopHolding() // those who wait are answered
-	b.drain(abort)
+	b.drain(abort, limit)
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
@@ -285,16 +292,15 @@ const lastWords = time.Second
 
 // drain waits for clients to end their sessions, as long as is allowed.
 // Registrations stay meanwhile, so that connects under way find their instance.
-func (b *Broker) drain(abort context.Context) {
+func (b *Broker) drain(abort context.Context, limit time.Duration) {
 	clients, none := b.open.noClients()
-	var deadline <-chan time.Time // never, if there is no limit
-	if b.config.DrainTimeout > 0 {
-		timer := time.NewTimer(b.config.DrainTimeout)
-		defer timer.Stop()
-		deadline = timer.C
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	if limit == 0 { // without one
+		deadline.Stop()
 	}
 	if clients > 0 {
-		b.log.Info("waiting for clients to end their sessions", "clients", clients, "at_most", b.config.DrainTimeout.String())
+		b.log.Info("waiting for clients to end their sessions", "clients", clients, "at_most", limit.String())
 	}
 	silence := time.NewTimer(lastWords)
 	defer silence.Stop()
@@ -304,11 +310,38 @@ func (b *Broker) drain(abort context.Context) {
 			return
 		case <-silence.C:
 			b.open.close(phaseReading)
-		case <-deadline:
+		case <-deadline.C:
 			return
+		case r := <-b.asked: // somebody is in more, or less, of a hurry
+			if limit = b.drainLimit(r); limit == 0 {
+				deadline.Stop()
+			} else {
+				deadline.Reset(limit)
+			}
 		case <-abort.Done():
 			return
 		}
+	}
+}
+
+// drainLimit is how long sessions may go on after a request to end; 0 is for ever.
+func (b *Broker) drainLimit(r console.ShutdownRequest) time.Duration {
+	limit, set := r.Limit()
+	if !set {
+		return b.config.DrainTimeout
+	}
+	return max(limit, time.Nanosecond)
+}
+
+// Shutdown lets Run begin to end, as its context would, and returns at once.
+func (b *Broker) Shutdown(r console.ShutdownRequest) {
+	select {
+	case <-b.asked: // an older wish that nobody has heard yet
+	default:
+	}
+	select {
+	case b.asked <- r:
+	default:
 	}
 }
 

@@ -32,6 +32,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Explain:  b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
+		Shutdown: b.Shutdown,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
 		Log: b.log.With("component", "console"),
 	}

@@ -132,3 +132,22 @@ func TestStartIsLeftAlone(t *testing.T) {
 	}
 	endWithTest(t, folder)
 }
+
+// What was started by one command is ended by another, and can be started again at once.
+func TestStartupAndShutdown(t *testing.T) {
+	folder := ownFolder(t, "")
+	for _, how := range []string{"shutdown", "shutdown abort", "shutdown normal timeout 5"} {
+		says(t, []string{"cmctl", "startup"}, "Starting Oracle Connection Manager instance CMAN9.", "The command completed successfully.")
+		client := console.Client{API: "unix:" + filepath.Join(folder, "admin.sock")}
+		status, err := client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, append([]string{"cmctl"}, strings.Fields(how)...), "The command completed successfully.")
+		var ended syscall.WaitStatus
+		if _, err := syscall.Wait4(status.PID, &ended, 0, nil); err != nil || ended.ExitStatus() != 0 {
+			t.Errorf("%s: %v, exit %d", how, err, ended.ExitStatus())
+		}
+		fails(t, []string{"cmctl", "show", "status"}, exitNo, "")
+	}
+}
