@@ -5,8 +5,8 @@ import "testing"
 // What is published is met by what is measured, for those policies that are fully described there: within 3 %, or
 // in the same order where it is beyond all use. `make sim` shows all of them.
 func TestPublishedTable(t *testing.T) {
-	if raceDetector {
-		t.Skip("takes minutes under the race detector, which has nothing to find in one goroutine")
+	if withoutDetector(t) {
+		return
 	}
 	policies := Select(Policies(), "JSQ, perfect information", "weighted round robin", "aged estimate", "levelling (basic LI)",
 		"relay, least own", Redirecting, Relaying)
