@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -46,7 +47,7 @@ type ACME struct {
 const challengeProtocol = "acme-tls/1"
 
 func isChallenge(hello *tls.ClientHelloInfo) bool {
-	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
+	return hello.ServerName != "" && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
 // issuance is ACME at work.
@@ -112,10 +113,11 @@ func keyType(name string) (certmagic.KeyType, error) {
 	return wanted, nil
 }
 
-// begin loads what was issued before and has issued what is missing, until ctx ends. stop
-// has to be called then. All settings of certmagic are given, since what is not given is
-// taken from its package's own defaults, which others may have changed.
-func (i *issuance) begin(ctx context.Context) (stop func(), err error) {
+// begin loads what was issued before and has issued what is missing, until ctx ends; stop
+// has to be called then, and manage again for the names that are left. All settings of
+// certmagic are given, since what is not given is taken from its package's own defaults,
+// which others may have changed.
+func (i *issuance) begin(ctx context.Context) (stop func(), left []string) {
 	logger := zapTo(i.log)
 	storage := i.acme.Shared
 	if storage == nil {
@@ -142,12 +144,29 @@ func (i *issuance) begin(ctx context.Context) (stop func(), err error) {
 	})
 	config.Issuers = []certmagic.Issuer{issuer}
 	i.config = certmagic.New(i.cache, config)
-	if err := i.config.ManageAsync(ctx, i.names); err != nil && ctx.Err() == nil {
-		i.cache.Stop()
-		return nil, fmt.Errorf("certificates by ACME for %s: %w: check that the state directory can be written", strings.Join(i.names, ", "), err)
-	}
+	left = i.manage(ctx, i.names)
 	close(i.loaded)
-	return i.cache.Stop, nil
+	return i.cache.Stop, left
+}
+
+// manage has the certificates of names loaded, issued and renewed from now on, and
+// returns those of which that cannot be begun; the others do not suffer from them.
+func (i *issuance) manage(ctx context.Context, names []string) (left []string) {
+	for _, name := range names {
+		err := i.config.ManageAsync(ctx, []string{name})
+		if err == nil && len(i.cache.AllMatchingCertificates(name)) == 0 { // certmagic only logs what it cannot read
+			_, err = i.config.CacheManagedCertificate(ctx, name)
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+			continue
+		}
+		left = append(left, name)
+		if i.log != nil {
+			i.log.Error("certificate kept for a name cannot be read", "name", name, "cause", err.Error(),
+				"remedy", "check that the state directory can be read and written; if the certificate is broken, remove its folder there")
+		}
+	}
+	return left
 }
 
 // ready waits for what was issued before to be loaded.

@@ -164,9 +164,11 @@ type listener struct {
 	errors  chan error // of handshakes; never full
 }
 
-func serve(t testing.TB, s *Source) *listener {
+func serve(t testing.TB, s *Source) *listener { return serveAt(t, s, "127.0.0.1:0") }
+
+func serveAt(t testing.TB, s *Source, address string) *listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", address)
 	must(t, err)
 	at := &listener{l.Addr().String(), make(chan error, 100000)}
 	var all sync.WaitGroup

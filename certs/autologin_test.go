@@ -139,7 +139,7 @@ func TestWalletFolder(t *testing.T) {
 	f := newFolder(t)
 	f.put(t, autoLoginWallet, nil)
 	password := f.put(t, "password", []byte("x"))
-	for want, s := range map[string]Source{
+	for want, s := range map[string]*Source{
 		filepath.Join(string(f), autoLoginWallet): {Wallet: string(f)},
 		filepath.Join(string(f), passwordWallet):  {Wallet: string(f), WalletPasswordFile: password},
 		password:                                  {Wallet: password},

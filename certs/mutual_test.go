@@ -106,22 +106,22 @@ func TestVersionsAndSuites(t *testing.T) {
 	must(t, err)
 	for _, tc := range []struct {
 		name  string
-		s     Source
+		s     *Source
 		from  uint16
 		to    uint16
 		suite uint16
 		fails bool
 	}{
-		{"1.3", Source{}, tls.VersionTLS13, tls.VersionTLS13, 0, false},
-		{"1.2", Source{}, tls.VersionTLS12, tls.VersionTLS12, 0, false},
-		{"1.1", Source{}, tls.VersionTLS10, tls.VersionTLS11, 0, true},
-		{"1.2 where 1.3 is asked for", Source{MinVersion: tls.VersionTLS13}, tls.VersionTLS12, tls.VersionTLS12, 0, true},
-		{"no forward secrecy", Source{}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_CBC_SHA, true},
-		{"CBC", Source{}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, true},
-		{"an old client's, allowed", Source{CipherSuites: old}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_CBC_SHA, false},
+		{"1.3", &Source{}, tls.VersionTLS13, tls.VersionTLS13, 0, false},
+		{"1.2", &Source{}, tls.VersionTLS12, tls.VersionTLS12, 0, false},
+		{"1.1", &Source{}, tls.VersionTLS10, tls.VersionTLS11, 0, true},
+		{"1.2 where 1.3 is asked for", &Source{MinVersion: tls.VersionTLS13}, tls.VersionTLS12, tls.VersionTLS12, 0, true},
+		{"no forward secrecy", &Source{}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_CBC_SHA, true},
+		{"CBC", &Source{}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, true},
+		{"an old client's, allowed", &Source{CipherSuites: old}, tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_256_CBC_SHA, false},
 	} {
 		tc.s.Certificate = cert
-		l := serve(t, loaded(t, &tc.s))
+		l := serve(t, loaded(t, tc.s))
 		config := &tls.Config{RootCAs: ca.pool(), ServerName: "db1.example.com", MinVersion: tc.from, MaxVersion: tc.to}
 		if tc.suite != 0 {
 			config.CipherSuites = []uint16{tc.suite}

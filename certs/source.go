@@ -194,11 +194,10 @@ func (s *Source) Run(ctx context.Context) error {
 	if s.current.Load() == nil {
 		return errors.New("Run before Load")
 	}
+	var unmanaged []string
 	if s.issued != nil {
-		stop, err := s.issued.begin(ctx)
-		if err != nil {
-			return err
-		}
+		var stop func()
+		stop, unmanaged = s.issued.begin(ctx)
 		defer stop()
 	}
 	ticker := time.NewTicker(cmp.Or(s.Poll, defaultPoll))
@@ -209,6 +208,9 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			_, _ = s.Reload() // which has told whatever is wrong
+			if len(unmanaged) > 0 {
+				unmanaged = s.issued.manage(ctx, unmanaged)
+			}
 		}
 	}
 }

@@ -54,22 +54,22 @@ func TestLoadErrors(t *testing.T) {
 	large := f.put(t, "large.pem", make([]byte, maxFile+1))
 	for _, tc := range []struct {
 		name string
-		s    Source
+		s    *Source
 		want string
 	}{
-		{"missing", Source{Certificate: filepath.Join(string(f), "none.pem")}, "none.pem: no such file or directory: check the name"},
-		{"two kinds", Source{Certificate: good, Wallet: good}, "more than one of TLS_CERTIFICATE, TLS_WALLET and ACME_NAMES"},
-		{"key alone", Source{Key: good}, "without TLS_CERTIFICATE"},
-		{"password alone", Source{WalletPasswordFile: good}, "without TLS_WALLET"},
-		{"no PEM", Source{Certificate: text}, "give the PEM files of one pair"},
-		{"other key", Source{Certificate: f.put(t, "c.pem", one.certPEM()), Key: f.put(t, "k.pem", other.keyPEM(t))}, "private key does not match"},
-		{"encrypted key", Source{Certificate: good, Key: locked}, "openssl pkey -in"},
-		{"no authority", Source{Certificate: good, CA: text}, "text.pem holds no certificate"},
-		{"broken authority", Source{Certificate: good, CA: broken}, "broken.pem: certificate 1"},
-		{"too large", Source{Certificate: large}, "is no certificate"},
-		{"clients without authority", Source{Certificate: good, Clients: ClientsRequired}, "give TLS_CLIENT_CA"},
-		{"DNs without clients", Source{Certificate: good, ClientDNs: []string{"CN=x"}}, "clients are not asked"},
-		{"folder", Source{Certificate: string(f)}, "is a directory"},
+		{"missing", &Source{Certificate: filepath.Join(string(f), "none.pem")}, "none.pem: no such file or directory: check the name"},
+		{"two kinds", &Source{Certificate: good, Wallet: good}, "more than one of TLS_CERTIFICATE, TLS_WALLET and ACME_NAMES"},
+		{"key alone", &Source{Key: good}, "without TLS_CERTIFICATE"},
+		{"password alone", &Source{WalletPasswordFile: good}, "without TLS_WALLET"},
+		{"no PEM", &Source{Certificate: text}, "give the PEM files of one pair"},
+		{"other key", &Source{Certificate: f.put(t, "c.pem", one.certPEM()), Key: f.put(t, "k.pem", other.keyPEM(t))}, "private key does not match"},
+		{"encrypted key", &Source{Certificate: good, Key: locked}, "openssl pkey -in"},
+		{"no authority", &Source{Certificate: good, CA: text}, "text.pem holds no certificate"},
+		{"broken authority", &Source{Certificate: good, CA: broken}, "broken.pem: certificate 1"},
+		{"too large", &Source{Certificate: large}, "is no certificate"},
+		{"clients without authority", &Source{Certificate: good, Clients: ClientsRequired}, "give TLS_CLIENT_CA"},
+		{"DNs without clients", &Source{Certificate: good, ClientDNs: []string{"CN=x"}}, "clients are not asked"},
+		{"folder", &Source{Certificate: string(f)}, "is a directory"},
 	} {
 		if err := tc.s.Load(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)

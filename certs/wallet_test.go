@@ -113,16 +113,16 @@ func TestWalletErrors(t *testing.T) {
 	right, wrong := f.put(t, "right", []byte("secret")), f.put(t, "wrong", []byte("Secret"))
 	for _, tc := range []struct {
 		name string
-		s    Source
+		s    *Source
 		want string
 	}{
-		{"no password", Source{Wallet: good}, "name that in TLS_WALLET_PASSWORD_FILE"},
-		{"wrong password", Source{Wallet: good, WalletPasswordFile: wrong}, "correct the first line of " + wrong},
-		{"no wallet", Source{Wallet: f.put(t, "text", []byte("hello")), WalletPasswordFile: right}, "is it a PKCS#12 file?"},
-		{"another's certificate", Source{Wallet: encoded("other.p12", leaf, ca.cert), WalletPasswordFile: right}, "none of its 1 certificates"},
-		{"trusted alone", Source{Wallet: f.put(t, "trust.p12", trusting), WalletPasswordFile: right}, "only holds certificates"},
-		{"empty folder", Source{Wallet: t.TempDir()}, "ewallet.p12: no such file"},
-		{"cut", Source{Wallet: f.put(t, "cut.p12", fileOf(t, good)[:200]), WalletPasswordFile: right}, "is it a PKCS#12 file?"},
+		{"no password", &Source{Wallet: good}, "name that in TLS_WALLET_PASSWORD_FILE"},
+		{"wrong password", &Source{Wallet: good, WalletPasswordFile: wrong}, "correct the first line of " + wrong},
+		{"no wallet", &Source{Wallet: f.put(t, "text", []byte("hello")), WalletPasswordFile: right}, "is it a PKCS#12 file?"},
+		{"another's certificate", &Source{Wallet: encoded("other.p12", leaf, ca.cert), WalletPasswordFile: right}, "none of its 1 certificates"},
+		{"trusted alone", &Source{Wallet: f.put(t, "trust.p12", trusting), WalletPasswordFile: right}, "only holds certificates"},
+		{"empty folder", &Source{Wallet: t.TempDir()}, "ewallet.p12: no such file"},
+		{"cut", &Source{Wallet: f.put(t, "cut.p12", fileOf(t, good)[:200]), WalletPasswordFile: right}, "is it a PKCS#12 file?"},
 	} {
 		if err := tc.s.Load(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.want)

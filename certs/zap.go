@@ -3,6 +3,8 @@ package certs
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -69,8 +71,8 @@ func attributes(fields []zapcore.Field) []any {
 	for _, f := range fields {
 		encoder := zapcore.NewMapObjectEncoder()
 		f.AddTo(encoder)
-		for key, value := range encoder.Fields {
-			args = append(args, slog.Any(key, value))
+		for _, key := range slices.Sorted(maps.Keys(encoder.Fields)) { // an error may give two
+			args = append(args, slog.Any(key, encoder.Fields[key]))
 		}
 	}
 	return args
