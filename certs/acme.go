@@ -7,11 +7,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -114,10 +114,9 @@ func keyType(name string) (certmagic.KeyType, error) {
 }
 
 // begin loads what was issued before and has issued what is missing, until ctx ends; stop
-// has to be called then, and manage again for the names that are left. All settings of
-// certmagic are given, since what is not given is taken from its package's own defaults,
-// which others may have changed.
-func (i *issuance) begin(ctx context.Context) (stop func(), left []string) {
+// has to be called then. All settings of certmagic are given, since what is not given is
+// taken from its package's own defaults, which others may have changed.
+func (i *issuance) begin(ctx context.Context) (stop func()) {
 	logger := zapTo(i.log)
 	storage := i.acme.Shared
 	if storage == nil {
@@ -144,29 +143,48 @@ func (i *issuance) begin(ctx context.Context) (stop func(), left []string) {
 	})
 	config.Issuers = []certmagic.Issuer{issuer}
 	i.config = certmagic.New(i.cache, config)
-	left = i.manage(ctx, i.names)
-	close(i.loaded)
-	return i.cache.Stop, left
-}
-
-// manage has the certificates of names loaded, issued and renewed from now on, and
-// returns those of which that cannot be begun; the others do not suffer from them.
-func (i *issuance) manage(ctx context.Context, names []string) (left []string) {
-	for _, name := range names {
-		err := i.config.ManageAsync(ctx, []string{name})
-		if err == nil && len(i.cache.AllMatchingCertificates(name)) == 0 { // certmagic only logs what it cannot read
-			_, err = i.config.CacheManagedCertificate(ctx, name)
-		}
-		if err == nil || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
-			continue
-		}
-		left = append(left, name)
-		if i.log != nil {
-			i.log.Error("certificate kept for a name cannot be read", "name", name, "cause", err.Error(),
-				"remedy", "check that the state directory can be read and written; if the certificate is broken, remove its folder there")
+	var working sync.WaitGroup
+	for _, name := range i.names {
+		if _, err := i.config.CacheManagedCertificate(ctx, name); err != nil {
+			working.Go(func() { i.obtain(ctx, name) })
 		}
 	}
-	return left
+	close(i.loaded)
+	working.Go(func() { _ = i.cache.RenewManagedCertificates(ctx) }) // what has become due meanwhile; it logs
+	return func() {
+		i.cache.Stop()
+		working.Wait()
+	}
+}
+
+// Between two attempts of ours; certmagic's own within one are as many as an authority
+// tolerates.
+const (
+	shortestPause = time.Minute
+	longestPause  = 6 * time.Hour
+)
+
+// obtain has a certificate for name issued and uses it. The others do not suffer if that
+// cannot be.
+func (i *issuance) obtain(ctx context.Context, name string) {
+	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+		err := i.config.ObtainCertAsync(ctx, name) // which only means that it asks nobody on a terminal
+		if err == nil {
+			_, err = i.config.CacheManagedCertificate(ctx, name)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if i.log != nil {
+			i.log.Error("no certificate for a name", "name", name, "cause", err.Error(), "again_in", pause.String(),
+				"remedy", "check that the state directory can be read and written; if the certificate kept there is broken, remove its folder")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // ready waits for what was issued before to be loaded.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -174,44 +175,28 @@ func TestACMEWaitsForRun(t *testing.T) {
 	})
 }
 
-// A certificate that was kept and cannot be read is named, with what to do, and tried
-// again; the other names do not suffer.
+// A certificate that was kept and cannot be read is named, with what to do; Run goes on.
 func TestACMEStorageProblem(t *testing.T) {
 	var log logged
 	a := acmeSettings()
-	storage := &brokenStorage{Storage: &certmagic.FileStorage{Path: t.TempDir()}}
-	a.Shared = storage
-	i, err := a.prepare(log.logger())
-	must(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	storage.seen = func(key string) {
-		if strings.Contains(key, "db2") {
-			cancel() // it has come to the second name, whose certificate nobody will issue here
+	a.Names, a.Shared = a.Names[:1], brokenStorage{&certmagic.FileStorage{Path: t.TempDir()}}
+	s := loaded(t, &Source{ACME: a, Log: log.logger()})
+	stop := running(t, s)
+	until(t, 10*time.Second, "it is told", func() error {
+		if text := log.String(); !strings.Contains(text, "name=db1.example.com") || !strings.Contains(text, "remove its folder") {
+			return errors.New(text)
 		}
+		return nil
+	})
+	if s.HasCertificate() {
+		t.Error("there is one nevertheless")
 	}
-	stop, left := i.begin(ctx)
-	defer stop()
-	if len(left) != 1 || left[0] != "db1.example.com" {
-		t.Errorf("%q cannot be managed", left)
-	}
-	if text := log.String(); !strings.Contains(text, "name=db1.example.com") || !strings.Contains(text, "remove its folder there") {
-		t.Error(text)
-	}
-	if again := i.manage(t.Context(), left); len(again) != 1 {
-		t.Errorf("%q, the second time", again)
-	}
+	stop()
 }
 
-// brokenStorage gives nonsense for everything about db1.
-type brokenStorage struct {
-	certmagic.Storage
-	seen func(key string)
-}
+// brokenStorage has everything, and all of it is nonsense.
+type brokenStorage struct{ certmagic.Storage }
 
-func (s *brokenStorage) Load(ctx context.Context, key string) ([]byte, error) {
-	s.seen(key)
-	if strings.Contains(key, "db1") {
-		return []byte("nonsense"), nil
-	}
-	return s.Storage.Load(ctx, key)
-}
+func (brokenStorage) Exists(context.Context, string) bool { return true }
+
+func (brokenStorage) Load(context.Context, string) ([]byte, error) { return []byte("nonsense"), nil }

@@ -155,78 +155,84 @@ func running(t testing.TB, s *Source) (stop func()) {
 	return stop
 }
 
-// A certificate is issued for an address on which clients have to show one of theirs, and
-// renewed while clients connect; afterwards the next process has it without the authority.
+// mutualACME is an address whose certificate an authority issues and on which clients have
+// to show one of theirs.
+type mutualACME struct {
+	*listener
+	root *x509.CertPool // of the authority
+	own  []tls.Certificate
+}
+
+// connect checks that both sides know each other, and returns the address's certificate.
+func (m *mutualACME) connect(sni string) (*x509.Certificate, error) {
+	state, dn, err := m.handshake(&tls.Config{ServerName: sni, InsecureSkipVerify: true, Certificates: m.own})
+	if err != nil {
+		return nil, err
+	}
+	if dn != "CN=app,O=Acme" {
+		return nil, fmt.Errorf("the server sees %q", dn)
+	}
+	between := x509.NewCertPool()
+	for _, cert := range state.PeerCertificates[1:] {
+		between.AddCert(cert)
+	}
+	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: m.root, Intermediates: between})
+	return state.PeerCertificates[0], err
+}
+
+// certified waits until a certificate for name is shown.
+func (m *mutualACME) certified(t testing.TB, name string) (cert *x509.Certificate) {
+	t.Helper()
+	until(t, 60*time.Second, name+" is certified", func() (err error) {
+		if cert, err = m.connect(name); err == nil { // another name may be first
+			err = cert.VerifyHostname(name)
+		}
+		return err
+	})
+	return cert
+}
+
+// A certificate is issued, and renewed while clients connect; afterwards the next process
+// has it without the authority.
 func TestACMEWithPebble(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short tests wait for no renewal")
 	}
-	const name = "db1.example.com"
-	clients := newAuthority(t, "clients")
-	f := newFolder(t)
-	port := freePort(t)
+	const name, second = "db1.example.com", "db2.example.com"
+	clients, f, port := newAuthority(t, "clients"), newFolder(t), freePort(t)
 	p := startPebble(t, port, 30*time.Second)
-	root := p.root(t)
+	m := &mutualACME{root: p.root(t)}
+	app := clients.client(t, "app")
+	m.own = []tls.Certificate{{Certificate: [][]byte{app.cert.Raw}, PrivateKey: app.key}}
 	var log logged
-	settings := func() *Source {
-		return &Source{CA: f.put(t, "clients.pem", clients.pem()), Log: log.logger(), ACME: &ACME{
-			Directory: p.directory, Names: []string{name, "second.example.com"}, Storage: filepath.Join(string(f), "acme"), Roots: p.roots,
-			Host: "127.0.0.1", Port: port, CheckInterval: 200 * time.Millisecond, KeyType: "rsa2048"}}
-	}
-	s := loaded(t, settings())
-	l := serveAt(t, s, at(port))
-	stop := running(t, s)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(log.String())
 		}
 	})
-
-	app := clients.client(t, "app")
-	own := []tls.Certificate{{Certificate: [][]byte{app.cert.Raw}, PrivateKey: app.key}}
-	connect := func(sni string) (*x509.Certificate, error) {
-		state, dn, err := l.handshake(&tls.Config{ServerName: sni, InsecureSkipVerify: true, Certificates: own})
-		if err != nil {
-			return nil, err
-		}
-		if dn != "CN=app,O=Acme" {
-			return nil, fmt.Errorf("the server sees %q", dn)
-		}
-		between := x509.NewCertPool()
-		for _, cert := range state.PeerCertificates[1:] {
-			between.AddCert(cert)
-		}
-		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: root, Intermediates: between})
-		return state.PeerCertificates[0], err
+	settings := func() *Source {
+		return &Source{CA: f.put(t, "clients.pem", clients.pem()), Log: log.logger(), ACME: &ACME{
+			Directory: p.directory, Names: []string{name, second}, Storage: filepath.Join(string(f), "acme"), Roots: p.roots,
+			Host: "127.0.0.1", Port: port, CheckInterval: 200 * time.Millisecond, KeyType: "rsa2048"}}
 	}
-	var first *x509.Certificate
-	until(t, 60*time.Second, "a certificate is issued", func() (err error) {
-		if first, err = connect(name); err == nil { // the second name may be first
-			err = first.VerifyHostname(name)
-		}
-		return err
-	})
+	s := loaded(t, settings())
+	m.listener = serveAt(t, s, at(port))
+	stop := running(t, s)
+
+	first := m.certified(t, name)
 	if first.PublicKeyAlgorithm != x509.RSA {
 		t.Errorf("%v is no RSA", first.PublicKeyAlgorithm)
 	}
-	until(t, 60*time.Second, "the second name is issued", func() error {
-		cert, err := connect("second.example.com")
-		if err == nil {
-			err = cert.VerifyHostname("second.example.com")
-		}
-		return err
-	})
+	m.certified(t, second)
 	if all := s.Expiries(); len(all) != 3 || all[0].From != name || time.Until(all[0].NotAfter) > 30*time.Second || !all[2].Trusted {
 		t.Errorf("expiries %+v", all)
 	}
 	until(t, 60*time.Second, "the certificate is renewed", func() error {
 		for _, sni := range []string{"", "S4.orcl.V3.319"} {
-			cert, err := connect(sni)
+			cert, err := m.connect(sni)
 			if err != nil {
 				t.Errorf("a client with the name %q failed: %v", sni, err)
-				continue
-			}
-			if !cert.Equal(first) && cert.VerifyHostname(name) == nil {
+			} else if !cert.Equal(first) && cert.VerifyHostname(name) == nil {
 				return nil
 			}
 		}
@@ -237,9 +243,7 @@ func TestACMEWithPebble(t *testing.T) {
 	// Another process over the same storage, when the authority is away.
 	_ = p.cmd.Process.Kill()
 	next := loaded(t, settings())
-	again := serve(t, next)
+	m.listener = serve(t, next)
 	running(t, next)
-	if state, _, err := again.handshake(&tls.Config{ServerName: name, InsecureSkipVerify: true, Certificates: own}); err != nil || state.PeerCertificates[0].VerifyHostname(name) != nil {
-		t.Errorf("nothing was kept: %v", err)
-	}
+	m.certified(t, name)
 }

@@ -194,11 +194,8 @@ func (s *Source) Run(ctx context.Context) error {
 	if s.current.Load() == nil {
 		return errors.New("Run before Load")
 	}
-	var unmanaged []string
 	if s.issued != nil {
-		var stop func()
-		stop, unmanaged = s.issued.begin(ctx)
-		defer stop()
+		defer s.issued.begin(ctx)()
 	}
 	ticker := time.NewTicker(cmp.Or(s.Poll, defaultPoll))
 	defer ticker.Stop()
@@ -208,9 +205,6 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			_, _ = s.Reload() // which has told whatever is wrong
-			if len(unmanaged) > 0 {
-				unmanaged = s.issued.manage(ctx, unmanaged)
-			}
 		}
 	}
 }
