@@ -10,6 +10,9 @@ import (
 // descriptor was far too long may still be sending it.
 const maxDiscard = 4 << 20
 
+// maxWrappers is how many connections within one another are looked through.
+const maxWrappers = 8
+
 // CloseAfterReply closes the connection so that the peer gets the reply just sent
 // (tns.md 3.2): bytes left unread would turn the close into a reset, which can overtake
 // the reply. It ends the write side, except under TLS, where that cuts some drivers
@@ -37,7 +40,7 @@ func (c *Conn) CloseAfterReply(limit time.Duration) {
 
 // overTLS tells whether c is a TLS connection, or wraps one and says so.
 func overTLS(c net.Conn) bool {
-	for range 8 { // wrappers in wrappers; TLS itself ends the search
+	for range maxWrappers { // TLS itself ends the search
 		if _, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
 			return true
 		}

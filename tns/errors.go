@@ -23,6 +23,8 @@ var (
 	ErrVersion = errors.New("no version in common")
 	// ErrTooManyResends: the listener asks for the CONNECT again and again.
 	ErrTooManyResends = errors.New("too many RESENDs")
+	// ErrNoRestart: a new TLS handshake was asked for on a connection that cannot run one.
+	ErrNoRestart = errors.New("a connection that cannot restart TLS")
 )
 
 // FrameError says which packet is wrong, and how. It wraps a sentinel.

@@ -33,13 +33,13 @@ func Ping(ctx context.Context, c net.Conn) (reply string, err error) {
 }
 
 // TryService sends a CONNECT with data as its connect data and returns the first
-// definite reply: *Accept, *Refuse or *Redirect. RESEND is answered, except that one
-// asking for a new TLS handshake on a TLS connection is returned, since only the
-// connection's owner can make it. c is of no use afterwards but to be closed. A context
-// that ends closes c.
+// definite reply: *Accept, *Refuse or *Redirect. RESEND is answered, also one that asks
+// for a new TLS handshake if c can run one (see Conn.RestartTLS); if it cannot and is a
+// TLS connection, that *Resend is returned. c is of no use afterwards but to be closed. A
+// context that ends closes c.
 func TryService(ctx context.Context, c net.Conn, data []byte) (Message, error) {
 	release := closeWhenDone(ctx, c)
-	m, err := tryService(c, data)
+	m, err := tryService(ctx, c, data)
 	release()
 	if err == nil {
 		return m, nil
@@ -50,7 +50,7 @@ func TryService(ctx context.Context, c net.Conn, data []byte) (Message, error) {
 	return nil, err
 }
 
-func tryService(c net.Conn, data []byte) (Message, error) {
+func tryService(ctx context.Context, c net.Conn, data []byte) (Message, error) {
 	conn, connect := NewConn(c), NewConnect(data)
 	for range 1 + maxResends {
 		if err := conn.Send(connect); err != nil {
@@ -60,8 +60,17 @@ func tryService(c net.Conn, data []byte) (Message, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the answer to CONNECT: %w", err)
 		}
-		if resend, ok := m.(*Resend); !ok || resend.TLS && overTLS(c) {
+		resend, again := m.(*Resend)
+		switch {
+		case !again:
 			return m, nil
+		case !resend.TLS || !overTLS(c):
+		case restarterOf(c) == nil:
+			return m, nil
+		default:
+			if err := conn.RestartTLS(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nil, fmt.Errorf("%w: %d from %v; check the listener", ErrTooManyResends, maxResends+1, c.RemoteAddr())

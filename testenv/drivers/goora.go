@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ import (
 type GoOra struct {
 	// StreamLOBs makes it read LOBs by their locators instead of along with the rows.
 	StreamLOBs bool
+	// TLS is how it goes to addresses with PROTOCOL=tcps; nil: as go-ora does by itself.
+	TLS *tls.Config
 }
 
 // Name is the driver's name.
@@ -162,7 +165,11 @@ func (g GoOra) connect(ctx context.Context, s Step) (*gooraConnection, error) {
 		}
 		url = goora.BuildUrl(host, port, service, s.User, s.Password, options)
 	}
-	db := sql.OpenDB(goora.NewConnector(url))
+	connector := goora.NewConnector(url)
+	if own, ok := connector.(*goora.OracleConnector); ok && g.TLS != nil {
+		own.WithTLSConfig(g.TLS.Clone()) // which it changes
+	}
+	db := sql.OpenDB(connector)
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		_ = db.Close()

@@ -1,0 +1,247 @@
+package certs
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// ACME has certificates issued by an authority that speaks ACME, and renews them when a
+// third of their time is left. The authority calls back on the listening address to see
+// that the names are ours (TLS-ALPN-01); a public one does so on port 443 alone.
+type ACME struct {
+	Directory string   // URL of the authority's directory
+	Names     []string // DNS names to be certified, a certificate each; the first is shown to clients that ask for none of them
+	Email     string   // where the authority writes about trouble; may be empty
+	// Storage is a folder for accounts, keys and certificates, all readable by us alone.
+	// Shared, if set, is used instead: brokers that share names share it.
+	Storage string
+	Shared  certmagic.Storage
+	// Roots is a PEM file of the authorities by whom the directory itself is trusted; "":
+	// the system's.
+	Roots string
+	// Host and Port are those of the listening address, as the authority's call arrives
+	// there; 0: 443. As long as nothing listens there, a challenge is answered there.
+	Host string
+	Port int
+	// KeyType is p256, p384, rsa2048, rsa4096 or ed25519; "": p256. Clients of 11.2 and 12.1
+	// may know RSA alone; its handshakes cost some thirty times as much.
+	KeyType string
+	// CheckInterval is how often it is asked whether to renew; 0: 10 minutes. Certificates of
+	// less than a day need less.
+	CheckInterval time.Duration
+}
+
+// challengeProtocol is what an authority asks for by ALPN, and no client.
+const challengeProtocol = "acme-tls/1"
+
+func isChallenge(hello *tls.ClientHelloInfo) bool {
+	return hello.ServerName != "" && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
+}
+
+// issuance is ACME at work.
+type issuance struct {
+	names     []string
+	key       certmagic.KeyType
+	roots     *x509.CertPool
+	acme      *ACME
+	log       *slog.Logger
+	challenge *tls.Config
+
+	loaded chan struct{} // closed once what was issued before is in memory
+	config *certmagic.Config
+	cache  *certmagic.Cache
+}
+
+// loadTime is how long a handshake waits for loaded, at the very start.
+const loadTime = 5 * time.Second
+
+// prepare checks the settings. Nothing is read or asked for before begin.
+func (a *ACME) prepare(log *slog.Logger) (*issuance, error) {
+	i := &issuance{acme: a, log: log, loaded: make(chan struct{})}
+	directory, err := url.Parse(a.Directory)
+	switch {
+	case err != nil || directory.Scheme != "https" || directory.Host == "":
+		return nil, fmt.Errorf("ACME_DIRECTORY=%s is no https URL: give that of the authority's directory, such as https://acme-v02.api.letsencrypt.org/directory", a.Directory)
+	case len(a.Names) == 0:
+		return nil, errors.New("ACME_NAMES is missing: list the DNS names that clients use in HOST")
+	case a.Storage == "" && a.Shared == nil:
+		return nil, errors.New("ACME needs a folder to keep keys and certificates in: set STATE_DIRECTORY")
+	}
+	for _, name := range a.Names {
+		name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
+		if strings.HasPrefix(name, "*.") || !certmagic.SubjectQualifiesForCert(name) {
+			return nil, fmt.Errorf("ACME_NAMES: %q cannot be certified by a call to this address: write a host name", name)
+		}
+		i.names = append(i.names, name)
+	}
+	if i.key, err = keyType(a.KeyType); err != nil {
+		return nil, err
+	}
+	if a.Roots != "" {
+		content, err := readFile(a.Roots)
+		if err != nil {
+			return nil, err
+		}
+		m := &material{}
+		if err := m.trust(a.Roots, content); err != nil {
+			return nil, err
+		}
+		i.roots = m.trusted
+	}
+	i.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{challengeProtocol}, GetCertificate: i.prove}
+	return i, nil
+}
+
+func keyType(name string) (certmagic.KeyType, error) {
+	known := []certmagic.KeyType{certmagic.P256, certmagic.P384, certmagic.RSA2048, certmagic.RSA4096, certmagic.ED25519}
+	wanted := certmagic.KeyType(strings.ToLower(cmp.Or(name, string(certmagic.P256))))
+	if !slices.Contains(known, wanted) {
+		return "", fmt.Errorf("key type %q is not known: write p256, p384, rsa2048, rsa4096 or ed25519", name)
+	}
+	return wanted, nil
+}
+
+// begin loads what was issued before and has issued what is missing, until ctx ends; stop
+// has to be called then. All settings of certmagic are given, since what is not given is
+// taken from its package's own defaults, which others may have changed.
+func (i *issuance) begin(ctx context.Context) (stop func()) {
+	logger := zapTo(i.log)
+	storage := i.acme.Shared
+	if storage == nil {
+		storage = &certmagic.FileStorage{Path: i.acme.Storage}
+	}
+	i.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return i.config, nil },
+		RenewCheckInterval: i.acme.CheckInterval,
+		Logger:             logger,
+	})
+	config := certmagic.Config{
+		RenewalWindowRatio: certmagic.DefaultRenewalWindowRatio,
+		DefaultServerName:  i.names[0],
+		FallbackServerName: i.names[0],
+		KeySource:          certmagic.StandardKeyGenerator{KeyType: i.key},
+		Storage:            storage,
+		OCSP:               certmagic.OCSPConfig{DisableStapling: true}, // no Oracle client asks for it
+		OnEvent:            func(context.Context, string, map[string]any) error { return nil },
+		Logger:             logger,
+	}
+	issuer := certmagic.NewACMEIssuer(certmagic.New(i.cache, config), certmagic.ACMEIssuer{
+		CA: i.acme.Directory, Email: i.acme.Email, Agreed: true, TrustedRoots: i.roots,
+		DisableHTTPChallenge: true, ListenHost: i.acme.Host, AltTLSALPNPort: i.acme.Port, Logger: logger,
+	})
+	config.Issuers = []certmagic.Issuer{issuer}
+	i.config = certmagic.New(i.cache, config)
+	var working sync.WaitGroup
+	for _, name := range i.names {
+		if _, err := i.config.CacheManagedCertificate(ctx, name); err != nil {
+			working.Go(func() { i.obtain(ctx, name) })
+		}
+	}
+	close(i.loaded)
+	working.Go(func() { _ = i.cache.RenewManagedCertificates(ctx) }) // what has become due meanwhile; it logs
+	return func() {
+		i.cache.Stop()
+		working.Wait()
+	}
+}
+
+// Between two attempts of ours; certmagic's own within one are as many as an authority
+// tolerates.
+const (
+	shortestPause = time.Minute
+	longestPause  = 6 * time.Hour
+)
+
+// obtain has a certificate for name issued and uses it. The others do not suffer if that
+// cannot be.
+func (i *issuance) obtain(ctx context.Context, name string) {
+	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+		err := i.config.ObtainCertAsync(ctx, name) // which only means that it asks nobody on a terminal
+		if err == nil {
+			_, err = i.config.CacheManagedCertificate(ctx, name)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if i.log != nil {
+			i.log.Error("no certificate for a name", "name", name, "cause", err.Error(), "again_in", pause.String(),
+				"remedy", "check that the state directory can be read and written; if the certificate kept there is broken, remove its folder")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// ready waits for what was issued before to be loaded.
+func (i *issuance) ready(ctx context.Context) error {
+	timer := time.NewTimer(loadTime)
+	defer timer.Stop()
+	select {
+	case <-i.loaded:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return errors.New("certificates have not been loaded: Run has not been called")
+	}
+}
+
+// prove answers the authority's call.
+func (i *issuance) prove(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if err := i.ready(hello.Context()); err != nil {
+		return nil, err
+	}
+	return i.config.GetCertificate(hello)
+}
+
+// show chooses the certificate for a client. A name that is none of ours, which Oracle's
+// are, is not looked up in the storage.
+func (i *issuance) show(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if err := i.ready(hello.Context()); err != nil {
+		return nil, err
+	}
+	asked := *hello
+	if asked.ServerName = strings.ToLower(hello.ServerName); !slices.Contains(i.names, asked.ServerName) {
+		asked.ServerName = i.names[0]
+	}
+	for _, name := range append([]string{asked.ServerName}, i.names...) {
+		asked.ServerName = name
+		for _, cert := range i.cache.AllMatchingCertificates(name) {
+			if time.Now().Before(cert.Leaf.NotAfter) {
+				return &cert.Certificate, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no certificate for %s has been issued yet: see the log for what %s says", i.names[0], i.acme.Directory)
+}
+
+// expiries are those of the certificates that have been issued.
+func (i *issuance) expiries() []Expiry {
+	select {
+	case <-i.loaded:
+	default:
+		return nil
+	}
+	var all []Expiry
+	for _, name := range i.names {
+		for _, cert := range i.cache.AllMatchingCertificates(name) {
+			all = append(all, Expiry{From: name, Subject: Subject(cert.Leaf), NotAfter: cert.Leaf.NotAfter})
+		}
+	}
+	return all
+}

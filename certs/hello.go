@@ -1,0 +1,82 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// Hello is what a client says in the first message of its TLS handshake.
+type Hello struct {
+	ServerName string // SNI; "" if it sent none. ParseSNI reads Oracle's
+	Protocols  []string
+	Bytes      []byte // all that was read of the connection, also if it is no TLS
+}
+
+// PeekHello reads a ClientHello without answering it, so that a connection can be passed
+// on by its server name with TLS left to the two ends. Hello.Bytes are what has been taken
+// from the connection, also if there is an error: write them to whom it is passed on, or
+// use Replay. The error is ErrNotTLS if the peer speaks something else. The caller's
+// deadline bounds it.
+func PeekHello(c net.Conn) (Hello, error) {
+	var hello Hello
+	var taken bytes.Buffer
+	stop := errors.New("that is all")
+	config := &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello.ServerName, hello.Protocols = h.ServerName, h.SupportedProtos
+		return nil, stop
+	}}
+	err := tls.Server(listening{io.TeeReader(c, &taken)}, config).Handshake()
+	hello.Bytes = taken.Bytes()
+	if errors.Is(err, stop) {
+		return hello, nil
+	}
+	return hello, notTLS(err)
+}
+
+// Replay is c with bytes in front of what is still to be read of it.
+func Replay(c net.Conn, before []byte) net.Conn {
+	if len(before) == 0 {
+		return c
+	}
+	return &replayed{Conn: c, before: before}
+}
+
+type replayed struct {
+	net.Conn
+	before []byte
+}
+
+func (r *replayed) Read(b []byte) (int, error) {
+	if len(r.before) > 0 {
+		n := copy(b, r.before)
+		r.before = r.before[n:]
+		return n, nil
+	}
+	return r.Conn.Read(b)
+}
+
+// NetConn is the connection without what was put in front of it.
+func (r *replayed) NetConn() net.Conn { return r.Conn }
+
+// SetLinger is that of the connection underneath, if it has one.
+func (r *replayed) SetLinger(seconds int) error {
+	if t, ok := r.Conn.(interface{ SetLinger(int) error }); ok {
+		return t.SetLinger(seconds)
+	}
+	return nil
+}
+
+// listening is a connection that only reads: whoever listens must not be heard.
+type listening struct{ io.Reader }
+
+func (listening) Write(b []byte) (int, error)      { return len(b), nil }
+func (listening) Close() error                     { return nil }
+func (listening) LocalAddr() net.Addr              { return nil }
+func (listening) RemoteAddr() net.Addr             { return nil }
+func (listening) SetDeadline(time.Time) error      { return nil }
+func (listening) SetReadDeadline(time.Time) error  { return nil }
+func (listening) SetWriteDeadline(time.Time) error { return nil }
