@@ -29,6 +29,9 @@ func WriteExplanation(w io.Writer, e *journal.Explanation) error {
 	line("Outcome", outcomeText(e))
 	line("", e.Text)
 	line("Rule", e.Rule)
+	for _, rule := range e.Logged {
+		line("Logged", rule)
+	}
 	line("Policy", e.Policy)
 	if e.Version > 0 {
 		line("Table", fmt.Sprintf("version %d", e.Version))

@@ -14,7 +14,8 @@ type Explanation struct {
 	Query        Query     `json:"query"`
 	Version      uint64    `json:"table_version"` // of the snapshot that decided
 
-	Rule       string      `json:"rule,omitempty"` // that decided, as written
+	Rule       string      `json:"rule,omitempty"`   // that decided, as written
+	Logged     []string    `json:"logged,omitempty"` // rules that matched and only wanted to be told of, as written
 	Policy     string      `json:"policy,omitempty"`
 	Candidates []Candidate `json:"candidates"`        // in the order to try them, those that were passed over last
 	Omitted    int         `json:"omitted,omitempty"` // candidates beyond what is kept

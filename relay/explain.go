@@ -19,6 +19,7 @@ type Inquiry struct {
 	From       netip.Addr // the client
 	ArrivedOn  string     // listening address; may be empty
 	Secure     bool       // over TLS
+	DN         string     // the name in the client's certificate, as CN=app1,O=example; "" without one
 }
 
 // Explain tells what would become of a connect made now: the same decisions by the
@@ -27,6 +28,9 @@ func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 	d := &dialogue{
 		began: time.Now(), connect: tns.NewConnect([]byte(q.Descriptor)), client: netip.AddrPortFrom(q.From.Unmap(), 0),
 		arrived: q.ArrivedOn, secure: q.Secure,
+	}
+	if q.DN != "" {
+		d.dn = parseDN(q.DN)
 	}
 	err := s.foresee(ctx, d)
 	if err == nil {
@@ -72,7 +76,7 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if outcome == journal.Redirect {
 		d.record.Text = "the client would be redirected to " + c.Handler.Address
 	}
-	if rule := d.granted[c.Handler]; rule != nil {
+	if rule := d.granted.by(c); rule != nil {
 		d.record.Rule = rule.Text
 	}
 	return nil

@@ -18,7 +18,6 @@ func (w *world) inquire(text string) *journal.Explanation {
 
 // What is explained beforehand is what then happens.
 func TestExplainAgreesWithWhatHappens(t *testing.T) {
-	any := HostPattern{Any: true}
 	for name, c := range map[string]struct {
 		prepare func(*world)
 		text    string
@@ -30,10 +29,10 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 		"redirected":      {func(w *world) { w.mode(ModeRedirect) }, sales, journal.Redirect, 0, "s1@s1.host/DEDICATED"},
 		"unknown service": {nil, strings.Replace(sales, "=sales", "=nosuch", 1), journal.Refuse, tns.CodeUnknownService, ""},
 		"by rule": {func(w *world) {
-			w.Rules = func() Rules { return Rules{{any, any, "*", Reject, Treatment{}, "(RULE=1)", ""}} }
+			w.Rules = inForce(everyone(Reject, "(RULE=1)"))
 		}, sales, journal.Refuse, tns.CodeRuleRejects, ""},
 		"dropped": {func(w *world) {
-			w.Rules = func() Rules { return Rules{{any, any, "*", Drop, Treatment{}, "(RULE=1)", ""}} }
+			w.Rules = inForce(everyone(Drop, "(RULE=1)"))
 		}, sales, journal.Drop, 0, ""},
 		"one instance drained": {func(w *world) {
 			w.table.Mark("s1@s1.host", servicetable.Mark{Kind: servicetable.Draining, Cause: "d1"})

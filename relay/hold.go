@@ -228,7 +228,7 @@ const mostTried = 4
 // slim lets go of what a connect that waits does not need: thousands may wait.
 func (d *dialogue) slim() {
 	d.ref, d.tried = d.record.Ref, d.record.Attempts[:min(len(d.record.Attempts), mostTried)]
-	d.route, d.granted, d.asked, d.record = nil, nil, nil, nil
+	d.route, d.granted, d.asked, d.record = nil, granted{}, nil, nil
 }
 
 // restore is the end of a wait.

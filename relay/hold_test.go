@@ -232,7 +232,7 @@ func TestWhoIsNotHeld(t *testing.T) {
 		}, tns.CodeUnknownService},
 		"refused by rule": {sales, func(w *world, _ *line) {
 			w.instance("s1", accepts, "sales")
-			w.Rules = func() Rules { return Rules{} }
+			w.Rules = inForce()
 		}, tns.CodeRuleRejects},
 		"final refusal": {sales, func(w *world, _ *line) {
 			w.instance("s1", refuses(tns.CodeNoServiceName), "sales")

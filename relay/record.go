@@ -45,10 +45,15 @@ func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot, passed []service
 	}
 }
 
-// recordRules notes which candidates the rules refuse, and by which rule.
-func (d *dialogue) recordRules(candidates []servicetable.Candidate) {
+// recordRules notes which candidates the rules refuse, and by which rule, and which
+// rules only wanted to be told of.
+func (d *dialogue) recordRules(candidates []servicetable.Candidate, logged []*Rule) {
+	d.record.Logged = d.record.Logged[:0]
+	for _, rule := range logged[:min(len(logged), mostCandidates)] {
+		d.record.Logged = append(d.record.Logged, rule.Text)
+	}
 	for _, c := range candidates {
-		switch rule := d.granted[c.Handler]; {
+		switch rule := d.granted.by(c); {
 		case rule == nil:
 			d.passOver(c, "no rule is about this client and it")
 		case rule.Action != Accept:
@@ -166,7 +171,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 // finishAt is finish for a connect that has found its instance.
 func (s *Server) finishAt(d *dialogue, outcome journal.Outcome, c servicetable.Candidate) {
 	d.record.Chosen = c.Registration.HandlerKey(c.Handler)
-	if rule := d.granted[c.Handler]; rule != nil {
+	if rule := d.granted.by(c); rule != nil {
 		d.record.Rule = rule.Text
 	}
 	d.record.Text = "" // what was in the way before is no matter any more

@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"context"
 	"net/netip"
-	"path"
 	"strings"
 
 	"servicebroker/servicetable"
@@ -13,24 +11,45 @@ import (
 type Action uint8
 
 // The actions, features.md 2.2: Reject answers with an error, Drop closes in silence.
+// Log is counted and told, and decides nothing: the next rule that matches does.
 const (
 	Accept Action = iota
 	Reject
 	Drop
+	Log
 )
 
-// Rule is one entry of a RULE_LIST that is about clients.
+// String returns the word ACT takes.
+func (a Action) String() string {
+	switch a {
+	case Accept:
+		return "accept"
+	case Drop:
+		return "drop"
+	case Log:
+		return "log"
+	}
+	return "reject"
+}
+
+// Rule is one entry of a RULE_LIST. All its conditions have to hold. Patterns are
+// compared without case; * in them stands for any text.
 type Rule struct {
 	Source      HostPattern // the client's address
 	Destination HostPattern // the host of the candidate, judged for each
-	Service     string      // service or SID asked for; * stands for any text
+	Services    []string    // patterns of the service or SID asked for, one of which has to fit; none: whatever it is
+	DNs         []string    // patterns of the client's TLS name, one of which has to fit (see [CheckDN]); none: with or without
+	User        string      // pattern of the user in the client's CID; "": any. Clients say there what they like
+	Program     string      // pattern of the program in the client's CID; "": any
 	Action      Action
-	Treatment   // of its ACTION_LIST
-	Text        string
+	Treatment          // of its ACTION_LIST
+	Group       string // of the RULE_GROUP it stands in; "" in a RULE_LIST
+	Text        string // as written
 	Where       string // FILE:LINE
 }
 
 // Rules decide in order: the first that matches, and where none does, refusal.
+// [CompileRules] makes them fit for use.
 type Rules []Rule
 
 // HostPattern matches hosts: any, a network, or a name.
@@ -40,109 +59,126 @@ type HostPattern struct {
 	Name    string
 }
 
-// verdict is what rules are applied to.
-type verdict struct {
-	ctx     context.Context
-	client  netip.Addr
-	service string // or SID
-	bySID   bool
-	resolve func(context.Context, string) []netip.Addr
+// subject is what rules are applied to: one client, and what it asks for.
+type subject struct {
+	client        netip.Addr
+	asked         string // service, or SID
+	bySID         bool
+	dn            dn     // nil without a verified certificate
+	user, program string // of the CID
 }
 
-// granted are the rules that decided, by handler.
-type granted map[*servicetable.Handler]*Rule
+// folded is s in the form in which it is compared.
+func (s subject) folded() subject {
+	s.asked, s.user, s.program = fold(s.asked), fold(s.user), fold(s.program)
+	return s
+}
 
-// admit keeps the candidates whose first matching rule accepts.
-func (r Rules) admit(v *verdict, candidates []servicetable.Candidate) ([]servicetable.Candidate, granted, error) {
-	var admitted []servicetable.Candidate
-	by := granted{}
-	refusal := errRejected
-	for _, c := range candidates {
-		rule := r.first(v, c)
-		if rule == nil {
-			continue
-		}
-		by[c.Handler] = rule
-		switch rule.Action {
-		case Accept:
-			admitted = append(admitted, c)
-		case Drop:
-			refusal = errDropped
-		}
+// subjectOf tells what of a connect matters to rules.
+func (d *dialogue) subject() subject {
+	user, program := clientClaims(d.asked)
+	return subject{
+		client: d.client.Addr(), asked: asksFor(d.query), bySID: d.query.Service == "", dn: d.dn, user: user, program: program,
+	}.folded()
+}
+
+// granted are the rules that decided about the candidates of one connect.
+type granted struct {
+	all  *Rule // where it was the same for all
+	each map[*servicetable.Handler]*Rule
+}
+
+// by returns the rule that decided about a candidate, nil if none did.
+func (g granted) by(c servicetable.Candidate) *Rule {
+	if g.all != nil {
+		return g.all
 	}
-	if len(admitted) == 0 {
-		return nil, by, refusal
+	return g.each[c.Handler]
+}
+
+// prepared is a rule in the form in which it is compared.
+type prepared struct {
+	rule          *Rule
+	source        HostPattern
+	destination   HostPattern
+	services      []string
+	dns           []dn
+	user, program string
+	anyService    bool
+}
+
+func prepare(r *Rule) prepared {
+	p := prepared{
+		rule: r, source: r.Source.canonical(), destination: r.Destination.canonical(),
+		user: fold(r.User), program: fold(r.Program), anyService: len(r.Services) == 0,
 	}
-	return admitted, by, nil
-}
-
-// first returns the first rule that matches, nil if none does.
-func (r Rules) first(v *verdict, c servicetable.Candidate) *Rule {
-	for i := range r {
-		rule := &r[i]
-		if rule.matchesService(v, c) && rule.Source.matchesAddr(v, v.client) && rule.Destination.matchesHost(v, c.Handler.Host) {
-			return rule
-		}
+	for _, s := range r.Services {
+		p.services = append(p.services, fold(s))
+		p.anyService = p.anyService || s == "*"
 	}
-	return nil
+	for _, text := range r.DNs {
+		p.dns = append(p.dns, parseDN(text))
+	}
+	return p
 }
 
-// matchesService compares with what was asked for and with the name the service is
-// registered under, which may differ by its domain. A SID stands for itself: which
-// of the instance's services it leads to is the instance's affair.
-func (r *Rule) matchesService(v *verdict, c servicetable.Candidate) bool {
-	return glob(r.Service, v.service) || !v.bySID && glob(r.Service, c.Service.Name)
+// canonical is p as it is compared: IPv4 networks never in their IPv6 form, names folded.
+func (p HostPattern) canonical() HostPattern {
+	p.Name = foldHost(p.Name)
+	if a := p.Network.Addr(); a.Is4In6() && p.Network.Bits() >= 96 {
+		p.Network = netip.PrefixFrom(a.Unmap(), p.Network.Bits()-96)
+	}
+	if p.Network.IsValid() {
+		p.Network = p.Network.Masked()
+	}
+	return p
 }
 
-// glob compares without case; * stands for any text.
-func glob(pattern, name string) bool {
-	if pattern == "*" {
+// foldHost is a host name as it is compared.
+func foldHost(name string) string { return strings.TrimSuffix(fold(name), ".") }
+
+// concerns tells whether the rule is about the client and what it asks for, by all but
+// the addresses. registered is the name of the service in the table, which may differ
+// from the one asked for by its domain. A SID stands for itself: which of the
+// instance's services it leads to is the instance's affair.
+func (p *prepared) concerns(s *subject, registered string) bool {
+	return p.takesService(s, registered) && fits(p.user, s.user) && fits(p.program, s.program) && p.takesDN(s.dn)
+}
+
+func (p *prepared) takesService(s *subject, registered string) bool {
+	if p.anyService {
 		return true
 	}
-	pattern, name = strings.ToLower(pattern), strings.ToLower(name)
-	if !strings.ContainsRune(pattern, '*') {
-		return pattern == name
-	}
-	ok, err := path.Match(globEscaper.Replace(pattern), strings.ReplaceAll(name, "/", "\x00"))
-	return err == nil && ok
-}
-
-// globEscaper leaves * as the only special character of a pattern.
-var globEscaper = strings.NewReplacer("?", `\?`, "[", `\[`, `\`, `\\`, "/", "\x00")
-
-func (p HostPattern) matchesAddr(v *verdict, a netip.Addr) bool {
-	switch {
-	case p.Any:
-		return true
-	case p.Name == "":
-		return p.Network.Contains(a)
-	}
-	for _, b := range v.addresses(p.Name) {
-		if a == b {
+	for _, pattern := range p.services {
+		if glob(pattern, s.asked) || !s.bySID && glob(pattern, registered) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p HostPattern) matchesHost(v *verdict, host string) bool {
-	if p.Any || p.Name != "" && strings.EqualFold(p.Name, host) {
+func (p *prepared) takesDN(name dn) bool {
+	if len(p.dns) == 0 {
 		return true
 	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return p.matchesAddr(v, a.Unmap())
-	}
-	for _, a := range v.addresses(host) {
-		if p.matchesAddr(v, a) {
+	for _, pattern := range p.dns {
+		if name != nil && pattern.matches(name) {
 			return true
 		}
 	}
 	return false
 }
 
-func (v *verdict) addresses(name string) []netip.Addr {
-	if v.resolve == nil {
-		return nil
+// takes tells whether one of the addresses is in the pattern; names has those of the
+// names that rules name.
+func (p *HostPattern) takes(names *nameIndex, addresses ...netip.Addr) bool {
+	if p.Any {
+		return true
 	}
-	return v.resolve(v.ctx, name)
+	for _, a := range addresses {
+		if p.Name == "" && p.Network.Contains(a) || p.Name != "" && names.means(p.Name, a) {
+			return true
+		}
+	}
+	return false
 }

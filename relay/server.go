@@ -58,7 +58,7 @@ type Server struct {
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 	// Rules returns the rules in force; may be nil, and return nil: everyone may
 	// have everything.
-	Rules func() Rules
+	Rules func() *RuleSet
 	// Treatment returns how connects for a service are treated where no rule says
 	// otherwise; may be nil: the zero Treatment.
 	Treatment func(service string) Treatment
@@ -83,8 +83,9 @@ type Server struct {
 	// Suspect is told of a handler, "instance@host/handler", to which a client was
 	// redirected and from which it came back; may be nil.
 	Suspect func(handlerKey, why string)
-	// Resolve returns the addresses of a host name for rules that name hosts;
-	// may be nil: names then match as text only.
+	// Resolve returns the addresses of a candidate's host, for rules about networks,
+	// within two seconds, and at once where it was asked lately; may be nil: hosts
+	// registered by name then match names as text only.
 	Resolve func(ctx context.Context, host string) []netip.Addr
 	// Own tells whether an address is one this broker listens on, so that no
 	// client is sent in a circle; may be nil.
@@ -124,7 +125,9 @@ type dialogue struct {
 	secure  bool             // over TLS
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
-	granted granted                  // nil where there are no rules
+	dn      dn                       // the name in the client's certificate; nil without one
+	granted granted                  // by the rules
+	counted []*ruleHits              // the rules that have been counted for it
 	route   []servicetable.Candidate // that was dialled last
 	place   Place                    // among those that wait; nil while it need not
 	bell    bell                     // ends a wait
@@ -141,7 +144,7 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
-		arrived: raw.LocalAddr().String(), secure: isTLS(raw),
+		arrived: raw.LocalAddr().String(), secure: isTLS(raw), dn: clientDN(raw),
 	}
 	_ = raw.SetDeadline(time.Time{})
 	s.openRecord(d)
@@ -260,6 +263,11 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 // client is there.
 func (s *Server) dial(ctx context.Context, d *dialogue, route []servicetable.Candidate) (*ServerConnection, servicetable.Candidate, error) {
 	d.route = route
+	if limit := s.dialLimit(d, route); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	ctx, stop := d.whileThere(ctx)
 	var log dialLog
 	server, candidate, err := s.Dial(ctx, route, func(ctx context.Context, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {

@@ -115,6 +115,7 @@ func (one *session) describe(now time.Time) SessionInfo {
 func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	defer a.place.Release()
 	server := a.server
+	treatment := s.treatment(d, a.candidate)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	one := &session{
@@ -124,7 +125,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
 			Pending:     [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
 			Accepted:    engine.Accepted{Version: server.accept.Version, SDU: server.accept.SDU},
-			IdleTimeout: s.IdleTimeout, SessionTimeout: s.SessionTimeout,
+			IdleTimeout: treatment.IdleTimeout.or(s.IdleTimeout), SessionTimeout: treatment.SessionTimeout.or(s.SessionTimeout),
 		},
 	}
 	s.mu.Lock()
@@ -137,7 +138,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 
 	took := d.record.Took
 	a.candidate, a.server = servicetable.Candidate{}, nil
-	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, nil // a session may last for months; what it asked for need not
+	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, granted{} // a session may last for months; what it asked for need not
 	err := one.link.Run(ctx)
 	if cause := context.Cause(ctx); errors.Is(cause, ErrEnded) {
 		err = cause
@@ -163,7 +164,7 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		info.Service = "(SID=" + d.query.SID + ")" // the client named no service
 	}
 	info.Program, info.Machine, info.User = clientID(d.asked)
-	if rule := d.granted[c.Handler]; rule != nil {
+	if rule := d.granted.by(c); rule != nil {
 		info.Rule = rule.Text
 	}
 	return info
@@ -180,6 +181,15 @@ func clientID(asked *descriptor.Node) (program, host, user string) {
 		return strings.ToValidUTF8(value[:min(len(value), maxCID)], "")
 	}
 	return text("PROGRAM"), text("HOST"), text("USER")
+}
+
+// clientClaims returns user and program of the client's CID as they were sent, as far
+// as that is worth comparing.
+func clientClaims(asked *descriptor.Node) (user, program string) {
+	const most = 512
+	cid := descriptor.ConnectData(asked).Child("CID")
+	user, program = cid.Text("USER"), cid.Text("PROGRAM")
+	return user[:min(len(user), most)], program[:min(len(program), most)]
 }
 
 // Tally counts what became of connects at one handler.

@@ -35,6 +35,30 @@ type Treatment struct {
 	// HoldTimeout is how long a connect may wait; 0 by HoldSet is not at all.
 	HoldTimeout time.Duration
 	HoldSet     bool
+
+	IdleTimeout    Timeout // MIT, IDLE_TIMEOUT: of a session that moves no byte; of 0: never
+	SessionTimeout Timeout // MCT, SESSION_TIMEOUT: from its begin; of 0: never
+	DialTimeout    Timeout // MOCT, OUTBOUND_CONNECT_TIMEOUT: all attempts together; of 0: as long as each of them may take
+
+	Rate        float64 // RATE: connects a second; 0 leaves it open
+	MaxSessions int     // MAX_SESSIONS; 0 leaves it open
+	Bandwidth   int64   // BANDWIDTH: bytes a second, each way; 0 leaves it open
+}
+
+// Timeout is a time limit that may be left open.
+type Timeout struct {
+	Limit time.Duration
+	Set   bool
+}
+
+// TimeoutOf is a limit that is not left open.
+func TimeoutOf(d time.Duration) Timeout { return Timeout{d, true} }
+
+func (t Timeout) or(d time.Duration) time.Duration {
+	if t.Set {
+		return t.Limit
+	}
+	return d
 }
 
 // Or fills what t leaves open from other.
@@ -51,16 +75,41 @@ func (t Treatment) Or(other Treatment) Treatment {
 	if !t.HoldSet {
 		t.HoldTimeout, t.HoldSet = other.HoldTimeout, other.HoldSet
 	}
+	for _, pair := range [][2]*Timeout{
+		{&t.IdleTimeout, &other.IdleTimeout}, {&t.SessionTimeout, &other.SessionTimeout}, {&t.DialTimeout, &other.DialTimeout},
+	} {
+		if !pair[0].Set {
+			*pair[0] = *pair[1]
+		}
+	}
+	if t.Rate == 0 {
+		t.Rate = other.Rate
+	}
+	if t.MaxSessions == 0 {
+		t.MaxSessions = other.MaxSessions
+	}
+	if t.Bandwidth == 0 {
+		t.Bandwidth = other.Bandwidth
+	}
 	return t
 }
 
 // treatment is how d is treated on its way to c.
 func (s *Server) treatment(d *dialogue, c servicetable.Candidate) Treatment {
 	var t Treatment
-	if rule := d.granted[c.Handler]; rule != nil {
+	if rule := d.granted.by(c); rule != nil {
 		t = rule.Treatment
 	}
 	return t.Or(s.serviceTreatment(d))
+}
+
+// dialLimit is how long all attempts along a route may take together; 0: no limit. What
+// the first of them grants holds for all.
+func (s *Server) dialLimit(d *dialogue, route []servicetable.Candidate) time.Duration {
+	if len(route) == 0 {
+		return 0
+	}
+	return s.treatment(d, route[0]).DialTimeout.or(0)
 }
 
 func (s *Server) serviceTreatment(d *dialogue) Treatment {

@@ -21,7 +21,7 @@ var errWithheld = errors.New("operators keep all instances of the service from c
 // weigh finds the candidates that the client may have, by the table as it is now.
 func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candidate, error) {
 	snapshot := s.Snapshot()
-	d.granted = nil
+	d.granted = granted{}
 	candidates, err := snapshot.Match(d.query)
 	passed := snapshot.PassedOver(d.query)
 	d.recordMatch(snapshot, passed)
@@ -93,12 +93,14 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 	if rules == nil {
 		return candidates, nil
 	}
-	admitted, by, err := rules.admit(&verdict{
-		ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve,
-	}, candidates)
-	d.granted = by
-	d.recordRules(candidates)
-	return admitted, err
+	j := rules.judge(ctx, d.subject(), candidates, s.Resolve)
+	d.granted = j.granted
+	d.recordRules(candidates, j.logged)
+	d.countRules(j.counted)
+	if len(j.admitted) == 0 {
+		return nil, j.refusal
+	}
+	return j.admitted, nil
 }
 
 // withhold leaves out what operators keep from clients of this client's network.
