@@ -209,7 +209,7 @@ func covered(whole netip.Prefix, networks []ruleNetwork) bool {
 		switch {
 		case n.network.Bits() <= whole.Bits() && n.network.Contains(whole.Addr()):
 			return true
-		case n.network.Addr().Is4() == whole.Addr().Is4() && whole.Contains(n.network.Addr()):
+		case whole.Contains(n.network.Addr()):
 			within = append(within, n)
 		}
 	}

@@ -26,8 +26,14 @@ func everyone(action Action, text string) Rule {
 	return Rule{Source: HostPattern{Any: true}, Destination: HostPattern{Any: true}, Action: action, Text: text}
 }
 
+// failing is what of a test is needed to end it.
+type failing interface {
+	Helper()
+	Fatalf(format string, arguments ...any)
+}
+
 // ruleOf reads "SRC DST SRV ACT", and further conditions such as USER=scott.
-func ruleOf(t testing.TB, text string) Rule {
+func ruleOf(t failing, text string) Rule {
 	t.Helper()
 	fields := strings.Fields(text)
 	host := func(text string) HostPattern {
@@ -69,7 +75,7 @@ func ruleOf(t testing.TB, text string) Rule {
 	return r
 }
 
-func rulesOf(t testing.TB, texts ...string) Rules {
+func rulesOf(t failing, texts ...string) Rules {
 	t.Helper()
 	rules := Rules{}
 	for _, text := range texts {
@@ -365,7 +371,7 @@ func TestRulesOnTheWire(t *testing.T) {
 
 // Explanations name the rule that decided and those that only wanted to be told of.
 func TestRulesAreExplained(t *testing.T) {
-	set := CompileRules(rulesOf(t, "* * sales log", "* s1 * reject", "* * sales accept"), nil)
+	set := compiled(t, rulesOf(t, "* * sales log", "* s1 * reject", "* * sales accept"))
 	w := newWorld(t)
 	w.Rules = func() *RuleSet { return set }
 	w.instance("s1", accepts, "sales")
