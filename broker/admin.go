@@ -27,6 +27,8 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	switch {
 	case !b.isThisHost(peer):
 		b.refuse(conn, tns.CodeAdminRefused, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is answered to this host only")
+	case !b.mayAdminister(ctx, conn.NetConn()):
+		b.refuse(conn, tns.CodeAdminRefused, "no rule for cmon lets this host give COMMAND="+descriptor.Escape(command[:min(len(command), 64)]))
 	case !known:
 		b.refuse(conn, tns.CodeUnknownCommand, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is not known")
 	default:

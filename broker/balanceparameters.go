@@ -101,7 +101,10 @@ func addService(c *Config, n *descriptor.Node) (err error) {
 }
 
 // treatments are the words that a rule's ACTION_LIST and a SERVICE share.
-var treatments = []string{"ROUTE", "POLICY", "HOLD_TIMEOUT", "ATTEMPT_TIMEOUT"}
+var treatments = []string{
+	"ROUTE", "POLICY", "HOLD_TIMEOUT", "ATTEMPT_TIMEOUT", "IDLE_TIMEOUT", "SESSION_TIMEOUT", "OUTBOUND_CONNECT_TIMEOUT",
+	"RATE", "MAX_SESSIONS", "BANDWIDTH",
+}
 
 // treat reads one of treatments and reports whether n is one.
 func treat(t *relay.Treatment, n *descriptor.Node) (known bool, err error) {
@@ -119,10 +122,62 @@ func treat(t *relay.Treatment, n *descriptor.Node) (known bool, err error) {
 		if t.AttemptTimeout, err = ParseDuration(n.Value); err == nil && t.AttemptTimeout == 0 {
 			err = fmt.Errorf("0 gives no instance any time: write for example 3")
 		}
+	case "IDLE_TIMEOUT", "MIT":
+		t.IdleTimeout, err = parseTimeout(n)
+	case "SESSION_TIMEOUT", "MCT":
+		t.SessionTimeout, err = parseTimeout(n)
+	case "OUTBOUND_CONNECT_TIMEOUT", "MOCT":
+		t.DialTimeout, err = parseTimeout(n)
+	default:
+		return treatLimits(t, n)
+	}
+	return true, err
+}
+
+// parseTimeout reads a time of which 0 is none at all.
+func parseTimeout(n *descriptor.Node) (relay.Timeout, error) {
+	limit, err := ParseDuration(n.Value)
+	return relay.TimeoutOf(limit), err
+}
+
+// treatLimits reads those of treatments that limit how much.
+func treatLimits(t *relay.Treatment, n *descriptor.Node) (known bool, err error) {
+	switch strings.ToUpper(n.Name) {
+	case "RATE":
+		t.Rate, err = strconv.ParseFloat(n.Value, 64)
+		if err != nil || !(t.Rate > 0 && t.Rate <= 1e6) {
+			err = fmt.Errorf("%q is not a number of connects a second: write for example 50", n.Value)
+		}
+	case "MAX_SESSIONS":
+		t.MaxSessions, err = strconv.Atoi(n.Value)
+		if err != nil || t.MaxSessions < 1 {
+			err = fmt.Errorf("%q is not a number of sessions: write 1 or more", n.Value)
+		}
+	case "BANDWIDTH":
+		t.Bandwidth, err = parseBandwidth(n.Value)
 	default:
 		return false, nil
 	}
 	return true, err
+}
+
+// parseBandwidth reads bytes a second, with K, M or G for thousands, millions and
+// thousands of millions of them.
+func parseBandwidth(text string) (int64, error) {
+	number, unit := strings.ToUpper(strings.TrimSpace(text)), 1.0
+	for _, u := range []struct {
+		suffix string
+		unit   float64
+	}{{"K", 1e3}, {"M", 1e6}, {"G", 1e9}} {
+		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
+			number, unit = strings.TrimSpace(rest), u.unit
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if bytes := n * unit; err == nil && bytes >= 1 && bytes <= 1e15 {
+		return int64(bytes), nil
+	}
+	return 0, fmt.Errorf("%q is not a number of bytes a second: write for example 500K or 10M", text)
 }
 
 // longestAttempt is the longest that any connect may give one attempt.

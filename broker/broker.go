@@ -35,16 +35,17 @@ type Broker struct {
 	table   servicetable.Table
 	hosts   hosts
 
-	registrar registration.Server
-	relay     relay.Server
-	balancer  loadbalance.Balancer
-	dialer    failover.Dialer
-	prober    failover.Prober
-	holder    failover.Holder
-	moves     failover.Moves
-	journal   journal.Journal
-	current   atomic.Pointer[settings]
-	reloading sync.Mutex
+	registrar    registration.Server
+	relay        relay.Server
+	balancer     loadbalance.Balancer
+	dialer       failover.Dialer
+	prober       failover.Prober
+	holder       failover.Holder
+	moves        failover.Moves
+	journal      journal.Journal
+	current      atomic.Pointer[settings]
+	reloading    sync.Mutex
+	rulesChanged chan struct{} // has room for one: there are new rules to look at
 
 	operations operations
 	departed   departures
@@ -70,7 +71,9 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{config: *config, log: log, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1)}
+	b := &Broker{
+		config: *config, log: log, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
+	}
 	if err := b.bind(); err != nil {
 		b.closeListeners()
 		return nil, err
@@ -152,16 +155,14 @@ func (b *Broker) wire() {
 	}
 	b.relay = relay.Server{
 		Snapshot: b.table.Snapshot, Order: b.order, Foresee: b.foresee, Dial: b.dial,
-		Rules:     func() relay.Rules { return b.settings().config.Rules },
+		Rules:     func() *relay.RuleSet { return b.settings().rules },
 		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
 		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Lately: b.lately, Hold: holding{b},
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
-		Resolve:        b.hosts.resolve,
-		Own:            b.own,
-		VSNNUM:         b.config.VSNNUM,
-		IdleTimeout:    b.config.IdleTimeout,
-		SessionTimeout: b.config.SessionTimeout,
-		Log:            b.log.With("component", "relay"),
+		Resolve: b.hosts.resolve,
+		Own:     b.own,
+		VSNNUM:  b.config.VSNNUM,
+		Log:     b.log.With("component", "relay"),
 	}
 	b.apply(&b.config)
 }
@@ -170,7 +171,7 @@ func (b *Broker) wire() {
 func (b *Broker) wireFailover() {
 	c := &b.config
 	b.dialer = failover.Dialer{
-		TotalTimeout: c.DialTimeout, Hedge: c.Hedge, Observe: b.prober.Observe,
+		TotalTimeout: longestDial, Hedge: c.Hedge, Observe: b.prober.Observe,
 	}
 	if !c.HedgeLearnt {
 		b.dialer.Hedge = offIfZero(c.Hedge)
@@ -189,6 +190,9 @@ func (b *Broker) wireFailover() {
 	b.holder.Report = b.holds.note
 	b.moves = failover.Moves{Window: c.MoveWindow, Report: b.moved}
 }
+
+// longestDial bounds all attempts of a connect where its treatment does not.
+const longestDial = time.Hour
 
 // verify probes a handler to which a client is about to be redirected.
 func (b *Broker) verify(ctx context.Context, c servicetable.Candidate) error {
@@ -249,6 +253,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.prober.Run(looking) })
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(looking) })
+	background.Go(func() { b.watchRuleNames(looking) })
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
@@ -279,6 +284,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	stopLooking()
 	background.Wait()
 	b.holds.flush()
+	b.hosts.close()
 	b.closeListeners()
 	b.log.Info("broker stopped")
 	return nil

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"servicebroker/descriptor"
-	"servicebroker/relay"
 )
 
 // Severity of a Message.
@@ -78,6 +77,11 @@ type reader struct {
 	file     string
 	config   *Config
 	messages Messages
+
+	rules       []*ruleRead // in the order of the file
+	lastRule    *ruleRead
+	clientRules bool   // there is a rule about clients, right or wrong
+	rulesAs     string // RULE_LIST or RULE_GROUP, whichever the file has
 }
 
 func (r *reader) say(n *descriptor.Node, severity Severity, format string, arguments ...any) {
@@ -139,14 +143,16 @@ func (r *reader) read(root *descriptor.Node) {
 		root = inner
 	}
 	r.config.Addresses = nil
-	clientRules := false
-	r.config.Rules = relay.Rules{}
 	for _, n := range root.Children {
 		switch strings.ToUpper(n.Name) {
 		case "ADDRESS", "ADDRESS_LIST":
 			r.readAddresses(n)
 		case "RULE_LIST":
-			clientRules = r.readRules(n) || clientRules
+			r.readRules(n)
+		case "RULE_GROUP":
+			r.readRuleGroup(n)
+		case "RULE", "ACTION_LIST":
+			r.readStray(n)
 		case "PARAMETER_LIST":
 			for _, p := range n.Children {
 				r.readParameter(p)
@@ -158,10 +164,7 @@ func (r *reader) read(root *descriptor.Node) {
 	if len(r.config.Addresses) == 0 {
 		r.say(root, SeverityError, "no ADDRESS to listen on: add (ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))")
 	}
-	if !clientRules {
-		r.say(root, SeverityWarning, "no rule is about clients, so every client is refused: "+
-			"add (RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)) to RULE_LIST to let everyone in")
-	}
+	r.finishRules(root)
 }
 
 func (r *reader) readAddresses(n *descriptor.Node) {

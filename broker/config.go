@@ -21,9 +21,11 @@ type Config struct {
 	File      string               // where it was read from; empty for the built-in default
 	Addresses []descriptor.Address // where it listens
 	Rules     relay.Rules          // nil: everyone may have every registered service
-	Mode      relay.Mode           // ROUTE
-	Services  []ServiceSetting     // SERVICE: what is different for some services; the first that fits applies
-	Given     map[string]Given     // the parameters that the file sets, by name
+	// AdminRules are those for SRV=cmon; nil: whoever else may give administrative commands may.
+	AdminRules relay.Rules
+	Mode       relay.Mode       // ROUTE
+	Services   []ServiceSetting // SERVICE: what is different for some services; the first that fits applies
+	Given      map[string]Given // the parameters that the file sets, by name
 
 	Policy                loadbalance.Policy // POLICY
 	Brokers               int                // BROKERS
@@ -48,7 +50,7 @@ type Config struct {
 
 	InboundTimeout time.Duration // INBOUND_CONNECT_TIMEOUT: the client's CONNECT, whole
 	AttemptTimeout time.Duration // ATTEMPT_TIMEOUT: one dial and its ACCEPT; 0: 3 s
-	DialTimeout    time.Duration // OUTBOUND_CONNECT_TIMEOUT: all attempts together; 0: 60 s
+	DialTimeout    time.Duration // OUTBOUND_CONNECT_TIMEOUT: all attempts together
 	IdleTimeout    time.Duration // IDLE_TIMEOUT
 	SessionTimeout time.Duration // SESSION_TIMEOUT
 	DrainTimeout   time.Duration // DRAIN_TIMEOUT: open sessions, at shutdown

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -9,15 +11,18 @@ import (
 	"time"
 )
 
-// hosts answers what host names mean and which addresses are this host's, from
-// answers at most hostsTTL old. A slow name service delays the first who asks,
-// at most by resolveTimeout.
+// hosts answers what host names mean and which addresses are this host's. A name is
+// looked up at most once in hostsTTL, and by one at a time however many ask. Who asks
+// has the answer that is known, and waits only where there is none or it is very old,
+// never longer than resolveTimeout.
 type hosts struct {
 	lookup func(ctx context.Context, name string) ([]netip.Addr, error) // nil: the system's resolver
 
-	mu    sync.Mutex
-	names map[string]answer
-	local answer
+	mu      sync.Mutex
+	names   map[string]*hostName
+	closed  bool
+	running sync.WaitGroup // look-ups
+	local   answer
 }
 
 type answer struct {
@@ -25,24 +30,98 @@ type answer struct {
 	until     time.Time
 }
 
+// hostName is what is known of a name.
+type hostName struct {
+	answer
+	known  bool    // there has been an answer
+	flight *flight // the look-up under way; nil if there is none
+}
+
+// flight is one look-up.
+type flight struct {
+	landed chan struct{} // closed at its end
+	cancel context.CancelFunc
+}
+
 const (
 	hostsTTL       = 30 * time.Second
+	hostsStale     = 10 * time.Minute // how long after that an answer is still given while a new one is sought
 	resolveTimeout = 2 * time.Second
-	maxNames       = 10_000
+	lookupTimeout  = 10 * time.Second // of a look-up that nobody waits for any more
+	maxNames       = 50_000
 )
 
-// resolve returns the addresses of a name; none if it has none now.
+// resolve returns the addresses of a name; none if it has none, or nobody knows in time.
 func (h *hosts) resolve(ctx context.Context, name string) []netip.Addr {
+	return h.ask(ctx, name, hostsStale)
+}
+
+// fresh is resolve that waits rather than give an answer whose time is over.
+func (h *hosts) fresh(ctx context.Context, name string) []netip.Addr { return h.ask(ctx, name, 0) }
+
+func (h *hosts) ask(ctx context.Context, name string, stale time.Duration) []netip.Addr {
 	name = strings.ToLower(name)
 	now := time.Now()
 	h.mu.Lock()
-	known, ok := h.names[name]
-	h.mu.Unlock()
-	if ok && now.Before(known.until) {
-		return known.addresses
+	n := h.entry(name)
+	if now.Before(n.until) {
+		defer h.mu.Unlock()
+		return n.addresses
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
+	under := h.start(name, n)
+	addresses, enough := n.addresses, n.known && now.Before(n.until.Add(stale))
+	h.mu.Unlock()
+	if enough || under == nil {
+		return addresses
+	}
+	timer := time.NewTimer(resolveTimeout)
+	defer timer.Stop()
+	select {
+	case <-under.landed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return n.addresses
+}
+
+// entry finds what is known of a name, or room for it; callers hold mu.
+func (h *hosts) entry(name string) *hostName {
+	if n := h.names[name]; n != nil {
+		return n
+	}
+	if len(h.names) >= maxNames {
+		now := time.Now()
+		maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil && !now.Before(n.until) })
+		if len(h.names) >= maxNames {
+			maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil })
+		}
+	}
+	if h.names == nil {
+		h.names = map[string]*hostName{}
+	}
+	n := &hostName{}
+	h.names[name] = n
+	return n
+}
+
+// start begins a look-up unless one is under way; callers hold mu. nil: it is too late.
+func (h *hosts) start(name string, n *hostName) *flight {
+	if n.flight != nil || h.closed {
+		return n.flight
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	n.flight = &flight{landed: make(chan struct{}), cancel: cancel}
+	h.running.Go(func() {
+		defer cancel()
+		addresses, err := h.query(ctx, name)
+		h.land(n, addresses, err)
+	})
+	return n.flight
+}
+
+func (h *hosts) query(ctx context.Context, name string) ([]netip.Addr, error) {
 	lookup := h.lookup
 	if lookup == nil {
 		lookup = func(ctx context.Context, name string) ([]netip.Addr, error) {
@@ -50,19 +129,41 @@ func (h *hosts) resolve(ctx context.Context, name string) []netip.Addr {
 		}
 	}
 	addresses, err := lookup(ctx, name)
-	for i := range addresses {
-		addresses[i] = addresses[i].Unmap()
+	all := make([]netip.Addr, len(addresses))
+	for i, a := range addresses {
+		all[i] = a.Unmap()
 	}
-	if err != nil {
-		addresses = known.addresses // a name service that is away changes nothing
-	}
+	return all, err
+}
+
+// land is the end of a look-up. A name service that is away changes nothing; one that
+// says there is no such name does.
+func (h *hosts) land(n *hostName, addresses []netip.Addr, err error) {
+	var unknown *net.DNSError
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.names == nil || len(h.names) >= maxNames {
-		h.names = map[string]answer{}
+	switch {
+	case err == nil:
+		n.addresses = addresses
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		n.addresses = nil
 	}
-	h.names[name] = answer{addresses, now.Add(hostsTTL)}
-	return addresses
+	n.known, n.until = true, time.Now().Add(hostsTTL)
+	close(n.flight.landed)
+	n.flight = nil
+}
+
+// close ends the look-ups that are under way, and answers from now on what is known.
+func (h *hosts) close() {
+	h.mu.Lock()
+	h.closed = true
+	for _, n := range h.names {
+		if n.flight != nil {
+			n.flight.cancel()
+		}
+	}
+	h.mu.Unlock()
+	h.running.Wait()
 }
 
 // isLocal reports whether an address is this host's own.

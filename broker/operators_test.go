@@ -147,9 +147,9 @@ func TestGrantedInstanceIsAway(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.ProbeInterval = 0
 		c.Rules = relay.Rules{
-			{Source: host("127.0.0.2"), Destination: host("127.0.0.1"), Service: "*"},
-			{Source: host("127.0.0.3"), Destination: host("127.0.0.9"), Service: "*"},
-			{Source: host("127.0.0.4"), Destination: host("127.0.0.4"), Service: "*"},
+			{Source: host("127.0.0.2"), Destination: host("127.0.0.1"), Services: []string{"*"}},
+			{Source: host("127.0.0.3"), Destination: host("127.0.0.9"), Services: []string{"*"}},
+			{Source: host("127.0.0.4"), Destination: host("127.0.0.4"), Services: []string{"*"}},
 		}
 	})
 	h, port := database(t)

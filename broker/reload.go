@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strconv"
+	"strings"
 
 	"servicebroker/console"
 	"servicebroker/relay"
@@ -16,6 +16,7 @@ import (
 var live = []string{
 	"ATTEMPT_TIMEOUT", "ROUTE", "POLICY", "BROKERS", "SLOW_START", "ZONE", "PREFER_LEAST_LOADED_NODE", "SERVICE", "REGISTRANT", "REDIRECT_VERIFY",
 	"HOLD_TIMEOUT", "HOLD_MEMORY", "HOLD_SHARE", "HOLD_RELEASE_RATE", "HOLD_DRY_RUN", "MAX_HELD",
+	"IDLE_TIMEOUT", "SESSION_TIMEOUT", "OUTBOUND_CONNECT_TIMEOUT",
 	"REGISTRATION_INVITED_NODES", "REGISTRATION_EXCLUDED_NODES", "REGISTRATION_TRANSPORTS", "VALID_NODE_CHECKING_REGISTRATION",
 }
 
@@ -80,10 +81,14 @@ func waiting(started, c *Config) []string {
 	return names
 }
 
+// ruleTexts tells one list of rules from another.
 func ruleTexts(c *Config) []string {
-	texts := make([]string, len(c.Rules))
-	for i := range c.Rules {
-		texts[i] = c.Rules[i].Text
+	var texts []string
+	for _, list := range []relay.Rules{c.Rules, c.AdminRules} {
+		for i := range list {
+			texts = append(texts, list[i].Group+list[i].Text+strings.Join(list[i].Services, ",")+strings.Join(list[i].DNs, ","))
+		}
+		texts = append(texts, "")
 	}
 	return texts
 }
@@ -101,16 +106,6 @@ func (b *Broker) parametersInForce() []console.Parameter {
 		if g, set := given[p.Name]; set {
 			views[i].Value, views[i].Set, views[i].Where = g.Value, true, g.Where
 		}
-	}
-	return views
-}
-
-// rulesInForce lists the rules that are about clients.
-func (b *Broker) rulesInForce() []console.RuleView {
-	config := b.settings().config
-	views := make([]console.RuleView, len(config.Rules))
-	for i := range config.Rules {
-		views[i] = console.RuleView{Name: strconv.Itoa(i + 1), Text: config.Rules[i].Text, Where: config.Rules[i].Where}
 	}
 	return views
 }

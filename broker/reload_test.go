@@ -13,7 +13,7 @@ import (
 )
 
 const reloaded = `T = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))
-  (RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))
+  (RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))
   (PARAMETER_LIST=%))`
 
 func (r *running) rewrite(file, parameters string) {
@@ -105,7 +105,7 @@ func TestBalanceParameters(t *testing.T) {
 	if c.HoldTimeout != 45*time.Second || c.HoldMemory != 10*time.Minute || c.HoldShare != 0.25 || c.HoldRate != 50 || !c.HoldDryRun || c.MaxHeld != 7 {
 		t.Errorf("hold: %+v", c)
 	}
-	s := newSettings(c, nil)
+	s := newSettings(c, nil, nil)
 	if got := s.treatment("SALES.world"); got.Mode != relay.ModeRedirect || got.Policy != "sessions" || !got.HoldSet || got.HoldTimeout != 0 || got.AttemptTimeout != 3*time.Second {
 		t.Errorf("sales: %+v", got)
 	}

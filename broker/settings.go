@@ -18,9 +18,15 @@ type settings struct {
 	registrants *registration.Registrants
 	all         relay.Treatment // of connects that nothing else is said about
 	redirects   bool            // some clients are redirected, or all
+	rules       *relay.RuleSet  // about clients; nil: everyone may have everything
+	admin       *relay.RuleSet  // about administration; nil: there are none
 }
 
-func newSettings(c *Config, registrants *registration.Registrants) *settings {
+// newSettings makes settings of a configuration; before are those it replaces, or nil.
+func newSettings(c *Config, registrants *registration.Registrants, before *settings) *settings {
+	if before == nil {
+		before = &settings{}
+	}
 	redirects := c.Mode == relay.ModeRedirect
 	for i := range c.Rules {
 		redirects = redirects || c.Rules[i].Mode == relay.ModeRedirect
@@ -28,10 +34,19 @@ func newSettings(c *Config, registrants *registration.Registrants) *settings {
 	for i := range c.Services {
 		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
 	}
-	return &settings{config: c, registrants: registrants, redirects: redirects, all: relay.Treatment{
+	s := &settings{config: c, registrants: registrants, redirects: redirects, all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
+		IdleTimeout: relay.TimeoutOf(c.IdleTimeout), SessionTimeout: relay.TimeoutOf(c.SessionTimeout),
+		DialTimeout: relay.TimeoutOf(c.DialTimeout),
 	}}
+	if c.Rules != nil {
+		s.rules = relay.CompileRules(c.Rules, before.rules)
+	}
+	if c.AdminRules != nil {
+		s.admin = relay.CompileRules(c.AdminRules, before.admin)
+	}
+	return s
 }
 
 func (b *Broker) settings() *settings { return b.current.Load() }
@@ -83,7 +98,11 @@ func (b *Broker) apply(c *Config) {
 		b.log.Error("REGISTRANT", "cause", err.Error())
 	}
 	registrants.Decided = b.decided
-	b.current.Store(newSettings(c, registrants))
+	b.current.Store(newSettings(c, registrants, b.current.Load()))
+	select {
+	case b.rulesChanged <- struct{}{}:
+	default: // it is known already
+	}
 	b.dialer.Configure(c.longestAttempt())
 	b.balancer.Configure(loadbalance.Settings{
 		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,

@@ -125,9 +125,9 @@ func TestRulesBeforeWaiting(t *testing.T) {
 	any := relay.HostPattern{Any: true}
 	r := start(t, func(c *Config) {
 		c.Rules = relay.Rules{
-			{Source: relay.HostPattern{Network: netip.MustParsePrefix("127.0.0.2/32")}, Destination: any, Service: "*", Action: relay.Reject},
-			{Source: relay.HostPattern{Network: netip.MustParsePrefix("127.0.0.4/32")}, Destination: any, Service: "*", Treatment: relay.Treatment{HoldSet: true}},
-			{Source: any, Destination: any, Service: "sales"},
+			{Source: relay.HostPattern{Network: netip.MustParsePrefix("127.0.0.2/32")}, Destination: any, Services: []string{"*"}, Action: relay.Reject},
+			{Source: relay.HostPattern{Network: netip.MustParsePrefix("127.0.0.4/32")}, Destination: any, Services: []string{"*"}, Treatment: relay.Treatment{HoldSet: true}},
+			{Source: any, Destination: any, Services: []string{"sales"}},
 		}
 	})
 	withdraw := r.register("sales1", "sales")

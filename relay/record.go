@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (d *dialogue) recordQuestion() {
 // recordMatch notes which table decided, and whom it left out.
 func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot, passed []servicetable.Rejected) {
 	d.record.Version, d.record.Rule, d.record.Policy = snapshot.Version(), "", ""
-	d.record.Candidates, d.record.Omitted = d.record.Candidates[:0], 0
+	d.record.Candidates, d.record.Omitted, d.record.Logged = d.record.Candidates[:0], 0, nil
 	for _, p := range passed {
 		d.keep(journal.Candidate{
 			Key: p.Registration.HandlerKey(p.Handler), Inputs: inputsOf(p.Registration, p.Service, p.Status), PassedOver: p.Why,
@@ -48,9 +49,10 @@ func (d *dialogue) recordMatch(snapshot *servicetable.Snapshot, passed []service
 // recordRules notes which candidates the rules refuse, and by which rule, and which
 // rules only wanted to be told of.
 func (d *dialogue) recordRules(candidates []servicetable.Candidate, logged []*Rule) {
-	d.record.Logged = d.record.Logged[:0]
-	for _, rule := range logged[:min(len(logged), mostCandidates)] {
-		d.record.Logged = append(d.record.Logged, rule.Text)
+	for _, rule := range logged {
+		if len(d.record.Logged) < mostCandidates && !slices.Contains(d.record.Logged, rule.Text) {
+			d.record.Logged = append(d.record.Logged, rule.Text)
+		}
 	}
 	for _, c := range candidates {
 		switch rule := d.granted.by(c); {

@@ -145,6 +145,16 @@ func (p *prepared) concerns(s *subject, registered string) bool {
 	return p.takesService(s, registered) && fits(p.user, s.user) && fits(p.program, s.program) && p.takesDN(s.dn)
 }
 
+// indexed tells whether the indexes say all about the rule's conditions.
+func (p *prepared) indexed() bool {
+	for _, pattern := range append([]string{p.user, p.program}, p.services...) {
+		if strings.Contains(strings.TrimSuffix(strings.TrimPrefix(pattern, "*"), "*"), "*") || len(pattern) > 1 && pattern[0] == '*' && pattern[len(pattern)-1] == '*' {
+			return false
+		}
+	}
+	return len(p.dns) == 0
+}
+
 func (p *prepared) takesService(s *subject, registered string) bool {
 	if p.anyService {
 		return true

@@ -72,3 +72,7 @@ func literals(pattern string) (begins, ends string, exact bool) {
 	}
 	return pattern[:first], pattern[strings.LastIndexByte(pattern, '*')+1:], false
 }
+
+// PatternCovers reports whether every name that fits the pattern narrow, or narrow
+// itself, fits wide. Neither is sensitive to case.
+func PatternCovers(wide, narrow string) bool { return glob(fold(wide), fold(narrow)) }

@@ -25,6 +25,30 @@ func (b ruleSetBits) and(other ruleSetBits) {
 	}
 }
 
+func (b ruleSetBits) without(other ruleSetBits) {
+	for i := range b {
+		b[i] &^= other[i]
+	}
+}
+
+// cut leaves only rules before a given one.
+func (b ruleSetBits) cut(from int) {
+	if i := from >> 6; i < len(b) {
+		b[i] &= 1<<(from&63) - 1
+		clear(b[i+1:])
+	}
+}
+
+// firstOfBoth returns the first rule that is in both sets, -1 if there is none.
+func firstOfBoth(a, b ruleSetBits) int {
+	for i := range a {
+		if word := a[i] & b[i]; word != 0 {
+			return i<<6 + bits.TrailingZeros64(word)
+		}
+	}
+	return -1
+}
+
 // next returns the first rule of the set from a given one on, -1 if there is none.
 func (b ruleSetBits) next(from int) int {
 	i := from >> 6

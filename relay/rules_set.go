@@ -25,6 +25,10 @@ type RuleSet struct {
 	destinations *hostIndex
 	scratch      sync.Pool // of *matching
 
+	doubtful             ruleSetBits // rules about which the indexes do not say all
+	logs, accepts, drops ruleSetBits // by Action
+	anywhere             ruleSetBits // rules for every destination
+
 	names     []string // that rules name as hosts, folded
 	index     atomic.Pointer[nameIndex]
 	made      time.Time
@@ -61,9 +65,34 @@ func CompileRules(rules Rules, before *RuleSet) *RuleSet {
 	s.scratch.New = func() any {
 		return &matching{set: s, client: newBits(len(rules)), one: newBits(len(rules)), left: newBits(len(rules))}
 	}
+	s.sort()
 	s.inheritHits(before)
 	s.inheritNames(before)
 	return s
+}
+
+// sort makes the sets of rules of a kind.
+func (s *RuleSet) sort() {
+	for _, set := range []*ruleSetBits{&s.doubtful, &s.logs, &s.accepts, &s.drops, &s.anywhere} {
+		*set = newBits(len(s.rules))
+	}
+	for i := range s.rules {
+		p := &s.rules[i]
+		if !p.indexed() {
+			s.doubtful.set(i)
+		}
+		if p.destination.Any {
+			s.anywhere.set(i)
+		}
+		switch p.rule.Action {
+		case Log:
+			s.logs.set(i)
+		case Accept:
+			s.accepts.set(i)
+		case Drop:
+			s.drops.set(i)
+		}
+	}
 }
 
 // Len is how many rules there are.
@@ -119,7 +148,7 @@ func (m *matching) decide(ctx context.Context, c servicetable.Candidate, resolve
 	narrowed := false
 	for i := m.left.next(0); i >= 0; i = m.left.next(i + 1) {
 		rule := &m.set.rules[i]
-		if !rule.concerns(&m.who, registered) {
+		if m.set.doubtful.has(i) && !rule.concerns(&m.who, registered) {
 			continue
 		}
 		if d := &rule.destination; !d.Any && (d.Name == "" || d.Name != host) {
@@ -169,6 +198,17 @@ func (m *matching) clientRules(registered string) {
 			clear(m.one)
 			by.index.orInto(m.one, by.text)
 			m.client.and(m.one)
+		}
+	}
+}
+
+// verify leaves only those rules of client that are about it.
+func (m *matching) verify(registered string) {
+	copy(m.left, m.client)
+	m.left.and(m.set.doubtful)
+	for i := m.left.next(0); i >= 0; i = m.left.next(i + 1) {
+		if !m.set.rules[i].concerns(&m.who, registered) {
+			m.client[i>>6] &^= 1 << (i & 63)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // means than those under test.
 func plainly(rules Rules, c connectOf, host string) (decides int, logged []int) {
 	for i, r := range rules {
-		addresses := hostsOfTest(nil, strings.ToLower(host))
+		addresses := hostsOfTest(context.Background(), strings.ToLower(host))
 		if a, err := netip.ParseAddr(host); err == nil {
 			addresses = []netip.Addr{a}
 		}
@@ -48,7 +48,7 @@ func plainlyTakes(p HostPattern, text string, addresses []netip.Addr) bool {
 		if p.Network.IsValid() && p.Network.Contains(a.Unmap()) {
 			return true
 		}
-		for _, meant := range hostsOfTest(nil, strings.ToLower(p.Name)) {
+		for _, meant := range hostsOfTest(context.Background(), strings.ToLower(p.Name)) {
 			if meant.Unmap() == a.Unmap() {
 				return true
 			}
@@ -127,13 +127,19 @@ func candidatesAt(hosts ...string) []servicetable.Candidate {
 	return all
 }
 
+// compiledAnyhow is compiled for where there is no testing.TB.
+func compiledAnyhow(rules Rules) *RuleSet {
+	set := CompileRules(rules, nil)
+	set.Refresh(context.Background(), hostsOfTest)
+	return set
+}
+
 // The prepared set decides as the plain list does, for one connect after the other.
 func TestRuleSetDecidesAsTheListDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawing{t}
 		rules := d.rules(rapid.SampledFrom([]int{5, 20, 200}).Draw(t, "most"))
-		set := CompileRules(rules, nil)
-		set.Refresh(context.Background(), hostsOfTest)
+		set := compiledAnyhow(rules)
 		for range 4 {
 			c := d.connect()
 			m := set.begin(c.subject())
@@ -218,7 +224,7 @@ func BenchmarkTenThousandRules(b *testing.B) {
 	for _, kind := range kindsOfMany {
 		rules, c, host := manyRules(b, kind)
 		set := compiled(b, rules)
-		candidate, addresses := candidateAt(host, c.table), hostsOfTest(nil, host)
+		candidate, addresses := candidateAt(host, c.table), hostsOfTest(context.Background(), host)
 		b.Run(kind, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

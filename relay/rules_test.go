@@ -111,15 +111,14 @@ func compiled(t testing.TB, rules Rules) *RuleSet {
 
 // connectOf is a subject in words: who asks for what.
 type connectOf struct {
-	from     string // "": 10.1.2.3
-	service  string // "": sales
-	sid      bool   // service is a SID
-	table    string // the name in the table; "": the same
-	dn       string
-	user     string
-	program  string
-	hosts    string // of the candidates; "": db1
-	resolves bool
+	from    string // "": 10.1.2.3
+	service string // "": sales
+	sid     bool   // service is a SID
+	table   string // the name in the table; "": the same
+	dn      string
+	user    string
+	program string
+	hosts   string // of the candidates; "": db1
 }
 
 // judged is what became of the candidates: the hosts admitted, or how they are refused.

@@ -144,7 +144,7 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
-		arrived: raw.LocalAddr().String(), secure: isTLS(raw), dn: clientDN(raw),
+		arrived: raw.LocalAddr().String(), secure: isTLS(raw),
 	}
 	_ = raw.SetDeadline(time.Time{})
 	s.openRecord(d)
@@ -206,6 +206,9 @@ func (s *Server) understand(d *dialogue) (err error) {
 	}
 	d.query, err = question(d.asked)
 	d.query.ArrivedOn = d.arrived
+	if d.conn != nil {
+		d.dn = clientDN(d.conn.NetConn())
+	}
 	d.recordQuestion()
 	return err
 }

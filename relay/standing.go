@@ -2,8 +2,9 @@ package relay
 
 import (
 	"context"
-	"strconv"
-	"strings"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 )
 
 // standing is what the rules say of a client and what it asks for before any instance is
@@ -23,26 +24,38 @@ func (s *Server) standing(ctx context.Context, d *dialogue) standing {
 	if rules == nil {
 		return standing{}
 	}
-	v := &verdict{ctx: ctx, client: d.client.Addr(), service: asksFor(d.query), bySID: d.query.Service == "", resolve: s.Resolve}
-	st := standing{refusal: errRejected}
-	var fit []string
-	accepted := false
-	for i := range rules {
-		rule := &rules[i]
-		if !glob(rule.Service, v.service) || !rule.Source.matchesAddr(v, v.client) {
-			continue
-		}
-		fit = append(fit, strconv.Itoa(i))
-		switch {
-		case rule.Action == Accept && !accepted:
-			st.refusal, st.treatment, accepted = nil, rule.Treatment, true
-		case rule.Action == Drop && !accepted:
-			st.refusal = errDropped
-		}
-		if rule.Destination.Any { // decides about all that are left
-			break
-		}
+	return rules.standing(ctx, d.subject())
+}
+
+func (s *RuleSet) standing(ctx context.Context, who subject) standing {
+	s.await(ctx)
+	m := s.begin(who)
+	defer m.end()
+	m.clientRules(who.asked)
+	m.client.without(s.logs)
+	m.verify(who.asked)
+	if last := firstOfBoth(m.client, s.anywhere); last >= 0 { // decides about all that are left
+		m.client.cut(last + 1)
 	}
-	st.rules = strings.Join(fit, ",")
+	st := standing{rules: m.client.digest()}
+	switch accepts := firstOfBoth(m.client, s.accepts); {
+	case accepts >= 0:
+		st.treatment = s.rules[accepts].rule.Treatment
+	case firstOfBoth(m.client, s.drops) >= 0:
+		st.refusal = errDropped
+	default:
+		st.refusal = errRejected
+	}
 	return st
+}
+
+// digest tells sets apart, and is short: thousands who wait may each remember one.
+func (b ruleSetBits) digest() string {
+	h := sha256.New()
+	var word [8]byte
+	for _, w := range b {
+		binary.LittleEndian.PutUint64(word[:], w)
+		h.Write(word[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
