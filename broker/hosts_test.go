@@ -44,6 +44,12 @@ func (n *nameService) set(delay time.Duration, err error, answer ...string) {
 	}
 }
 
+func (n *nameService) times() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
+}
+
 // named is hosts before a name service, and a check of what it answers after how long.
 func named(t *testing.T) (*hosts, *nameService, func(ask func(context.Context, string) []netip.Addr, want string, after time.Duration)) {
 	n := &nameService{}
@@ -70,8 +76,8 @@ func TestNamesAreAnsweredFromWhatIsKnown(t *testing.T) {
 		check(h.resolve, "[10.1.0.1]", 0) // and a look-up begins
 		time.Sleep(2 * time.Second)
 		check(h.resolve, "[10.1.0.2]", 0)
-		if n.asked != 2 {
-			t.Errorf("asked %d times", n.asked)
+		if n.times() != 2 {
+			t.Errorf("asked %d times", n.times())
 		}
 		n.set(time.Second, nil, "10.1.0.3")
 		time.Sleep(hostsTTL + hostsStale)
@@ -92,8 +98,8 @@ func TestNobodyWaitsLongForAName(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		check(func(_ context.Context, name string) []netip.Addr { return h.resolve(ctx, name) }, "[]", time.Millisecond)
-		if n.asked != 1 {
-			t.Errorf("asked %d times", n.asked)
+		if n.times() != 1 {
+			t.Errorf("asked %d times", n.times())
 		}
 		time.Sleep(lookupTimeout)
 		check(h.resolve, "[]", 0) // it was given up, and is not tried again for a while
@@ -114,8 +120,8 @@ func TestManyWhoAskMakeOneLookUp(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n.asked != 1 {
-			t.Errorf("asked %d times", n.asked)
+		if n.times() != 1 {
+			t.Errorf("asked %d times", n.times())
 		}
 		h.close()
 	})
@@ -150,8 +156,8 @@ func TestLookUpsEndWithTheBroker(t *testing.T) {
 		if time.Since(began) != 0 {
 			t.Errorf("took %v", time.Since(began))
 		}
-		if got := h.resolve(t.Context(), "another"); got != nil || n.asked != 1 {
-			t.Errorf("after the end: %v, asked %d times", got, n.asked)
+		if got := h.resolve(t.Context(), "another"); got != nil || n.times() != 1 {
+			t.Errorf("after the end: %v, asked %d times", got, n.times())
 		}
 	})
 }

@@ -368,6 +368,16 @@ func TestRulesOnTheWire(t *testing.T) {
 	client.NetConn().Close()
 }
 
+// Who asks for an instance that rules keep from it is refused for good: that others are
+// there, for which it did not ask, is nothing to wait for.
+func TestRefusedInstanceIsNotAway(t *testing.T) {
+	w := newWorld(t)
+	w.Rules = func() *RuleSet { return compiled(t, rulesOf(t, "* s1 * reject", "* * * accept")) }
+	w.instance("s1", accepts, "sales")
+	w.instance("s2", accepts, "sales")
+	w.wantCode(strings.Replace(sales, "(SERVICE_NAME=sales)", "(SERVICE_NAME=sales)(INSTANCE_NAME=s1)", 1), tns.CodeRuleRejects)
+}
+
 // Explanations name the rule that decided and those that only wanted to be told of.
 func TestRulesAreExplained(t *testing.T) {
 	set := compiled(t, rulesOf(t, "* * sales log", "* s1 * reject", "* * sales accept"))

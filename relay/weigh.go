@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"servicebroker/servicetable"
 )
@@ -62,6 +63,9 @@ var errAway = errors.New("no instance that this client may have is there now")
 func (s *Server) secondBest(ctx context.Context, d *dialogue, passed []servicetable.Rejected, refusal error) ([]servicetable.Candidate, error) {
 	var ejected, out []servicetable.Candidate
 	for _, p := range passed {
+		if d.query.Instance != "" && !strings.EqualFold(d.query.Instance, p.Registration.Instance) {
+			continue // it is there, and not what is asked for
+		}
 		c := servicetable.Candidate{Registration: p.Registration, Service: p.Service, Handler: p.Handler, Status: p.Status}
 		if p.Ejected {
 			ejected = append(ejected, c)
