@@ -14,7 +14,7 @@ func explained() *journal.Explanation {
 	return &journal.Explanation{
 		Ref: "K7M2QX4P", Time: noon().Add(-90 * time.Second), Client: "192.0.2.9:40001", Program: "sqlplus", Machine: "app1", User: "scott", ConnectionID: "c0ffee==",
 		Query:   journal.Query{Service: "sales", Server: "dedicated", ColocationTag: "blue", Descriptor: "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)))"},
-		Version: 12, Rule: "(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))", Policy: "adaptive",
+		Version: 12, Rule: "(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))", Logged: []string{"(RULE=(SRC=*)(DST=*)(SRV=s*)(ACT=log))"}, Policy: "adaptive",
 		Candidates: []journal.Candidate{
 			{Key: "sales1@db1/DEDICATED", Score: 0.12345, Inputs: journal.Inputs{
 				Status: "READY", Tier: 1, Zone: "a", Reported: 40, Measure: "sessions", ReportAgeMS: 2500, Aged: 31.5, Own: 3, Capacity: 247, TauMS: 1500, Brokers: 3, Weight: 50, SlowStart: 0.25}},

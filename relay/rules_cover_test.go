@@ -117,7 +117,7 @@ func TestEveryCoveredRuleIsFound(t *testing.T) {
 }
 
 func TestUnreachableAmongTenThousand(t *testing.T) {
-	for _, kind := range kindsOfMany {
+	for _, kind := range []string{"patterns", "nested sources", "destination names", "mixed"} {
 		rules, _, _ := manyRules(t, kind)
 		rules = append(slices.Clone(rules), rules[:10]...)
 		began := time.Now()

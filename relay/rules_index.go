@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Which rules may match is worked out with sets of rules, one bit a rule, one set for
@@ -113,19 +114,21 @@ func addTo[K comparable](all map[K]*posting, key K, rule, rules int) {
 type textIndex struct {
 	rules      int
 	unused     bool    // no rule has a pattern but *
-	rest       posting // those with patterns that neither begin nor end with anything
+	rest       posting // those with patterns that have nothing but stars
 	exact      map[string]*posting
 	begins     map[string]*posting
 	ends       map[string]*posting
-	beginnings []int // the lengths that keys of begins have, ascending
+	within     map[string]*posting // by the longest text between stars, where a pattern has nothing else
+	beginnings []int               // the lengths that keys of begins have, ascending
 	endings    []int
+	middles    []int
 }
 
 // newTextIndex makes the index of what patterns returns for each rule; none is *.
 func newTextIndex(rules int, patterns func(rule int) []string) *textIndex {
 	x := &textIndex{
 		rules: rules, unused: true,
-		exact: map[string]*posting{}, begins: map[string]*posting{}, ends: map[string]*posting{},
+		exact: map[string]*posting{}, begins: map[string]*posting{}, ends: map[string]*posting{}, within: map[string]*posting{},
 	}
 	for rule := range rules {
 		all := patterns(rule)
@@ -137,7 +140,7 @@ func newTextIndex(rules int, patterns func(rule int) []string) *textIndex {
 			x.add(rule, pattern)
 		}
 	}
-	x.beginnings, x.endings = lengths(x.begins), lengths(x.ends)
+	x.beginnings, x.endings, x.middles = lengths(x.begins), lengths(x.ends), lengths(x.within)
 	return x
 }
 
@@ -146,13 +149,19 @@ func (x *textIndex) add(rule int, pattern string) {
 	switch {
 	case exact:
 		addTo(x.exact, pattern, rule, x.rules)
-	case begins == "" && ends == "":
+	case strings.Trim(pattern, "*") == "":
 		x.rest.add(rule, x.rules)
+	case begins == "" && ends == "":
+		addTo(x.within, longest(strings.Split(pattern, "*")), rule, x.rules)
 	case len(begins) >= len(ends):
 		addTo(x.begins, begins, rule, x.rules)
 	default:
 		addTo(x.ends, ends, rule, x.rules)
 	}
+}
+
+func longest(all []string) string {
+	return slices.MaxFunc(all, func(a, b string) int { return len(a) - len(b) })
 }
 
 func lengths(keys map[string]*posting) []int {
@@ -179,6 +188,11 @@ func (x *textIndex) orInto(b ruleSetBits, text string) {
 			break
 		}
 		x.ends[text[len(text)-n:]].orInto(b)
+	}
+	for _, n := range x.middles {
+		for from := 0; from+n <= len(text); from++ {
+			x.within[text[from:from+n]].orInto(b)
+		}
 	}
 }
 

@@ -193,6 +193,8 @@ func manyRules(t testing.TB, kind string) (Rules, connectOf, string) {
 		line = func(i int) string { return fmt.Sprintf("* * app%d accept", i) }
 	case "patterns":
 		line = func(i int) string { return fmt.Sprintf("* * app%d*x accept", i) }
+	case "patterns within":
+		line = func(i int) string { return fmt.Sprintf("* * *app%d* accept", i) }
 	case "sources":
 		line = func(i int) string { return fmt.Sprintf("10.%d.%d.0/%d * * reject", 2+i/256, i%256, 24+i%8) }
 	case "nested sources":
@@ -218,7 +220,7 @@ func manyRules(t testing.TB, kind string) (Rules, connectOf, string) {
 	return append(rules, ruleOf(t, "* * * accept")), c, host
 }
 
-var kindsOfMany = []string{"services", "patterns", "sources", "nested sources", "destinations", "destination names", "source names", "users", "mixed"}
+var kindsOfMany = []string{"services", "patterns", "patterns within", "sources", "nested sources", "destinations", "destination names", "source names", "users", "mixed"}
 
 func BenchmarkTenThousandRules(b *testing.B) {
 	for _, kind := range kindsOfMany {
