@@ -83,14 +83,20 @@ func addService(c *Config, n *descriptor.Node) (err error) {
 			s.Pattern = child.Value
 		case "TIERS":
 			s.Tiers, err = loadbalance.ParseTiers(child.Value)
+		case "RATE":
+			s.Rate, err = ParseRate(child.Value)
+		case "MAX_SESSIONS":
+			err = number(0, 10_000_000, func(*Config) *int { return &s.MaxSessions })(c, child)
+		case "BANDWIDTH":
+			s.Bandwidth, err = ParseSize(child.Value)
 		default:
 			var known bool
 			if known, err = treat(&s.Treatment, child); err == nil && !known {
-				err = fmt.Errorf("no such setting: did you mean %s?", nearest(child.Name, append([]string{"NAME", "TIERS"}, treatments...)))
+				err = fmt.Errorf("no such setting: did you mean %s?", nearest(child.Name, append([]string{"NAME", "TIERS", "RATE", "MAX_SESSIONS", "BANDWIDTH"}, treatments...)))
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", child.Name, err)
+			return at(child, fmt.Errorf("%s: %w", child.Name, err))
 		}
 	}
 	if s.Pattern == "" {

@@ -16,6 +16,7 @@ import (
 type settings struct {
 	config      *Config
 	registrants *registration.Registrants
+	static      map[servicetable.ID]*StaticService
 	all         relay.Treatment // of connects that nothing else is said about
 	redirects   bool            // some clients are redirected, or all
 }
@@ -28,7 +29,7 @@ func newSettings(c *Config, registrants *registration.Registrants) *settings {
 	for i := range c.Services {
 		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
 	}
-	return &settings{config: c, registrants: registrants, redirects: redirects, all: relay.Treatment{
+	return &settings{config: c, registrants: registrants, static: c.staticByID(), redirects: redirects, all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
 	}}
