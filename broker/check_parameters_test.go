@@ -143,8 +143,12 @@ func TestCheckParameters(t *testing.T) {
 		{"wallet in the registry", "(WALLET_LOCATION=(SOURCE=(METHOD=REG)(METHOD_DATA=(KEY=SALES))))", []string{
 			"5:2: error: WALLET_LOCATION: METHOD=REG cannot be read: put the wallet into a folder and write (METHOD=FILE)(METHOD_DATA=(DIRECTORY=folder))",
 		}},
-		{"certificate without key", "(TLS_CERTIFICATE=/c.pem)", []string{
-			"5:2: error: TLS_CERTIFICATE has no TLS_KEY: add it",
+		{"certificate with its key", "(TLS_CERTIFICATE=/c.pem)", nil},
+		{"key without certificate", "(TLS_KEY=/k.pem)", []string{
+			"5:2: error: TLS_KEY has no TLS_CERTIFICATE: add it",
+		}},
+		{"two certificates", "(TLS_WALLET=/w)(TLS_CERTIFICATE=/c.pem)", []string{
+			"5:17: error: TLS_CERTIFICATE and TLS_WALLET are two certificates: take out one of them",
 		}},
 		{"old TLS", "(SSL_VERSION=1.0)", []string{
 			`5:2: error: SSL_VERSION: "1.0" names no version that this broker speaks: write 1.2 or 1.3`,

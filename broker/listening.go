@@ -94,14 +94,14 @@ func (r *reader) listenSettings(node *descriptor.Node) ListenSettings {
 			if err := f.take(child); err != nil {
 				r.fail(child, f.name+": %v", err)
 			}
+			if strings.HasPrefix(f.name, "TLS_") {
+				s.TLS = &own
+			}
 		case !isAddressField(child.Name):
 			r.say(child, SeverityNotice, "%s of ADDRESS is not known to this version and has no effect: did you mean %s?", nameOr(child), nearest(child.Name, append(fieldNames(fields), "PROTOCOL", "HOST", "PORT")))
 		case strings.EqualFold(child.Name, "FIREWALL"):
 			r.say(child, SeverityNotice, "FIREWALL has no effect here: RULE_LIST says who may have which service")
 		}
-	}
-	if own != (TLSSettings{}) {
-		s.TLS = &own
 	}
 	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "TLS_CERTIFICATE", "NETWORK": "VIEW",
 		"TLS_CERTIFICATE": "TLS_CERTIFICATE", "TLS_KEY": "TLS_KEY", "TLS_CLIENT_CA": "TLS_CLIENT_CA", "TLS_WALLET": "TLS_WALLET", "TLS_WALLET_PASSWORD_FILE": "TLS_WALLET_PASSWORD_FILE", "TLS_MIN_VERSION": "TLS_MIN_VERSION"})

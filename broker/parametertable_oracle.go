@@ -51,8 +51,10 @@ func tlsParameters() []Parameter {
 		{Name: "ACME_DIRECTORY", Kind: KindOurs, Pending: true, Range: "URL", Meaning: "who issues certificates", Cost: "issuers limit how many", set: setACMEDirectory},
 		{Name: "ACME_EMAIL", Kind: KindOurs, Pending: true, Range: "address", Meaning: "whom the issuer writes to", set: text(func(c *Config) *string { return &c.ACME.Email })},
 		{Name: "ACME_NAMES", Kind: KindOurs, Pending: true, Range: "host names", Meaning: "names that certificates are issued for", Cost: "each has to lead here", set: list(func(c *Config) *[]string { return &c.ACME.Names })},
+		{Name: "ACME_ROOTS", Kind: KindOurs, Pending: true, Default: "the system's", Range: "file, PEM", Meaning: "authorities by whom ACME_DIRECTORY is trusted", Cost: "others are not believed", set: text(func(c *Config) *string { return &c.ACME.Roots })},
 		{Name: "PROXY_PROTOCOL", Kind: KindOurs, Pending: true, Repeatable: true, Default: "off", Range: "see above", Meaning: "who tells the broker of the real client and whom it tells: `(PROXY_PROTOCOL=(IN=10.0.0.0/8)(OUT=(DST=db1)(VERSION=v2)))`", Cost: "whoever is in IN can pretend to be any client; instances that are sent a header have to understand it", set: setProxyProtocol},
-		{Name: "SSL_CLIENT_AUTHENTICATION", Kind: KindOracle, Pending: true, Default: "off", Range: "on, off", Meaning: "clients have to have a certificate that the wallet trusts", Cost: "others are refused", set: onOff(func(c *Config) *bool { return &c.TLS.ClientAuth })},
+		{Name: "SSL_CLIENT_AUTHENTICATION", Kind: KindOracle, Pending: true, Default: "on with TLS_CLIENT_CA", Range: "on, optional, off", Meaning: "clients have to have a certificate that TLS_CLIENT_CA or the wallet trusts", Cost: "others are refused", set: words(func(c *Config) *string { return &c.TLS.ClientAuth }, clientAuthWords, "on", "optional", "off")},
+		{Name: "SSL_CIPHER_SUITES", Kind: KindOracle, Pending: true, Default: "those thought safe", Range: "names", Meaning: "cipher suites of TLS 1.2, with or without the prefix SSL_", Cost: "old ones let recorded sessions be read once the key is known", set: list(func(c *Config) *[]string { return &c.TLS.CipherSuites })},
 		{Name: "SSL_VERSION", Kind: KindMapped, Pending: true, Range: "1.2, 1.3", Meaning: "the lowest of the versions it names, from 1.2 on, is TLS_MIN_VERSION", Cost: "older clients are refused", set: setOracleTLSVersion},
 		{Name: "TLS_CERTIFICATE", Kind: KindOurs, Pending: true, Range: "file, PEM", Meaning: "the broker's certificate with its chain, for TCPS; also within an ADDRESS, as all TLS_ parameters", Cost: "clients have to trust its issuer", set: text(func(c *Config) *string { return &c.TLS.Certificate })},
 		{Name: "TLS_CLIENT_CA", Kind: KindOurs, Pending: true, Range: "file, PEM", Meaning: "clients have to have a certificate of one of these issuers", Cost: "others are refused", set: text(func(c *Config) *string { return &c.TLS.ClientCA })},
@@ -64,6 +66,11 @@ func tlsParameters() []Parameter {
 		{Name: "UPSTREAM_TLS", Kind: KindOurs, Pending: true, Range: "see above", Meaning: "how instances are spoken to over TCPS: `(UPSTREAM_TLS=(CA=file)(CERTIFICATE=file)(KEY=file)(DN_MATCH=on))`", Cost: "DN_MATCH=off believes anyone with a certificate", set: setUpstreamTLS},
 		{Name: "WALLET_LOCATION", Kind: KindMapped, Pending: true, Range: "SOURCE, folder", Meaning: "its folder is TLS_WALLET", set: setWalletLocation},
 	}
+}
+
+var clientAuthWords = map[string]string{
+	"on": "required", "true": "required", "yes": "required", "1": "required", "required": "required", "optional": "optional",
+	"off": "none", "false": "none", "no": "none", "0": "none", "none": "none",
 }
 
 // addressParameters are about where the broker is found.

@@ -33,7 +33,6 @@ func replacedParameters() []Parameter {
 		{Name: "DIAG_ADR_ENABLED", Meaning: "there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 		{Name: "ADR_BASE*", Meaning: "there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 
-		{Name: "SSL_CIPHER_SUITES", Meaning: "cipher suites are those of TLS 1.2 and 1.3 that are thought safe"},
 		{Name: "SSL_*", Meaning: "see TLS_MIN_VERSION, TLS_CLIENT_CA and UPSTREAM_TLS"},
 		{Name: "SQLNET.*", Meaning: "it is a client's or a database's, and belongs into sqlnet.ora there"},
 		{Name: "NAMES.*", Meaning: "it is a client's, and belongs into sqlnet.ora there"},

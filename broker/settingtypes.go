@@ -78,12 +78,13 @@ type Gateways struct {
 // TLSSettings is how the broker shows who it is over TCPS. Names are of files, relative to
 // the working folder.
 type TLSSettings struct {
-	Certificate, Key   string // TLS_CERTIFICATE, TLS_KEY: PEM
-	ClientCA           string // TLS_CLIENT_CA: PEM; clients have to have a certificate of one of these
-	ClientAuth         bool   // SSL_CLIENT_AUTHENTICATION: clients have to have one of the wallet's
-	Wallet             string // TLS_WALLET: a wallet, or its folder
-	WalletPasswordFile string // TLS_WALLET_PASSWORD_FILE
-	MinVersion         uint16 // TLS_MIN_VERSION, as crypto/tls has it; 0: as everywhere
+	Certificate, Key   string   // TLS_CERTIFICATE, TLS_KEY: PEM; without Key it is in the same file
+	ClientCA           string   // TLS_CLIENT_CA: PEM; clients have to have a certificate of one of these
+	ClientAuth         string   // SSL_CLIENT_AUTHENTICATION: required, optional or none; empty: required if there is a ClientCA
+	Wallet             string   // TLS_WALLET: a wallet, or its folder
+	WalletPasswordFile string   // TLS_WALLET_PASSWORD_FILE
+	MinVersion         uint16   // TLS_MIN_VERSION, as crypto/tls has it; 0: as everywhere
+	CipherSuites       []string // SSL_CIPHER_SUITES, names of TLS 1.2 suites; nil: those thought safe
 }
 
 // ACMESettings is where certificates come from that nobody has to renew.
@@ -92,6 +93,7 @@ type ACMESettings struct {
 	Names     []string // ACME_NAMES: empty is off
 	Email     string   // ACME_EMAIL
 	Challenge string   // ACME_CHALLENGE: tls-alpn or dns-01
+	Roots     string   // ACME_ROOTS, PEM: by whom the directory is trusted; empty: whom the system trusts
 }
 
 // UpstreamTLS is how the broker speaks TCPS with instances.

@@ -77,8 +77,8 @@ func setUpstreamTLS(c *Config, n *descriptor.Node) error {
 			return err
 		}},
 	})
-	if err == nil && (u.Certificate == "") != (u.Key == "") {
-		err = errors.New("a certificate needs its key: write both CERTIFICATE and KEY")
+	if err == nil && u.Key != "" && u.Certificate == "" {
+		err = errors.New("KEY has no CERTIFICATE: add it")
 	}
 	u.NoDNMatch = !match
 	c.UpstreamTLS = u
@@ -97,13 +97,13 @@ func (t *TLSSettings) fields() []field {
 	}
 }
 
-// complete says what is missing for a certificate to be had; nil for a server that has none.
+// complete says what does not go together; nil for a server that has no certificate.
 func (t *TLSSettings) complete() error {
 	switch {
-	case t.Certificate != "" && t.Key == "" && t.Wallet == "":
-		return errors.New("TLS_CERTIFICATE has no TLS_KEY: add it")
-	case t.Key != "" && t.Certificate == "" && t.Wallet == "":
+	case t.Key != "" && t.Certificate == "":
 		return errors.New("TLS_KEY has no TLS_CERTIFICATE: add it")
+	case t.Certificate != "" && t.Wallet != "":
+		return errors.New("TLS_CERTIFICATE and TLS_WALLET are two certificates: take out one of them")
 	}
 	return nil
 }
