@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -90,7 +91,7 @@ func addService(c *Config, n *descriptor.Node) (err error) {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", child.Name, err)
+			return at(child, fmt.Errorf("%s: %w", child.Name, err))
 		}
 	}
 	if s.Pattern == "" {
@@ -140,44 +141,25 @@ func parseTimeout(n *descriptor.Node) (relay.Timeout, error) {
 	return relay.TimeoutOf(limit), err
 }
 
+var errLimitsNothing = errors.New("that limits nothing: leave it out, or write what is the most")
+
 // treatLimits reads those of treatments that limit how much.
 func treatLimits(t *relay.Treatment, n *descriptor.Node) (known bool, err error) {
 	switch strings.ToUpper(n.Name) {
 	case "RATE":
-		t.Rate, err = strconv.ParseFloat(n.Value, 64)
-		if err != nil || !(t.Rate > 0 && t.Rate <= 1e6) {
-			err = fmt.Errorf("%q is not a number of connects a second: write for example 50", n.Value)
+		if t.Rate, err = ParseRate(n.Value); err == nil && t.Rate == 0 {
+			err = errLimitsNothing
 		}
 	case "MAX_SESSIONS":
-		t.MaxSessions, err = strconv.Atoi(n.Value)
-		if err != nil || t.MaxSessions < 1 {
-			err = fmt.Errorf("%q is not a number of sessions: write 1 or more", n.Value)
-		}
+		err = number(1, 10_000_000, func(*Config) *int { return &t.MaxSessions })(nil, n)
 	case "BANDWIDTH":
-		t.Bandwidth, err = parseBandwidth(n.Value)
+		if t.Bandwidth, err = ParseSize(n.Value); err == nil && t.Bandwidth == 0 {
+			err = errLimitsNothing
+		}
 	default:
 		return false, nil
 	}
 	return true, err
-}
-
-// parseBandwidth reads bytes a second, with K, M or G for thousands, millions and
-// thousands of millions of them.
-func parseBandwidth(text string) (int64, error) {
-	number, unit := strings.ToUpper(strings.TrimSpace(text)), 1.0
-	for _, u := range []struct {
-		suffix string
-		unit   float64
-	}{{"K", 1e3}, {"M", 1e6}, {"G", 1e9}} {
-		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
-			number, unit = strings.TrimSpace(rest), u.unit
-		}
-	}
-	n, err := strconv.ParseFloat(number, 64)
-	if bytes := n * unit; err == nil && bytes >= 1 && bytes <= 1e15 {
-		return int64(bytes), nil
-	}
-	return 0, fmt.Errorf("%q is not a number of bytes a second: write for example 500K or 10M", text)
 }
 
 // longestAttempt is the longest that any connect may give one attempt.

@@ -165,6 +165,7 @@ func (b *Broker) wire() {
 		Log:     b.log.With("component", "relay"),
 	}
 	b.apply(&b.config)
+	b.applyStatic(nil, &b.config)
 }
 
 // wireFailover prepares those who get past what is dead.

@@ -3,68 +3,33 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"servicebroker/descriptor"
 )
-
-// Severity of a Message.
-type Severity string
-
-// The severities: an error keeps the broker from starting with the file.
-const (
-	SeverityError   Severity = "error"
-	SeverityWarning Severity = "warning"
-	SeverityNotice  Severity = "notice"
-)
-
-// Message is something to say about a configuration file, with its place.
-type Message struct {
-	File         string
-	Line, Column int
-	Severity     Severity
-	Text         string // what is wrong, and what to do
-}
-
-// String is "FILE:LINE:COLUMN: severity: text".
-func (m Message) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s: %s", m.File, m.Line, m.Column, m.Severity, m.Text)
-}
-
-// Messages are all that was found, in the order of the file.
-type Messages []Message
-
-// Err returns the errors among the messages as one error, nil if there are none.
-func (all Messages) Err() error {
-	var errs []error
-	for _, m := range all {
-		if m.Severity == SeverityError {
-			errs = append(errs, errors.New(m.String()))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // ReadConfig reads the configuration of an instance from a file in cman.ora
 // syntax. instance may be empty: the one called CMAN_<hostname>, else the only
 // one. The messages tell all that was found; if there is an error among them
 // the Config is nil and Messages.Err says why.
 func ReadConfig(file, instance string) (*Config, Messages) {
-	r := &reader{file: file, config: DefaultConfig()}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		r.say(nil, SeverityError, "cannot be read: %v: name an existing file with -c, or leave it out to run by defaults", err)
-		return nil, r.messages
+	return readConfig(file, instance, readFile)
+}
+
+// readConfig is ReadConfig with another way to open files.
+func readConfig(file, instance string, open func(path string) (string, error)) (*Config, Messages) {
+	r := &reader{file: file, config: DefaultConfig(), known: newParameterIndex(), open: open, at: map[string]*descriptor.Node{}}
+	r.config.File = file
+	all := r.load(file, nil)
+	if r.messages.Err() == nil {
+		if chosen := r.choose(all, instance); chosen != nil {
+			r.read(chosen, all)
+			r.finish(chosen.Node)
+		}
 	}
-	roots, err := descriptor.ParseFile(string(content))
-	if err != nil {
-		r.saySyntax(err)
-		return nil, r.messages
-	}
-	root := r.choose(roots, instance)
-	if root != nil {
-		r.read(root)
+	r.messages.sort(r.config.Files)
+	if r.more {
+		r.messages = append(r.messages, Message{File: file, Line: 1, Column: 1, Severity: SeverityNotice, Text: fmt.Sprintf("there is more to say than these %d messages: correct what they tell and check again", maxMessages)})
 	}
 	if r.messages.Err() != nil {
 		return nil, r.messages
@@ -74,9 +39,18 @@ func ReadConfig(file, instance string) (*Config, Messages) {
 
 // reader collects a Config and what there is to say about its file.
 type reader struct {
-	file     string
+	file     string // that is being read
 	config   *Config
 	messages Messages
+	failed   bool // there is an error among them
+	more     bool // there was more to say
+	known    *parameterIndex
+	open     func(path string) (string, error)
+
+	instances map[*assignment]bool
+	at        map[string]*descriptor.Node // where each parameter was last set at this level
+	parts     map[string][]string         // values of parameters that may be repeated
+	places    map[string]string           // FILE:LINE of addresses and static services, by what they are
 
 	rules       []*ruleRead // in the order of the file
 	lastRule    *ruleRead
@@ -86,135 +60,259 @@ type reader struct {
 
 func (r *reader) say(n *descriptor.Node, severity Severity, format string, arguments ...any) {
 	m := Message{File: r.file, Line: 1, Column: 1, Severity: severity, Text: fmt.Sprintf(format, arguments...)}
-	if n != nil {
+	if n != nil && n.Line > 0 {
 		m.Line, m.Column = n.Line, n.Column
 	}
+	if len(r.messages) >= maxMessages && (severity != SeverityError || r.failed) {
+		r.more = true
+		return
+	}
+	r.failed = r.failed || severity == SeverityError
 	r.messages = append(r.messages, m)
 }
 
-func (r *reader) saySyntax(err error) {
-	var syntax *descriptor.SyntaxError
-	if errors.As(err, &syntax) {
-		at := &descriptor.Node{Line: syntax.Line, Column: syntax.Column}
-		r.say(at, SeverityError, "%s: %s", syntax.Problem, syntax.Remedy)
+// maxMessages bounds what is said of one file.
+const maxMessages = 1000
+
+// fail says an error where it belongs.
+func (r *reader) fail(n *descriptor.Node, format string, err error) {
+	var inner *misplaced
+	if errors.As(err, &inner) {
+		n = inner.at
+	}
+	r.say(n, SeverityError, format, plain(err))
+}
+
+// read reads one instance, after what stands beside the instances of the file.
+func (r *reader) read(chosen *assignment, all []*assignment) {
+	r.config.Name, r.config.Addresses = chosen.Name, nil
+	r.parts = map[string][]string{}
+	defer func() {
+		for name, values := range r.parts {
+			r.config.Given[name] = Given{Value: strings.Join(values, " "), Where: r.config.Given[name].Where}
+		}
+	}()
+	for _, a := range all {
+		r.file = a.file
+		r.readBeside(a, chosen, all)
+	}
+	r.file = chosen.file
+	r.at = map[string]*descriptor.Node{}
+	inner := chosen.Child("CONFIGURATION")
+	if inner == nil {
+		r.readSections(chosen.Node)
 		return
 	}
-	r.say(nil, SeverityError, "%v", err)
+	r.readSections(inner)
+	for _, n := range groups(chosen.Node) {
+		if n != inner {
+			r.say(n, SeverityWarning, "%s stands outside of CONFIGURATION, which was closed before it: move one ) from there to the end", nameOr(n))
+			r.readSection(n)
+		}
+	}
 }
 
-// choose finds the instance to run: the named one, CMAN_<hostname>, or the only
-// one that is a configuration.
-func (r *reader) choose(roots []*descriptor.Node, instance string) *descriptor.Node {
-	var instances []*descriptor.Node
-	var names []string
-	for _, root := range roots {
-		if strings.EqualFold(root.Name, "CONFIGURATION") || root.Child("CONFIGURATION") != nil || root.Child("ADDRESS") != nil || root.Child("ADDRESS_LIST") != nil {
-			instances = append(instances, root)
-			names = append(names, root.Name)
+// groups are the children of n; those in parentheses without a name are looked into.
+func groups(n *descriptor.Node) []*descriptor.Node {
+	var all []*descriptor.Node
+	for _, child := range n.Children {
+		if child.Name == "" && len(child.Children) > 0 {
+			all = append(all, groups(child)...)
+		} else {
+			all = append(all, child)
 		}
 	}
-	wanted := instance
-	if wanted == "" {
-		host, _ := os.Hostname()
-		wanted = "CMAN_" + host
+	return all
+}
+
+func (r *reader) readSections(n *descriptor.Node) {
+	for _, child := range groups(n) {
+		r.readSection(child)
 	}
-	for _, root := range instances {
-		if strings.EqualFold(root.Name, wanted) {
-			return root
-		}
-	}
-	switch {
-	case len(instances) == 0:
-		r.say(nil, SeverityError, "no instance in the file: write NAME = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))(RULE_LIST=…))")
-	case instance != "":
-		r.say(nil, SeverityError, "no instance %q in the file, which has %s: did you mean %s?", instance, strings.Join(names, ", "), nearest(instance, names))
-	case len(instances) == 1:
-		return instances[0]
+}
+
+// readSection reads what may stand in CONFIGURATION.
+func (r *reader) readSection(n *descriptor.Node) {
+	switch name := strings.ToUpper(n.Name); {
+	case isAddressSection(name):
+		r.readAddresses(n)
+	case name == "RULE_LIST", name == "RULE_GROUP", name == "RULE", name == "ACTION_LIST":
+		r.readRules(n)
+	case name == "PARAMETER_LIST":
+		r.readParameterList(n)
+	case name == "CONFIGURATION":
+		r.readSections(n)
 	default:
-		r.say(nil, SeverityError, "the file has several instances, none of them called %s: name one of %s after the file", wanted, strings.Join(names, ", "))
+		r.readParameter(n)
 	}
-	return nil
 }
 
-// read reads one instance.
-func (r *reader) read(root *descriptor.Node) {
-	r.config.Name, r.config.File = root.Name, r.file
-	if inner := root.Child("CONFIGURATION"); inner != nil {
-		root = inner
+func isAddressSection(name string) bool {
+	switch strings.ToUpper(name) {
+	case "ADDRESS", "ADDRESS_LIST", "DESCRIPTION", "DESCRIPTION_LIST":
+		return true
 	}
-	r.config.Addresses = nil
-	for _, n := range root.Children {
-		switch strings.ToUpper(n.Name) {
-		case "ADDRESS", "ADDRESS_LIST":
-			r.readAddresses(n)
-		case "RULE_LIST":
-			r.readRules(n)
-		case "RULE_GROUP":
-			r.readRuleGroup(n)
-		case "RULE", "ACTION_LIST":
-			r.readStray(n)
-		case "PARAMETER_LIST":
-			for _, p := range n.Children {
-				r.readParameter(p)
-			}
-		default:
-			r.readParameter(n)
-		}
-	}
-	if len(r.config.Addresses) == 0 {
-		r.say(root, SeverityError, "no ADDRESS to listen on: add (ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))")
-	}
-	r.finishRules(root)
+	return false
 }
 
-func (r *reader) readAddresses(n *descriptor.Node) {
-	for _, node := range descriptor.Addresses(n) {
-		address, err := node.Address()
-		switch {
-		case err != nil:
-			r.say(node, SeverityError, "ADDRESS: %v", err)
-		case !strings.EqualFold(address.Protocol, "tcp"):
-			r.say(node, SeverityError, "PROTOCOL=%s cannot be listened on in this version: use tcp", address.Protocol)
-		case address.Port < 0 || address.Port > 65535:
-			r.say(node, SeverityError, "PORT=%d is out of range: use 1 to 65535", address.Port)
-		default:
-			r.config.Addresses = append(r.config.Addresses, address)
+func (r *reader) readParameterList(list *descriptor.Node) {
+	for _, n := range groups(list) {
+		if name := strings.ToUpper(n.Name); isAddressSection(name) || name == "RULE_LIST" || name == "RULE_GROUP" || name == "PARAMETER_LIST" || name == "RULE" || name == "ACTION_LIST" {
+			r.say(n, SeverityWarning, "%s stands within PARAMETER_LIST, which is not closed before it: move one ) from the end to there", n.Name)
+			r.readSection(n)
+			continue
 		}
+		r.readParameter(n)
 	}
 }
 
 func (r *reader) readParameter(n *descriptor.Node) {
-	p := parameter(n.Name)
-	if p == nil {
-		all := Parameters()
-		names := make([]string, len(all))
-		for i := range all {
-			names[i] = all[i].Name
-		}
-		text := fmt.Sprintf("parameter %s is not known to this version and has no effect", n.Name)
-		if near := nearest(n.Name, names); edits(strings.ToLower(n.Name), strings.ToLower(near)) <= 3 {
-			text += fmt.Sprintf(": did you mean %s?", near)
-		}
-		r.say(n, SeverityNotice, "%s", text)
+	if n.Name == "" {
+		r.say(n, SeverityError, "%q stands alone: write (NAME=value)", n.Value)
 		return
 	}
-	if err := p.set(r.config, n); err != nil {
-		r.say(n, SeverityError, "%s: %v", p.Name, err)
+	p := r.known.findOf(n.Name, r.config.Name)
+	if p == nil {
+		r.sayUnknown(n)
+		return
 	}
-	r.note(p.Name, n)
+	r.note(p, n)
+	if p.Kind != KindReplaced && p.set != nil {
+		if word := placeholder(n); word != "" {
+			r.say(n, SeverityError, "%s: %s is the placeholder of a template: put the real value in its place", p.Name, word)
+			return
+		}
+		if err := p.set(r.config, n); err != nil {
+			r.fail(n, p.Name+": %v", err)
+			return
+		}
+	}
+	r.sayKind(p, n)
+	r.placed(p, n)
+}
+
+// placed completes what a setter cannot know.
+func (r *reader) placed(p *Parameter, n *descriptor.Node) {
+	switch p.Name {
+	case "STATIC_SERVICE":
+		s := &r.config.StaticServices[len(r.config.StaticServices)-1]
+		s.Where = r.where(n)
+		if before := r.again("static "+s.key(), n); before != "" {
+			r.say(n, SeverityError, "STATIC_SERVICE: %s on %s is there already, at %s: take one of them out", s.Name, s.Address.HostPort(), before)
+		}
+	case "MIN_GATEWAY_PROCESSES", "MAX_CMCTL_SESSIONS":
+		_ = p.set(r.config, n) // for those who show them
+	}
+}
+
+// again returns where the thing of that name was read before, if it was.
+func (r *reader) again(name string, n *descriptor.Node) (where string) {
+	if r.places == nil {
+		r.places = map[string]string{}
+	}
+	if where = r.places[name]; where == "" {
+		r.places[name] = r.where(n)
+	}
+	return where
+}
+
+func (r *reader) where(n *descriptor.Node) string { return fmt.Sprintf("%s:%d", r.file, n.Line) }
+
+// sayKind says that a parameter is not quite what it was.
+func (r *reader) sayKind(p *Parameter, n *descriptor.Node) {
+	name := strings.ToUpper(n.Name)
+	switch {
+	case p.Kind == KindReplaced:
+		if !p.quiet(n) {
+			severity := SeverityNotice
+			if p.severity != "" {
+				severity = p.severity
+			}
+			r.say(n, severity, "%s has no effect here: %s", name, p.Meaning)
+		}
+	case p.Name == "MAX_CONNECTIONS" || p.Name == "MAX_GATEWAY_PROCESSES": // countGateways says it
+	case p.Kind == KindMapped && p.Pending:
+		r.say(n, SeverityNotice, "%s: %s; that is read and checked, but has no effect in this version", name, p.Meaning)
+	case p.Kind == KindMapped:
+		r.say(n, SeverityNotice, "%s: %s", name, p.Meaning)
+	case p.Pending:
+		r.say(n, SeverityNotice, "%s is read and checked, but has no effect in this version: leave it for a later one, or take it out", name)
+	case p.Name == "SERVICE":
+		r.sayPendingParts(n, limitParts)
+	}
+}
+
+// limitParts tells with which parameter each of treatments goes that limits how much.
+var limitParts = map[string]string{"RATE": "SERVICE_RATE", "MAX_SESSIONS": "MAX_SESSIONS", "BANDWIDTH": "BANDWIDTH"}
+
+// sayPendingParts says which parts of a parameter nothing acts on; by tells which parameter
+// each goes with.
+func (r *reader) sayPendingParts(n *descriptor.Node, by map[string]string) {
+	for _, child := range n.Children {
+		r.sayPendingPart(n, child, by)
+	}
+}
+
+func (r *reader) sayPendingPart(n, child *descriptor.Node, by map[string]string) {
+	if name, part := by[strings.ToUpper(child.Name)]; part && pending(name) {
+		r.say(child, SeverityNotice, "%s of %s is read and checked, but has no effect in this version: leave it for a later one, or take it out", strings.ToUpper(child.Name), strings.ToUpper(n.Name))
+	}
+}
+
+func (r *reader) sayUnknown(n *descriptor.Node) {
+	if len(r.messages) >= maxMessages { // the nearest name is not for nothing
+		r.more = true
+		return
+	}
+	text := fmt.Sprintf("parameter %s is not known to this version and has no effect", n.Name)
+	if p, instance := r.known.of(n.Name); p != nil {
+		r.say(n, SeverityNotice, "%s is %s of an instance called %s and has no effect on %s: take out _%s if it should", n.Name, p.Name, instance, r.config.Name, instance)
+		return
+	}
+	if near := nearest(n.Name, r.known.names); edits(strings.ToLower(n.Name), strings.ToLower(near)) <= 3 {
+		r.say(n, SeverityNotice, "%s: did you mean %s?", text, near)
+		return
+	}
+	r.say(n, SeverityNotice, "%s: take it out, or look in the documentation for what does the same", text)
+}
+
+// placeholder finds a word that a template left to be filled in.
+func placeholder(n *descriptor.Node) string {
+	for _, marks := range [][2]string{{"###", "###"}, {"${", "}"}, {"{{", "}}"}, {"<", ">"}} {
+		_, rest, opened := strings.Cut(n.Value, marks[0])
+		if word, _, closed := strings.Cut(rest, marks[1]); opened && closed && word != "" {
+			return marks[0] + word + marks[1]
+		}
+	}
+	return ""
 }
 
 // note keeps what the file says of a parameter, for people.
-func (r *reader) note(name string, n *descriptor.Node) {
-	if r.config.Given == nil {
-		r.config.Given = map[string]Given{}
+func (r *reader) note(p *Parameter, n *descriptor.Node) {
+	name := p.Name
+	if strings.HasSuffix(name, "*") {
+		name = strings.ToUpper(n.Name)
 	}
-	given := Given{Value: n.Value, Where: fmt.Sprintf("%s:%d", r.file, n.Line)}
+	given := Given{Value: n.Value, Where: r.where(n)}
 	if len(n.Children) > 0 {
 		given.Value = n.String()
 	}
-	if before, again := r.config.Given[name]; again {
-		given.Value = before.Value + " " + given.Value
+	if p.Secret {
+		given.Value = descriptor.Masked
 	}
+	if r.config.Given == nil {
+		r.config.Given = map[string]Given{}
+	}
+	before, again := r.config.Given[name]
+	switch {
+	case again && p.Repeatable:
+		given.Where = before.Where
+	case again && r.at[name] != nil && strings.EqualFold(r.at[name].Name, n.Name):
+		r.say(n, SeverityWarning, "%s is given again, and only this one counts: take out the one at %s, or this one", name, before.Where)
+	}
+	if p.Repeatable {
+		r.parts[name] = append(r.parts[name], given.Value)
+	}
+	r.at[name] = n
 	r.config.Given[name] = given
 }

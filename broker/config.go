@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,9 @@ import (
 type Config struct {
 	Name      string               // instance name, as in cman.ora
 	File      string               // where it was read from; empty for the built-in default
+	Files     []string             // all files that were read for it: the one above and what it includes
 	Addresses []descriptor.Address // where it listens
+	Listening []ListenSettings     // what is different for each of Addresses, at the same place; may be shorter
 	Rules     relay.Rules          // nil: everyone may have every registered service
 	// AdminRules are those for SRV=cmon; nil: whoever else may give administrative commands may.
 	AdminRules relay.Rules
@@ -60,6 +63,29 @@ type Config struct {
 	Answer           registration.AnswerMode       // REGISTRATION_ANSWER
 	Upstream         string                        // REGISTRATION_UPSTREAM, host:port; empty: none
 	MaxRegistrations int                           // MAX_REG_CONNECTIONS
+
+	StaticServices  []StaticService // STATIC_SERVICE: what is there without registering
+	NextHop         *NextHop        // NEXT_HOP: where all goes; nil: by service
+	ServiceIsAlias  bool            // USE_SERVICE_AS_TNSNAMES_ALIAS
+	Aliases         Aliases         // of the tnsnames.ora beside the file, if ServiceIsAlias
+	SIDIsService    bool            // USE_SID_AS_SERVICE
+	DefaultService  string          // DEFAULT_SERVICE: of connects that name none
+	Views           []View          // VIEW: addresses as some clients see them
+	Limits          Limits          // how much at most
+	Gateways        Gateways        // what the file says of gateways, which this broker has none of
+	TLS             TLSSettings     // of the TCPS addresses that have none of their own
+	ACME            ACMESettings    // ACME_…
+	UpstreamTLS     UpstreamTLS     // UPSTREAM_TLS
+	ProxyProtocol   ProxyProtocol   // PROXY_PROTOCOL
+	ExpireTime      time.Duration   // EXPIRE_TIME: how often a silent peer is asked whether it is there; 0: as the system does
+	SDU             int             // SDU, bytes; 0: as client and instance agree
+	ShutdownGrace   time.Duration   // SHUTDOWN_GRACE
+	RESTAddress     string          // REST_ADDRESS, host:port; empty: off
+	RESTCredentials string          // REST_CREDENTIALS, a file
+	MetricsAddress  string          // METRICS_ADDRESS, host:port; empty: on the console
+	ReadyServices   []string        // READY_SERVICES: without one of them the broker is not ready
+	LogDirectory    string          // LOG_DIRECTORY; empty: standard output alone
+	Peers           []string        // PEERS: API addresses of other brokers
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
 	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
@@ -104,6 +130,11 @@ func DefaultConfig() *Config {
 		AttemptTimeout:   3 * time.Second,
 		DialTimeout:      time.Minute,
 		DrainTimeout:     5 * time.Minute,
+		ShutdownGrace:    5 * time.Second,
+		Limits:           Limits{AcceptQueueWait: 5 * time.Second},
+		TLS:              TLSSettings{MinVersion: tls.VersionTLS12},
+		UpstreamTLS:      UpstreamTLS{MinVersion: tls.VersionTLS12},
+		ACME:             ACMESettings{Challenge: "tls-alpn"},
 		MaxRegistrations: 512,
 		ConsoleAddress:   "127.0.0.1:8521",
 		VSNNUM:           defaultVSNNUM,

@@ -50,8 +50,8 @@ func (n *nameService) times() int {
 	return n.asked
 }
 
-// named is hosts before a name service, and a check of what it answers after how long.
-func named(t *testing.T) (*hosts, *nameService, func(ask func(context.Context, string) []netip.Addr, want string, after time.Duration)) {
+// withNames is hosts before a name service, and a check of what it answers after how long.
+func withNames(t *testing.T) (*hosts, *nameService, func(ask func(context.Context, string) []netip.Addr, want string, after time.Duration)) {
 	n := &nameService{}
 	h := &hosts{lookup: n.lookup}
 	return h, n, func(ask func(context.Context, string) []netip.Addr, want string, after time.Duration) {
@@ -66,7 +66,7 @@ func named(t *testing.T) (*hosts, *nameService, func(ask func(context.Context, s
 
 func TestNamesAreAnsweredFromWhatIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, n, check := named(t)
+		h, n, check := withNames(t)
 		n.set(time.Second, nil, "::ffff:10.1.0.1")
 		check(h.resolve, "[10.1.0.1]", time.Second)
 		n.set(time.Second, nil, "10.1.0.2")
@@ -91,7 +91,7 @@ func TestNamesAreAnsweredFromWhatIsKnown(t *testing.T) {
 
 func TestNobodyWaitsLongForAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, n, check := named(t)
+		h, n, check := withNames(t)
 		n.set(time.Hour, nil, "10.1.0.1")
 		check(h.resolve, "[]", resolveTimeout)
 		check(h.resolve, "[]", resolveTimeout)
@@ -109,7 +109,7 @@ func TestNobodyWaitsLongForAName(t *testing.T) {
 
 func TestManyWhoAskMakeOneLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, n, _ := named(t)
+		h, n, _ := withNames(t)
 		n.set(time.Second, nil, "10.1.0.1")
 		var all sync.WaitGroup
 		for i := range 1000 {
@@ -130,7 +130,7 @@ func TestManyWhoAskMakeOneLookUp(t *testing.T) {
 // A name service that is away changes nothing; one that knows the name no more does.
 func TestNamesThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, n, check := named(t)
+		h, n, check := withNames(t)
 		n.set(0, nil, "10.1.0.1")
 		check(h.fresh, "[10.1.0.1]", 0)
 		n.set(0, errors.New("away"))
@@ -145,7 +145,7 @@ func TestNamesThatFail(t *testing.T) {
 
 func TestLookUpsEndWithTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, n, check := named(t)
+		h, n, check := withNames(t)
 		n.set(time.Hour, nil, "10.1.0.1")
 		var asking sync.WaitGroup
 		asking.Go(func() { check(h.resolve, "[]", 0) })

@@ -47,7 +47,9 @@ func addRegistrant(c *Config, n *descriptor.Node) (err error) {
 
 // judgeRegistrant says whom a registration belongs to, and whether it is trusted.
 func (b *Broker) judgeRegistrant(r *servicetable.Registration) {
-	b.settings().registrants.Judge(r)
+	s := b.settings()
+	s.registrants.Judge(r)
+	s.keepStatic(r)
 }
 
 // decided tells what operators said of a quarantined registration.

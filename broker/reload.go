@@ -3,22 +3,16 @@ package broker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"servicebroker/console"
+	"servicebroker/descriptor"
 	"servicebroker/relay"
 )
-
-// live are the parameters that a reload puts in force. What a file says of others waits
-// for a restart.
-var live = []string{
-	"ATTEMPT_TIMEOUT", "ROUTE", "POLICY", "BROKERS", "SLOW_START", "ZONE", "PREFER_LEAST_LOADED_NODE", "SERVICE", "REGISTRANT", "REDIRECT_VERIFY",
-	"HOLD_TIMEOUT", "HOLD_MEMORY", "HOLD_SHARE", "HOLD_RELEASE_RATE", "HOLD_DRY_RUN", "MAX_HELD",
-	"IDLE_TIMEOUT", "SESSION_TIMEOUT", "OUTBOUND_CONNECT_TIMEOUT",
-	"REGISTRATION_INVITED_NODES", "REGISTRATION_EXCLUDED_NODES", "REGISTRATION_TRANSPORTS", "VALID_NODE_CHECKING_REGISTRATION",
-}
 
 // Reload reads the configuration again and puts it in force as far as that is possible
 // while the broker runs. A file with errors changes nothing.
@@ -45,6 +39,7 @@ func (b *Broker) Reload(context.Context) (console.ReloadResult, error) {
 	result.Changed = changed(old, c)
 	result.NeedsRestart = waiting(&b.config, c)
 	b.apply(c)
+	b.applyStatic(old, c)
 	b.rejudge()
 	b.log.Info("configuration reloaded", "file", c.File, "changed", result.Changed, "needs_restart", result.NeedsRestart)
 	return result, nil
@@ -53,9 +48,9 @@ func (b *Broker) Reload(context.Context) (console.ReloadResult, error) {
 // changed names what a new configuration changes at once.
 func changed(old, c *Config) []string {
 	var names []string
-	for _, name := range live {
-		if old.Given[name].Value != c.Given[name].Value {
-			names = append(names, name)
+	for _, p := range Parameters() {
+		if p.acts() && p.Live && !p.same(old, c) {
+			names = append(names, p.Name)
 		}
 	}
 	if !slices.Equal(ruleTexts(old), ruleTexts(c)) {
@@ -70,16 +65,19 @@ func changed(old, c *Config) []string {
 func waiting(started, c *Config) []string {
 	var names []string
 	for _, p := range Parameters() {
-		if !slices.Contains(live, p.Name) && started.Given[p.Name].Value != c.Given[p.Name].Value {
+		if p.acts() && !p.Live && !p.same(started, c) {
 			names = append(names, p.Name)
 		}
-	}
-	if !slices.Equal(started.Addresses, c.Addresses) {
-		names = append(names, "ADDRESS")
 	}
 	sort.Strings(names)
 	return names
 }
+
+// acts tells whether the parameter changes anything.
+func (p *Parameter) acts() bool { return p.Kind != KindReplaced && !p.Pending }
+
+// same tells whether two configurations come to the same in this parameter.
+func (p *Parameter) same(a, b *Config) bool { return a.valueOf(p, p.Name) == b.valueOf(p, p.Name) }
 
 // ruleTexts tells one list of rules from another.
 func ruleTexts(c *Config) []string {
@@ -93,19 +91,70 @@ func ruleTexts(c *Config) []string {
 	return texts
 }
 
-// parametersInForce lists all parameters with their values.
+// parametersInForce lists all parameters with their values, and those that have no effect if
+// the file gives them.
 func (b *Broker) parametersInForce() []console.Parameter {
-	all := Parameters()
-	views := make([]console.Parameter, len(all))
-	for i, p := range all {
-		views[i] = console.Parameter{Name: p.Name, Value: p.Default, Default: p.Default, Meaning: p.Meaning}
-		given := b.config.Given // as it was started
-		if slices.Contains(live, p.Name) {
-			given = b.settings().config.Given
+	now := b.settings().config
+	given := maps.Clone(now.Given)
+	var views []console.Parameter
+	for _, p := range Parameters() {
+		c := &b.config // as it was started
+		if p.Live {
+			c = now
 		}
-		if g, set := given[p.Name]; set {
-			views[i].Value, views[i].Set, views[i].Where = g.Value, true, g.Where
+		_, set := c.Given[p.Name]
+		delete(given, p.Name)
+		if set || p.Kind != KindReplaced && !strings.HasSuffix(p.Name, "*") {
+			views = append(views, c.view(&p, p.Name))
 		}
+	}
+	for name := range given { // of families
+		if p := parameter(name); p != nil {
+			views = append(views, now.view(p, name))
+		}
+	}
+	slices.SortFunc(views, func(a, b console.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return views
+}
+
+// view shows what a configuration makes of a parameter.
+func (c *Config) view(p *Parameter, name string) console.Parameter {
+	given, set := c.Given[name]
+	v := console.Parameter{Name: name, Value: c.valueOf(p, name), Default: p.Default, Meaning: p.Meaning, Set: set, Where: given.Where}
+	switch {
+	case p.Kind == KindReplaced:
+		v.Meaning = "no effect here: " + p.Meaning
+	case p.Pending:
+		v.Meaning += " (no effect in this version)"
+	}
+	return v
+}
+
+// valueOf is the value that a parameter has by this configuration.
+func (c *Config) valueOf(p *Parameter, name string) string {
+	if p.Name == "ADDRESS" {
+		return addressTexts(c.Addresses)
+	}
+	if given, set := c.Given[name]; set && (given.Value != "" || p.Default == "") {
+		return given.Value
+	}
+	return p.Default
+}
+
+// addressTexts are addresses as a file has them.
+func addressTexts(all []descriptor.Address) string {
+	texts := make([]string, len(all))
+	for i := range all {
+		texts[i] = all[i].String()
+	}
+	return strings.Join(texts, " ")
+}
+
+// ruleViews are the rules about clients, before any of them is in force.
+func (c *Config) ruleViews() []console.RuleView {
+	views := make([]console.RuleView, len(c.Rules))
+	for i := range c.Rules {
+		views[i] = console.RuleView{Name: strconv.Itoa(i + 1), Text: c.Rules[i].Text, Where: c.Rules[i].Where}
 	}
 	return views
 }

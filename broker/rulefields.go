@@ -115,6 +115,8 @@ func (r *reader) readActions(rule *relay.Rule, n *descriptor.Node) {
 		case !known:
 			r.say(action, SeverityError, "%s in an ACTION_LIST: did you mean %s?", orText(action.Name, action.Value),
 				nearest(action.Name, append([]string{"AUT", "CONN_STATS", "MCT", "MIT", "MOCT"}, treatments...)))
+		default:
+			r.sayPendingPart(n, action, limitParts)
 		}
 	}
 }

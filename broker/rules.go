@@ -9,10 +9,18 @@ import (
 	"servicebroker/relay"
 )
 
-// readRules reads a RULE_LIST.
-func (r *reader) readRules(list *descriptor.Node) {
-	r.ruleForm("RULE_LIST", list)
-	r.readRuleList(list, ruleScope{})
+// readRules reads what CONFIGURATION has of rules: a RULE_LIST, a RULE_GROUP, or what
+// belongs into one.
+func (r *reader) readRules(n *descriptor.Node) {
+	switch strings.ToUpper(n.Name) {
+	case "RULE_LIST":
+		r.ruleForm("RULE_LIST", n)
+		r.readRuleList(n, ruleScope{})
+	case "RULE_GROUP":
+		r.readRuleGroup(n)
+	default:
+		r.readStray(n)
+	}
 }
 
 // readStray reads what stands beside the RULE_LIST and belongs into it, as happens
@@ -138,7 +146,7 @@ func (r *reader) readLateActions(n *descriptor.Node) {
 		r.say(n, SeverityError, "ACTION_LIST stands before any RULE: move it into the rule that it is for")
 		return
 	}
-	r.say(n, SeverityNotice, "ACTION_LIST stands outside a RULE, and is taken for that of the rule in line %d: move it in there", r.lastRule.node.Line)
+	r.say(n, SeverityNotice, "ACTION_LIST stands outside a RULE, and is taken for that of the rule in %s: move it in there", r.lastRule.place(r.file))
 	rule := r.lastRule.rule
 	r.readActions(rule, n)
 	rule.Text += n.String()
@@ -146,6 +154,7 @@ func (r *reader) readLateActions(n *descriptor.Node) {
 
 // ruleRead is a rule with its place in the file.
 type ruleRead struct {
+	file  string
 	node  *descriptor.Node
 	admin bool
 	rule  *relay.Rule
@@ -180,7 +189,7 @@ func (r *reader) readRule(n *descriptor.Node, scope ruleScope) {
 	}
 	r.withinGroup(rule, n, scope)
 	if r.wrongSince(before) {
-		r.lastRule = &ruleRead{n, false, rule}
+		r.lastRule = &ruleRead{r.file, n, false, rule}
 		r.clientRules = r.clientRules || kind == clientRule
 		return
 	}
@@ -212,7 +221,7 @@ func ruleKind(service string) kindOfRule {
 }
 
 func (r *reader) keepRule(rule *relay.Rule, n *descriptor.Node, kind kindOfRule) {
-	r.lastRule = &ruleRead{n, kind == adminRule, rule}
+	r.lastRule = &ruleRead{r.file, n, kind == adminRule, rule}
 	switch kind {
 	case gatewayRule:
 		r.say(n, SeverityNotice, "SRV=cmgw is about gateway processes, of which there are none here: the rule has no effect")
@@ -251,14 +260,14 @@ func orOf(n, otherwise *descriptor.Node) *descriptor.Node {
 // a whole.
 func (r *reader) finishRules(root *descriptor.Node) {
 	r.config.Rules, r.config.AdminRules = relay.Rules{}, nil
-	var nodes [2][]*descriptor.Node
+	var kinds [2][]*ruleRead
 	for _, one := range r.rules {
 		if one.admin {
 			r.config.AdminRules = append(r.config.AdminRules, *one.rule)
-			nodes[1] = append(nodes[1], one.node)
+			kinds[1] = append(kinds[1], one)
 		} else {
 			r.config.Rules = append(r.config.Rules, *one.rule)
-			nodes[0] = append(nodes[0], one.node)
+			kinds[0] = append(kinds[0], one)
 		}
 	}
 	if !r.clientRules {
@@ -271,7 +280,7 @@ func (r *reader) finishRules(root *descriptor.Node) {
 	}
 	for i, rules := range []relay.Rules{r.config.Rules, r.config.AdminRules} {
 		for _, u := range rules.Unreachable() {
-			r.sayUnreachable(u, nodes[i])
+			r.sayUnreachable(u, kinds[i])
 		}
 	}
 }
@@ -279,17 +288,29 @@ func (r *reader) finishRules(root *descriptor.Node) {
 // mostNamed is how many rules a message names.
 const mostNamed = 5
 
-func (r *reader) sayUnreachable(u relay.Unreachable, nodes []*descriptor.Node) {
-	var lines []string
+func (r *reader) sayUnreachable(u relay.Unreachable, rules []*ruleRead) {
+	rule := rules[u.Rule]
+	defer func(file string) { r.file = file }(r.file)
+	r.file = rule.file
+	var places []string
 	for _, by := range u.By[:min(len(u.By), mostNamed)] {
-		lines = append(lines, fmt.Sprint(nodes[by].Line))
+		places = append(places, rules[by].place(r.file))
 	}
 	if len(u.By) > mostNamed {
-		lines = append(lines, "…")
+		places = append(places, "…")
 	}
-	where := "line " + lines[0] + " comes first and matches"
-	if len(lines) > 1 {
-		where = "lines " + strings.Join(lines, ", ") + " come first and together match"
+	where := places[0] + " comes first and matches"
+	if len(places) > 1 {
+		where = strings.Replace(strings.Join(places, ", "), "line ", "lines ", 1) + " come first and together match"
+		where = strings.ReplaceAll(where, ", line ", ", ")
 	}
-	r.say(nodes[u.Rule], SeverityWarning, "the rule can never match, since what is in %s all that it does: move it before that, or remove it", where)
+	r.say(rule.node, SeverityWarning, "the rule can never match, since what is in %s all that it does: move it before that, or remove it", where)
+}
+
+// place tells where the rule stands to who reads the file.
+func (one *ruleRead) place(file string) string {
+	if one.file != file {
+		return fmt.Sprintf("%s:%d", one.file, one.node.Line)
+	}
+	return fmt.Sprintf("line %d", one.node.Line)
 }

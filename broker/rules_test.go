@@ -15,13 +15,16 @@ import (
 // cmonRule keeps the reader from saying that there is none.
 const cmonRule = "(RULE=(SRC=127.0.0.1)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))"
 
-// readRuleText reads a file with one element beside ADDRESS, in its second line.
+// readRuleText reads a file with one element beside ADDRESS, in its second line. It leaves
+// out what is said of DST=*, and that nothing acts on limits yet.
 func readRuleText(t *testing.T, text string) (*Config, string) {
 	t.Helper()
 	c, messages := ReadConfig(write(t, "A=(CONFIGURATION="+address+"\n"+text+")"), "")
 	var lines []string
 	for _, m := range messages {
-		lines = append(lines, fmt.Sprintf("%d:%d: %s: %s", m.Line, m.Column, m.Severity, m.Text))
+		if withoutPending(m.Text) != "" && !strings.HasPrefix(m.Text, "DST=* lets clients") {
+			lines = append(lines, fmt.Sprintf("%d:%d: %s: %s", m.Line, m.Column, m.Severity, m.Text))
+		}
 	}
 	return c, strings.Join(lines, "\n")
 }
@@ -52,7 +55,7 @@ func TestReadsRules(t *testing.T) {
 	}
 	want := relay.Treatment{
 		Mode: relay.ModeRedirect, Policy: "random", HoldSet: true, AttemptTimeout: 500 * time.Millisecond, IdleTimeout: relay.TimeoutOf(30 * time.Second),
-		SessionTimeout: relay.TimeoutOf(2 * time.Minute), DialTimeout: relay.TimeoutOf(0), Rate: 2.5, MaxSessions: 10, Bandwidth: 1_500_000,
+		SessionTimeout: relay.TimeoutOf(2 * time.Minute), DialTimeout: relay.TimeoutOf(0), Rate: 2.5, MaxSessions: 10, Bandwidth: 3 << 19,
 	}
 	if !third.Source.Any || !third.Destination.Any || third.Action != relay.Accept || third.Treatment != want {
 		t.Errorf("third %+v", third)
@@ -141,17 +144,17 @@ func TestSaysWhatIsWrongWithRules(t *testing.T) {
 		{"no switch", actions("(AUT=maybe)"), `3:54: error: AUT: "maybe" is not one of on, off`},
 		{"AUT", actions("(AUT=on)"), "3:54: notice: AUT=on has no effect: client and database negotiate native security with each other"},
 		{"CONN_STATS", actions("(CONN_STATS=no)"), "3:54: notice: CONN_STATS=no has no effect: bytes of every session are counted"},
-		{"no rate", actions("(RATE=0)"), `3:54: error: RATE: "0" is not a number of connects a second: write for example 50`},
-		{"no sessions", actions("(MAX_SESSIONS=-1)"), `3:54: error: MAX_SESSIONS: "-1" is not a number of sessions: write 1 or more`},
-		{"no bandwidth", actions("(BANDWIDTH=10X)"), `3:54: error: BANDWIDTH: "10X" is not a number of bytes a second: write for example 500K or 10M`},
+		{"no rate", actions("(RATE=0)"), `3:54: error: RATE: that limits nothing: leave it out, or write what is the most`},
+		{"no sessions", actions("(MAX_SESSIONS=-1)"), `3:54: error: MAX_SESSIONS: "-1" is not a number from 1 to 10000000`},
+		{"no bandwidth", actions("(BANDWIDTH=10X)"), `3:54: error: BANDWIDTH: "10X" is not a number of bytes: write for example 65536, 64k, 10M or 1G, or off`},
 		{"late actions", ruleList("(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))\n(ACTION_LIST=(MCT=120))"), "4:2: notice: ACTION_LIST stands outside a RULE, and is taken for that of the rule in line 3: move it in there"},
 		{"early actions", "(RULE_LIST=(ACTION_LIST=(MCT=120)))", "2:13: error: ACTION_LIST stands before any RULE"},
 
 		{"not a rule", ruleList("(ROLE=(SRC=*))"), "3:2: error: ROLE in a RULE_LIST: only RULE belongs there; did you mean RULE?"},
 		{"a stray rule", ruleList("") + "\n(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))", "4:2: warning: RULE stands outside RULE_LIST, and is read as if it were the next in it: check the parentheses before it"},
 		{"gateways", ruleList("(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmgw)(ACT=accept))"), "3:42: notice: SRV=cmgw is about gateway processes"},
-		{"no client rule", "(RULE_LIST=" + cmonRule + ")", "1:4: warning: no rule is about clients, so every client is refused"},
-		{"no rule for cmon", "(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))", "1:4: notice: no rule is about administration (SRV=cmon)"},
+		{"no client rule", "(RULE_LIST=" + cmonRule + ")", "1:1: warning: no rule is about clients, so every client is refused"},
+		{"no rule for cmon", "(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))", "1:1: notice: no rule is about administration (SRV=cmon)"},
 		{"both forms", ruleList("(RULE=(SRC=*)(DST=*)(SRV=hr)(ACT=accept))") + "\n(RULE_GROUP=(GROUP=(SRV=sales)(RULE_LIST=(RULE=(SRC=*)(DST=*)(ACT=accept)))))", "4:2: warning: the file has RULE_LIST and RULE_GROUP"},
 
 		{"an empty group", "(RULE_GROUP=)", "2:2: error: RULE_GROUP is empty"},

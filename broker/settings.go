@@ -16,6 +16,7 @@ import (
 type settings struct {
 	config      *Config
 	registrants *registration.Registrants
+	static      map[servicetable.ID]*StaticService
 	all         relay.Treatment // of connects that nothing else is said about
 	redirects   bool            // some clients are redirected, or all
 	rules       *relay.RuleSet  // about clients; nil: everyone may have everything
@@ -34,7 +35,7 @@ func newSettings(c *Config, registrants *registration.Registrants, before *setti
 	for i := range c.Services {
 		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
 	}
-	s := &settings{config: c, registrants: registrants, redirects: redirects, all: relay.Treatment{
+	s := &settings{config: c, registrants: registrants, static: c.staticByID(), redirects: redirects, all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
 		IdleTimeout: relay.TimeoutOf(c.IdleTimeout), SessionTimeout: relay.TimeoutOf(c.SessionTimeout),

@@ -49,7 +49,7 @@ func retarget(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node
 		}
 		data.Set("SERVICE_NAME", service) // also leaves but one of them: rules have judged no other
 		data.Remove("SID")
-		if data.Remove("INSTANCE_NAME"); !c.Registration.Forwards(c.Handler) { // what is behind a forwarding handler has another one
+		if data.Remove("INSTANCE_NAME"); c.Registration.Instance != "" && !c.Registration.Forwards(c.Handler) { // what is behind a forwarding handler has another one; of some static services none is known
 			data.Set("INSTANCE_NAME", c.Registration.Instance)
 		}
 	} else {

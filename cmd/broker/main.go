@@ -27,6 +27,8 @@ type cli struct {
 	Compat compat `xor:"form" placeholder:"TOOL" help:"In the layout of lsnrctl or cmctl, for scripts: --compat=cmctl or --compat=lsnrctl; alone: that of the tool whose command it is."`
 
 	Serve    serveCommand    `cmd:"" help:"Run a broker in the foreground."`
+	Check    checkCommand    `cmd:"" help:"Read a configuration, and say what is wrong with it and what it would change."`
+	Convert  convertCommand  `cmd:"" help:"Print the cman.ora for a listener.ora and a tnsnames.ora."`
 	Services servicesCommand `cmd:"" help:"Show services, instances and handlers."`
 	Status   statusCommand   `cmd:"" help:"Show a summary of the running broker."`
 	Sessions sessionsCommand `cmd:"" help:"Show relayed sessions; with --upstream, who the client of one is."`

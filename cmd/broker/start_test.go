@@ -96,7 +96,7 @@ func TestStartupInVain(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _, code := command(t, "cmctl", "startup")
-	if code != exitNo || !regexp.MustCompile(`TNS-04012: Unable to start Oracle Connection Manager instance\.\n it ended at once; \S+/broker\.log says:\n .*another broker runs on the state folder`).MatchString(out) {
+	if code != exitNo || !regexp.MustCompile(`TNS-04012: Unable to start Oracle Connection Manager instance\.\n it ended at once; \S+/broker\.log says:\n(?s: .*)another broker runs on the state folder`).MatchString(out) {
 		t.Errorf("exit %d, %s", code, out)
 	}
 	out, _, code = command(t, "lsnrctl", "start")

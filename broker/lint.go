@@ -1,0 +1,231 @@
+package broker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"servicebroker/descriptor"
+	"servicebroker/registration"
+	"servicebroker/relay"
+)
+
+// finish completes the configuration from all that was read, and says what is missing or
+// dangerous.
+func (r *reader) finish(root *descriptor.Node) {
+	if len(r.config.Addresses) == 0 && r.messages.Err() == nil {
+		r.say(root, SeverityError, "no ADDRESS to listen on: add (ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))")
+	}
+	r.countGateways()
+	r.readAliases()
+	r.finishRules(root)
+	r.checkOpenRules()
+	r.checkRegistration()
+	r.checkTLS(root)
+	r.checkLoops()
+	r.checkLimits()
+}
+
+// countGateways makes a limit of the gateways that a file asks for.
+func (r *reader) countGateways() {
+	g := r.config.Gateways
+	if g.Max == 0 && g.Connections == 0 {
+		return
+	}
+	n := orOf(r.at["MAX_GATEWAY_PROCESSES"], r.at["MAX_CONNECTIONS"])
+	if r.config.Limits.MaxSessions > 0 {
+		r.say(n, SeverityNotice, "%s has no effect beside MAX_SESSIONS, since there are no gateways: take it out", strings.ToUpper(n.Name))
+		return
+	}
+	processes, connections := cmp.Or(g.Max, 16), cmp.Or(g.Connections, 256) // features.md 2.3
+	r.config.Limits.MaxSessions = processes * connections
+	text := fmt.Sprintf("there are no gateways: MAX_GATEWAY_PROCESSES %d times MAX_CONNECTIONS %d is MAX_SESSIONS=%d", processes, connections, processes*connections)
+	if pending("MAX_SESSIONS") {
+		text += ", which is read and checked, but has no effect in this version"
+	}
+	r.say(n, SeverityNotice, "%s", text)
+}
+
+// readAliases reads the tnsnames.ora beside the file, if services are looked up there.
+func (r *reader) readAliases() {
+	if !r.config.ServiceIsAlias {
+		return
+	}
+	n := r.at["USE_SERVICE_AS_TNSNAMES_ALIAS"]
+	path := filepath.Join(filepath.Dir(r.config.File), "tnsnames.ora")
+	names := &reader{file: path, config: &Config{File: path}, open: r.open}
+	if _, err := r.open(path); errors.Is(err, os.ErrNotExist) {
+		r.say(n, SeverityWarning, "there is no %s: no alias can be looked up until it is put there", path)
+		return
+	}
+	all := names.load(path, nil)
+	r.config.Files = append(r.config.Files, names.config.Files...)
+	r.messages = append(r.messages, names.messages...)
+	r.config.Aliases = Aliases{}
+	for _, a := range all {
+		if len(descriptor.Addresses(a.Node)) == 0 {
+			continue
+		}
+		r.config.Aliases[strings.ToUpper(a.Name)] = a.Node
+	}
+}
+
+// checkOpenRules says which rule lets clients go anywhere.
+func (r *reader) checkOpenRules() {
+	if r.config.NextHop != nil {
+		return
+	}
+	defer func(file string) { r.file = file }(r.file)
+	for _, one := range r.rules {
+		if !one.admin && one.rule.Action == relay.Accept && one.rule.Destination.Any {
+			r.file = one.file
+			r.say(one.node, SeverityWarning, "DST=* lets clients that bring their own route (SOURCE_ROUTE) reach any host from here: "+
+				"name the databases' hosts or networks in DST, such as (DST=10.1.0.0/16)")
+			return
+		}
+	}
+}
+
+// checkRegistration says that anyone may register.
+func (r *reader) checkRegistration() {
+	const danger = "whoever reaches this port can offer any service and gets its clients (CVE-2012-1675)"
+	if r.config.Admission.Mode == registration.CheckOff {
+		r.say(r.at["VALID_NODE_CHECKING_REGISTRATION"], SeverityWarning, "VALID_NODE_CHECKING_REGISTRATION is off: %s: turn it on and name the databases in REGISTRATION_INVITED_NODES", danger)
+		return
+	}
+	for _, node := range r.config.Admission.Invited {
+		if node == "*" || strings.HasSuffix(node, "/0") {
+			r.say(r.at["REGISTRATION_INVITED_NODES"], SeverityWarning, "REGISTRATION_INVITED_NODES=%s invites everyone: %s: name the databases' hosts or networks, such as 10.1.0.0/16", node, danger)
+			return
+		}
+	}
+}
+
+// checkTLS says what a TCPS address lacks.
+func (r *reader) checkTLS(root *descriptor.Node) {
+	c := r.config
+	if err := c.TLS.complete(); err != nil {
+		r.say(orOf(r.at["TLS_CERTIFICATE"], r.at["TLS_KEY"]), SeverityError, "%v", err)
+	}
+	for i, a := range c.Addresses {
+		if !strings.EqualFold(a.Protocol, "tcps") {
+			continue
+		}
+		own := c.TLS
+		if s := c.Listening[i]; s.Passthrough {
+			continue
+		} else if s.TLS != nil {
+			own = *s.TLS
+			if err := own.complete(); err != nil {
+				r.say(root, SeverityError, "address %s: %v", a.HostPort(), err)
+				continue
+			}
+		}
+		if own.Certificate == "" && own.Wallet == "" && c.TLS.Certificate == "" && c.TLS.Wallet == "" && len(c.ACME.Names) == 0 {
+			r.say(root, SeverityError, "address %s speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)", a.HostPort())
+		}
+	}
+	if c.RESTAddress != "" && c.RESTCredentials == "" {
+		r.say(r.at["REST_ADDRESS"], SeverityWarning, "REST_ADDRESS lets nobody in without credentials: add (REST_CREDENTIALS=file)")
+	}
+}
+
+// checkLoops says that connects would come back to where they are sent from.
+func (r *reader) checkLoops() {
+	own := func(a descriptor.Address) bool {
+		for _, mine := range r.config.Addresses {
+			if mine.Port == a.Port && a.Port != 0 && (strings.EqualFold(mine.Host, a.Host) || isUnspecified(mine.Host) && isThisHost(a.Host)) {
+				return true
+			}
+		}
+		return false
+	}
+	if hop := r.config.NextHop; hop != nil {
+		for _, a := range hop.Addresses {
+			if own(a) {
+				r.say(r.at["NEXT_HOP"], SeverityError, "NEXT_HOP leads back to %s, where this broker listens: name the database's own listener", a.HostPort())
+			}
+		}
+	}
+	for i := range r.config.StaticServices {
+		if s := &r.config.StaticServices[i]; own(s.Address) {
+			r.say(r.at["STATIC_SERVICE"], SeverityError, "STATIC_SERVICE %s leads back to %s, where this broker listens: name the database's own listener, or change PORT of one of them", s.Name, s.Address.HostPort())
+		}
+	}
+}
+
+func isUnspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsUnspecified()
+}
+
+// isThisHost tells the names and addresses that are this machine's wherever it is.
+func isThisHost(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	name, _ := os.Hostname()
+	return strings.EqualFold(host, "localhost") || name != "" && strings.EqualFold(host, name)
+}
+
+// checkLimits says which limits limit nothing.
+func (r *reader) checkLimits() {
+	l := r.config.Limits
+	if l.IPRateCount > 0 && l.IPRateInterval == 0 {
+		r.say(r.at["IP_RATE_COUNT"], SeverityError, "IP_RATE_COUNT counts nothing without a time: add for example (IP_RATE_INTERVAL=1)")
+	}
+	if l.IPRateCount == 0 && (l.IPRateInterval > 0 || l.IPRateBlock > 0) {
+		r.say(orOf(r.at["IP_RATE_INTERVAL"], r.at["IP_RATE_BLOCK"]), SeverityWarning, "IP_RATE_COUNT is 0, so nobody is ever over it: add for example (IP_RATE_COUNT=100)")
+	}
+	rated := false
+	for _, s := range r.config.Listening {
+		rated = rated || s.RateLimited
+	}
+	if l.ConnectionRate > 0 && !rated {
+		r.say(r.at["CONNECTION_RATE"], SeverityWarning, "CONNECTION_RATE counts for no address: add (RATE_LIMIT=yes) to an ADDRESS")
+	}
+}
+
+// checkFiles says which of the files that the configuration names are not there.
+func (c *Config) checkFiles() Messages {
+	var all Messages
+	for _, one := range []struct{ name, path string }{
+		{"TLS_CERTIFICATE", c.TLS.Certificate}, {"TLS_KEY", c.TLS.Key}, {"TLS_CLIENT_CA", c.TLS.ClientCA},
+		{"TLS_WALLET", c.TLS.Wallet}, {"TLS_WALLET_PASSWORD_FILE", c.TLS.WalletPasswordFile},
+		{"UPSTREAM_TLS", c.UpstreamTLS.CA}, {"UPSTREAM_TLS", c.UpstreamTLS.Certificate}, {"UPSTREAM_TLS", c.UpstreamTLS.Key},
+		{"REST_CREDENTIALS", c.RESTCredentials}, {"LOG_DIRECTORY", c.LogDirectory},
+	} {
+		if one.path == "" {
+			continue
+		}
+		if _, err := os.Stat(one.path); err != nil {
+			m := Message{File: c.File, Line: 1, Column: 1, Severity: SeverityWarning,
+				Text: fmt.Sprintf("%s: there is no %s: it has to be there when the broker starts", one.name, one.path)}
+			given, set := c.Given[one.name]
+			if !set && one.name == "TLS_WALLET" {
+				given, set = c.Given["WALLET_LOCATION"]
+			}
+			if set {
+				m.File, m.Line = splitWhere(given.Where)
+			}
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// splitWhere takes FILE:LINE apart.
+func splitWhere(where string) (file string, line int) {
+	colon := strings.LastIndexByte(where, ':')
+	if colon < 0 {
+		return where, 1
+	}
+	if _, err := fmt.Sscanf(where[colon+1:], "%d", &line); err != nil {
+		line = 1
+	}
+	return where[:colon], line
+}
