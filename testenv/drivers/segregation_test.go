@@ -9,7 +9,7 @@ import (
 // Several databases stand behind one broker, offer the same services, and rules by the
 // host of a database say who may have which. Rules on trial count and change nothing.
 func TestRulesSegregateDatabases(t *testing.T) {
-	b := startBroker(t, brokerOptions{rules: []string{
+	b := startBroker(t, brokerOptions{parameters: []string{"POLICY=roundrobin"}, rules: []string{
 		"RULE=(SRC=*)(DST=*)(SRV=*)(ACT=log)(PROGRAM=*)",
 		"RULE=(SRC=*)(DST=127.0.0.2)(SRV=sales)(ACT=reject)",
 		"RULE=(SRC=127.0.0.0/8)(DST=127.0.0.3)(SRV=hr)(ACT=drop)",
