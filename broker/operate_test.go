@@ -290,7 +290,7 @@ func TestDrainOfANetwork(t *testing.T) {
 // An instance whose link is cut stays while it answers, below all others, and is back when
 // it registers again.
 func TestStale(t *testing.T) {
-	r := start(t, nil)
+	r := start(t, func(c *Config) { c.ProbeInterval, c.ProbeTimeout = 20*time.Second, 20*time.Second })
 	m := r.join("a", "sales")
 	r.session("sales") // it was reached
 	m.cut(true)
