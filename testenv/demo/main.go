@@ -251,6 +251,7 @@ Try it (user %[1]s, password %[2]s):
   the live table      http://%[6]s/
   the API             http://%[6]s/api/v1/services
   sessions            bin/broker --api http://%[6]s sessions
+  why there           bin/broker --api http://%[6]s explain sales
   a ping              bin/broker ping %[3]s:%[4]s/%[5]s
   the broker's log    %[7]s
 
