@@ -3,10 +3,12 @@ package stage
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,8 +82,14 @@ func through(t *testing.T, tap *Tap, host string) string {
 	defer c.Close()
 	must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	_, err = io.WriteString(c, "CONNECT")
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return "" // the tap had nobody to hand it to, and closed
+	}
 	must(t, err)
 	said, err := io.ReadAll(c)
+	if len(said) == 0 && errors.Is(err, syscall.ECONNRESET) {
+		return "" // likewise, with our bytes unread
+	}
 	must(t, err)
 	return string(said)
 }
