@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -98,12 +100,16 @@ func FreeAddress() (string, error) { return (*Network)(nil).freeAddress("127.0.0
 
 func (n *Network) freeAddress(host string) (address string, err error) {
 	err = n.Inside(func() error {
-		l, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			return err
+		var last error
+		for range 100 { // below the ports that systems hand out by themselves: it stays free until it is used
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(20_000+rand.IntN(12_000))))
+			if err == nil {
+				address = l.Addr().String()
+				return l.Close()
+			}
+			last = err
 		}
-		address = l.Addr().String()
-		return l.Close()
+		return last
 	})
 	return address, err
 }
