@@ -16,7 +16,7 @@ import (
 // startup runs the instance and tells how it is.
 func (m *cmctl) startup(ctx context.Context, words []string) error {
 	if len(words) > 0 {
-		return notResolved("startup " + words[0] + ": live take-over between two brokers is not started here: see broker upgrade")
+		return notResolved("startup " + words[0] + ": live take-over between two brokers is not offered by this version")
 	}
 	status, away, err := m.at.started(ctx)
 	if err != nil {
