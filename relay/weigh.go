@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"servicebroker/servicetable"
 )
@@ -63,7 +62,7 @@ var errAway = errors.New("no instance that this client may have is there now")
 func (s *Server) secondBest(ctx context.Context, d *dialogue, passed []servicetable.Rejected, refusal error) ([]servicetable.Candidate, error) {
 	var ejected, out []servicetable.Candidate
 	for _, p := range passed {
-		if d.query.Instance != "" && !strings.EqualFold(d.query.Instance, p.Registration.Instance) {
+		if p.Unasked {
 			continue // it is there, and not what is asked for
 		}
 		c := servicetable.Candidate{Registration: p.Registration, Service: p.Service, Handler: p.Handler, Status: p.Status}

@@ -9,6 +9,7 @@ type Rejected struct {
 	Service      *Service
 	Handler      *Handler // without a name where the instance has none for the service
 	Status       Status
+	Unasked      bool   // the query itself rules it out, by INSTANCE_NAME or SERVER
 	Ejected      bool   // nothing else speaks against it: it can be used where nothing better is allowed
 	Why          string // for people
 }
@@ -42,11 +43,18 @@ func (s *Snapshot) PassedOver(q Query) []Rejected {
 		for _, at := range m.handlers {
 			if of.Handler = &r.Handlers[at]; !taken[of.Handler] {
 				of.Why, of.Ejected = s.whyNot(&q, m, at)
+				of.Unasked = q.excludes(r, of.Handler)
 				rejected = append(rejected, of)
 			}
 		}
 	}
 	return rejected
+}
+
+// excludes tells whether q asks for another instance or kind of handler than this.
+func (q *Query) excludes(r *Registration, h *Handler) bool {
+	kind, otherwise := kindsFor(q.Server)
+	return q.Instance != "" && !sameName(q.Instance, r.Instance) || kind != anyKind && h.Kind != kind && h.Kind != otherwise
 }
 
 // whyNot words what speaks against a handler that does not match q, and tells whether that is an ejection alone.
