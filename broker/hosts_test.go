@@ -70,19 +70,19 @@ func TestNamesAreAnsweredFromWhatIsKnown(t *testing.T) {
 		n.set(time.Second, nil, "::ffff:10.1.0.1")
 		check(h.resolve, "[10.1.0.1]", time.Second)
 		n.set(time.Second, nil, "10.1.0.2")
-		time.Sleep(hostsTTL - time.Nanosecond)
+		<-time.After(hostsTTL - time.Nanosecond)
 		check(h.resolve, "[10.1.0.1]", 0)
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		check(h.resolve, "[10.1.0.1]", 0) // and a look-up begins
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		check(h.resolve, "[10.1.0.2]", 0)
 		if n.times() != 2 {
 			t.Errorf("asked %d times", n.times())
 		}
 		n.set(time.Second, nil, "10.1.0.3")
-		time.Sleep(hostsTTL + hostsStale)
+		<-time.After(hostsTTL + hostsStale)
 		check(h.resolve, "[10.1.0.3]", time.Second)
-		time.Sleep(hostsTTL)
+		<-time.After(hostsTTL)
 		n.set(time.Second, nil, "10.1.0.4")
 		check(h.fresh, "[10.1.0.4]", time.Second)
 		h.close()
@@ -101,7 +101,7 @@ func TestNobodyWaitsLongForAName(t *testing.T) {
 		if n.times() != 1 {
 			t.Errorf("asked %d times", n.times())
 		}
-		time.Sleep(lookupTimeout)
+		<-time.After(lookupTimeout)
 		check(h.resolve, "[]", 0) // it was given up, and is not tried again for a while
 		h.close()
 	})
@@ -134,10 +134,10 @@ func TestNamesThatFail(t *testing.T) {
 		n.set(0, nil, "10.1.0.1")
 		check(h.fresh, "[10.1.0.1]", 0)
 		n.set(0, errors.New("away"))
-		time.Sleep(hostsTTL)
+		<-time.After(hostsTTL)
 		check(h.fresh, "[10.1.0.1]", 0)
 		n.set(0, &net.DNSError{IsNotFound: true})
-		time.Sleep(hostsTTL)
+		<-time.After(hostsTTL)
 		check(h.fresh, "[]", 0)
 		h.close()
 	})

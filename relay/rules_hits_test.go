@@ -51,7 +51,7 @@ func TestConnectsAreCountedOnce(t *testing.T) {
 			j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(),
 				append(candidatesAt("db1", "db2"), candidatesAt("db2", "db1")...), hostsOfTest)
 			d.countRules(j.counted)
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		for i, s := range set.Status() {
 			if s.Matched != 1 || !s.Last.Equal(time.Now().Add(-5*time.Second)) {
