@@ -44,8 +44,9 @@ func (b *Broker) lost(id servicetable.ID) {
 	if before == nil {
 		return
 	}
-	if b.stopping.Load() || b.hasTwin(before) || !b.prober.Lost(before) {
-		silent := !b.stopping.Load() && !b.hasTwin(before) && b.wasReached(before)
+	ghost := !b.stopping.Load() && !b.hasTwin(before) // only then it matters whether it lives on without a link
+	if !ghost || !b.prober.Lost(before) {
+		silent := ghost && b.wasReached(before)
 		b.drop(before, "FAILURE")
 		if silent {
 			b.gone(before, false, "its registration ended, and nothing had answered for a while before")
@@ -93,7 +94,7 @@ func (b *Broker) takeOut(id servicetable.ID, reason string) {
 
 func (b *Broker) drop(r *servicetable.Registration, reason string) {
 	b.table.Drop(r.ID)
-	b.note(r, journal.Died, "INSTANCE", "down", reason, "")
+	b.note(r, journal.Event{Kind: journal.Died, Status: "down", Reason: reason})
 	b.changed(r, nil, reason)
 }
 
@@ -224,14 +225,11 @@ func offers(r *servicetable.Registration) map[string]bool {
 
 // tell writes down what people want to know of a change.
 func (b *Broker) tell(before, after *servicetable.Registration, reason string) {
-	r := after
-	switch {
+	switch { // drop has told the end
 	case before == nil:
-		b.note(r, journal.Registered, "INSTANCE", "up", "", fmt.Sprintf("%d services", len(r.Services)))
-	case after == nil:
-		r = before // its end has been told
-	case before.Stale && !after.Stale:
-		b.note(r, journal.Registered, "INSTANCE", "up", "", "it is back")
+		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: fmt.Sprintf("%d services", len(after.Services))})
+	case after != nil && before.Stale && !after.Stale:
+		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: "it is back"})
 	}
 	now := map[string]*servicetable.Service{}
 	if after != nil {
@@ -278,7 +276,7 @@ func (b *Broker) tellService(old, now offer, reason string) {
 		if marks := now.kept(); len(marks) > 0 {
 			reason, cause = "USER", marks[0].Kind.String()+": "+marks[0].Cause
 			if marks[0].Kind == servicetable.Quarantined && len(old.kept()) == 0 {
-				b.noteService(r, name, journal.Quarantined, "down", "USER", marks[0].Cause)
+				b.noteService(r, journal.Event{Kind: journal.Quarantined, Service: name, Status: "down", Reason: "USER", Cause: marks[0].Cause})
 			}
 		} else if status != "READY" {
 			cause = status
@@ -286,37 +284,35 @@ func (b *Broker) tellService(old, now offer, reason string) {
 	}
 	switch {
 	case now.available() && !old.available():
-		b.noteService(r, name, journal.ServiceUp, "up", "", cause)
+		b.noteService(r, journal.Event{Kind: journal.ServiceUp, Service: name, Status: "up", Cause: cause})
 	case old.available() && !now.available():
-		b.noteService(r, name, journal.ServiceDown, "down", reason, cause)
+		b.noteService(r, journal.Event{Kind: journal.ServiceDown, Service: name, Status: "down", Reason: reason, Cause: cause})
 	case old.service != nil && now.service != nil && old.registration.Status(old.service).String() != status:
-		b.noteService(r, name, journal.Status, "", "", old.registration.Status(old.service).String()+" → "+status)
+		b.noteService(r, journal.Event{Kind: journal.Status, Service: name, Cause: old.registration.Status(old.service).String() + " → " + status})
 	}
 }
 
-func (b *Broker) eventOf(r *servicetable.Registration) journal.Event {
-	if r == nil {
-		return journal.Event{}
-	}
-	return journal.Event{Instance: r.Instance, Host: r.Host, Database: r.Database, EventType: "INSTANCE"}
-}
-
-func (b *Broker) note(r *servicetable.Registration, kind journal.Kind, eventType, status, reason, detail string) {
-	e := b.eventOf(r)
-	e.Kind, e.EventType, e.Status, e.Reason, e.Detail = kind, eventType, status, reason, detail
-	b.journal.Add(e)
-}
-
-func (b *Broker) noteService(r *servicetable.Registration, service string, kind journal.Kind, status, reason, cause string) {
-	e := b.eventOf(r)
-	e.Kind, e.EventType, e.Status, e.Reason, e.Cause, e.Service = kind, "SERVICEMEMBER", status, reason, cause, service
-	_, e.DBDomain, _ = strings.Cut(service, ".")
-	if status == "up" {
-		if entry, err := b.table.Snapshot().Service(service); err == nil {
-			e.Card = len(entry.Instances)
+// note writes down an event about the instance of r, which may be nil where none is known.
+func (b *Broker) note(r *servicetable.Registration, e journal.Event) {
+	if r != nil {
+		e.Instance, e.Host, e.Database = r.Instance, r.Host, r.Database
+		if e.EventType == "" {
+			e.EventType = "INSTANCE"
 		}
 	}
 	b.journal.Add(e)
+}
+
+// noteService writes down an event about a service of the instance of r.
+func (b *Broker) noteService(r *servicetable.Registration, e journal.Event) {
+	e.EventType = "SERVICEMEMBER"
+	_, e.DBDomain, _ = strings.Cut(e.Service, ".")
+	if e.Status == "up" {
+		if entry, err := b.table.Snapshot().Service(e.Service); err == nil {
+			e.Card = len(entry.Instances)
+		}
+	}
+	b.note(r, e)
 }
 
 // moved writes down that a service changed its instance.
@@ -332,8 +328,7 @@ func (b *Broker) moved(m failover.Move) {
 
 // registrationEvent writes down what the table does not tell.
 func (b *Broker) registrationEvent(e registration.Event) {
-	event := b.eventOf(e.Registration)
-	event.Cause, event.Detail = e.Cause, e.Peer.String()
+	event := journal.Event{Cause: e.Cause, Detail: e.Peer.String()}
 	switch e.Kind {
 	case registration.Refused:
 		event.Kind = journal.Rejected
@@ -342,5 +337,5 @@ func (b *Broker) registrationEvent(e registration.Event) {
 	default:
 		return
 	}
-	b.journal.Add(event)
+	b.note(e.Registration, event)
 }

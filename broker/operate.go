@@ -97,25 +97,29 @@ func causeOf(i intent.Intent) string {
 	return text
 }
 
-// group names the intents that are about clients from an address and no others.
-func (b *Broker) group(client netip.Addr) string {
-	var ids []string
-	for _, one := range b.operations.store.All() {
-		if _, marks := markOf[one.Kind]; marks && one.Target.Network != "" && one.Target.MatchesClient(client) {
-			ids = append(ids, one.ID)
-		}
-	}
-	return strings.Join(ids, ",")
-}
-
-// withhold is what operators keep from clients of a network; nil where they keep nothing.
-func (b *Broker) withhold(client netip.Addr) func(servicetable.Candidate) *relay.Withheld {
+// aboutClient are the intents that are about clients from an address and no others.
+func (b *Broker) aboutClient(client netip.Addr) []intent.Intent {
 	var about []intent.Intent
 	for _, one := range b.operations.store.All() {
 		if _, marks := markOf[one.Kind]; marks && one.Target.Network != "" && one.Target.MatchesClient(client) {
 			about = append(about, one)
 		}
 	}
+	return about
+}
+
+// group names what operators want of clients from an address and no others.
+func (b *Broker) group(client netip.Addr) string {
+	var ids []string
+	for _, one := range b.aboutClient(client) {
+		ids = append(ids, one.ID)
+	}
+	return strings.Join(ids, ",")
+}
+
+// withhold is what operators keep from clients of a network; nil where they keep nothing.
+func (b *Broker) withhold(client netip.Addr) func(servicetable.Candidate) *relay.Withheld {
+	about := b.aboutClient(client)
 	if about == nil {
 		return nil
 	}

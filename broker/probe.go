@@ -48,10 +48,6 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 // deepProbe asks for the service as a client would, and goes away when it is accepted.
 func deepProbe(ctx context.Context, conn net.Conn, address descriptor.Address, c servicetable.Candidate) error {
 	n := &descriptor.Node{Name: "DESCRIPTION"}
-	at := &descriptor.Node{Name: "ADDRESS"}
-	at.Set("PROTOCOL", "tcp")
-	at.Set("HOST", address.Host)
-	at.Set("PORT", fmt.Sprint(address.Port))
 	data := &descriptor.Node{Name: "CONNECT_DATA"}
 	data.Set("SERVICE_NAME", c.Service.Name)
 	if !c.Registration.Forwards(c.Handler) {
@@ -60,7 +56,7 @@ func deepProbe(ctx context.Context, conn net.Conn, address descriptor.Address, c
 	cid := &descriptor.Node{Name: "CID"}
 	cid.Set("PROGRAM", ProbeProgram)
 	data.Add(cid)
-	n.Add(at)
+	n.Add(address.Node())
 	n.Add(data)
 	reply, err := tns.TryService(ctx, conn, []byte(n.String()))
 	if err != nil {
@@ -79,8 +75,7 @@ func deepProbe(ctx context.Context, conn net.Conn, address descriptor.Address, c
 
 // probed notes what the prober found out.
 func (b *Broker) probed(e failover.ProbeEvent) {
-	event := b.eventOf(e.Registration)
-	event.Cause, event.Detail, event.Time = e.Cause, e.Key, e.At
+	event := journal.Event{Cause: e.Cause, Detail: e.Key, Time: e.At}
 	switch e.Kind {
 	case failover.HandlerEjected:
 		event.Kind, event.Status, event.Reason = journal.Ejected, "down", "FAILURE"
@@ -92,7 +87,7 @@ func (b *Broker) probed(e failover.ProbeEvent) {
 	default: // spared ones stay in use, and what is gone is told by the table
 		return
 	}
-	b.journal.Add(event)
+	b.note(e.Registration, event)
 }
 
 // suspect has a handler looked at from which a client came back.
@@ -125,10 +120,7 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 	if n == 0 {
 		return
 	}
-	event := b.eventOf(r)
-	event.Kind, event.Cause, event.Detail = journal.SessionsLost, cause, fmt.Sprintf("%d sessions ended", n)
-	event.EventType, event.Status, event.Reason = "INSTANCE", "down", "FAILURE"
-	b.journal.Add(event)
+	b.note(r, journal.Event{Kind: journal.SessionsLost, Status: "down", Reason: "FAILURE", Cause: cause, Detail: fmt.Sprintf("%d sessions ended", n)})
 	b.log.Warn("sessions ended: their instance is gone and does not answer", "instance", r.Key(), "sessions", n, "cause", cause)
 }
 

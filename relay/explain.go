@@ -55,7 +55,7 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if err := s.understand(d); err != nil {
 		return err
 	}
-	if s.Hold != nil && !d.query.IgnoreStatus && s.Hold.Anyone() && s.hasLine(ctx, d) {
+	if s.anyoneWaits(d) && s.hasLine(ctx, d) {
 		return errBehind
 	}
 	candidates, err := s.weigh(ctx, d)

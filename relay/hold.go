@@ -24,7 +24,7 @@ var errStopping = errors.New("the broker is stopping")
 
 // lineUp puts a newcomer behind those that wait already for the same.
 func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
-	if s.Hold == nil || d.query.IgnoreStatus || !s.Hold.Anyone() {
+	if !s.anyoneWaits(d) {
 		return nil
 	}
 	behind := false
@@ -37,6 +37,11 @@ func (s *Server) lineUp(ctx context.Context, d *dialogue) error {
 		return nil // where there is no room behind them it is tried at once
 	}
 	return err
+}
+
+// anyoneWaits tells whether there is any line at all, for those who may have to stand in one.
+func (s *Server) anyoneWaits(d *dialogue) bool {
+	return s.Hold != nil && !d.query.IgnoreStatus && s.Hold.Anyone()
 }
 
 // hasLine tells whether others wait for the same, in front of a client that may have it.
@@ -100,13 +105,12 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 		var err error
 		apart(func() { err = s.takePlace(ctx, d, cause) })
 		if err != nil {
-			d.place = nil
 			d.notHeld(err)
 			return cause
 		}
 	} else {
 		d.bell.arm()
-		d.place.Again(cause.Error(), s.retryFor(cause))
+		d.place.Again(cause.Error(), retryFor(cause))
 	}
 	defer d.restore()
 	d.slim()
@@ -176,7 +180,7 @@ func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (Hol
 		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),
 		Ready: func() bool { return s.couldServe(client, query) },
-		Retry: s.retryFor(cause),
+		Retry: retryFor(cause),
 	}, nil
 }
 
@@ -192,7 +196,7 @@ var errTooLongToHold = errors.New("not held: its descriptor is longer than 4096 
 var errNotConfigured = errors.New("holding is off for it (HOLD_TIMEOUT=0)")
 
 // retryFor: where instances are there and do not answer, only trying tells when they do.
-func (s *Server) retryFor(cause error) time.Duration {
+func retryFor(cause error) time.Duration {
 	if dialFailed(cause) || errors.Is(cause, servicetable.ErrHeld) {
 		return retryPause
 	}
