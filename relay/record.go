@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -168,6 +169,21 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 	if s.Journal != nil {
 		s.Journal.Keep(r)
 	}
+	if s.Report != nil {
+		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled})
+	}
+}
+
+// ConnectReport is one connect whose answer is settled. Whoever is told of it may read it,
+// and keep nothing but the explanation.
+type ConnectReport struct {
+	Explanation *journal.Explanation // complete
+	Asked       *descriptor.Node     // the client's descriptor as it was sent, secrets and all; nil if it could not be read
+	Client      netip.AddrPort
+	Arrived     string        // the listening address it came in on
+	Secure      bool          // over TLS
+	Decided     time.Duration // from the table to the order of candidates, the last time; 0 where it did not come so far
+	Dialled     time.Duration // all attempts together
 }
 
 // finishAt is finish for a connect that has found its instance.

@@ -92,6 +92,12 @@ type Server struct {
 	Own func(host string, port int) bool
 	// Journal keeps the explanation of every connect; may be nil.
 	Journal *journal.Journal
+	// Report is told once of each connect when its answer is settled, before the client
+	// has it, except that a relayed one has had its ACCEPT; may be nil. It must not wait.
+	Report func(*ConnectReport)
+	// Ended is told of each session when it is over, and why if it did not end by itself;
+	// may be nil. It must not wait.
+	Ended func(*SessionInfo, error)
 
 	// VSNNUM is the version that refusals claim, tns.md 3; 0 hides it.
 	VSNNUM uint32
@@ -132,6 +138,8 @@ type dialogue struct {
 	place   Place                    // among those that wait; nil while it need not
 	bell    bell                     // ends a wait
 	waited  time.Duration
+	decided time.Duration // how long the last decision took
+	dialled time.Duration // how long all attempts took
 	record  *journal.Explanation
 	ref     string            // of the record, while that is let go
 	tried   []journal.Attempt // likewise
@@ -216,6 +224,7 @@ func (s *Server) understand(d *dialogue) (err error) {
 // try goes the whole way from the table to an answer, once, by the table as it is
 // now. Where there is no error the client has its answer.
 func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
+	began := time.Now()
 	candidates, err := s.weigh(ctx, d)
 	if err != nil {
 		return nil, err
@@ -226,6 +235,7 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 		Query: d.query, Policy: treatment.Policy, Redirect: treatment.Mode == ModeRedirect && !returned,
 	}, candidates)
 	d.recordOrder(reservation)
+	d.decided = time.Since(began)
 	if !returned {
 		if done, err := s.redirect(ctx, d, reservation); done || err != nil {
 			return nil, err
@@ -266,6 +276,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 // client is there.
 func (s *Server) dial(ctx context.Context, d *dialogue, route []servicetable.Candidate) (*ServerConnection, servicetable.Candidate, error) {
 	d.route = route
+	defer func(began time.Time) { d.dialled += time.Since(began) }(time.Now())
 	if limit := s.dialLimit(d, route); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)

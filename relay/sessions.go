@@ -148,6 +148,10 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	delete(s.sessions, one.info.ID)
 	s.mu.Unlock()
 	s.logSession(one, took, err)
+	if s.Ended != nil {
+		info := one.describe(time.Now())
+		s.Ended(&info, err)
+	}
 }
 
 func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.Candidate) SessionInfo {
