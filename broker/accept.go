@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"servicebroker/descriptor"
 	"servicebroker/journal"
+	"servicebroker/relay"
 	"servicebroker/tns"
 )
 
@@ -117,12 +119,15 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 
 // refuse answers what never came as far as the relay, with an explanation like all others.
 func (b *Broker) refuse(conn *tns.Conn, code tns.Code, cause string) {
-	peer := conn.NetConn().RemoteAddr().String()
+	raw := conn.NetConn()
+	peer := raw.RemoteAddr().String()
 	e := &journal.Explanation{
 		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer, Outcome: journal.Refuse, Code: int(code), Text: cause,
 	}
 	b.log.Info("refused", "ref", e.Ref, "client", peer, "code", code.String(), "cause", cause)
 	b.journal.Keep(e)
+	_, secure := raw.(*tls.Conn)
+	b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(raw.RemoteAddr()), Arrived: raw.LocalAddr().String(), Secure: secure})
 	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM).WithRef(e.Ref))
 }
 

@@ -50,6 +50,7 @@ type Broker struct {
 	operations operations
 	departed   departures
 	holds      holdEvents
+	reporters  reporters
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
@@ -159,6 +160,7 @@ func (b *Broker) wire() {
 		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
 		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Lately: b.lately, Hold: holding{b},
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
+		Report: b.connectReported, Ended: b.sessionEnded,
 		Resolve: b.hosts.resolve,
 		Own:     b.own,
 		VSNNUM:  b.config.VSNNUM,

@@ -36,6 +36,15 @@ type running struct {
 // start runs a broker; change may alter its configuration.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
+	b, err := New(testConfig(t, change), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run(t, b)
+}
+
+// testConfig is what a broker of a test runs by.
+func testConfig(t *testing.T, change func(*Config)) *Config {
 	config := DefaultConfig()
 	config.Addresses = []descriptor.Address{{Protocol: "tcp", Host: "127.0.0.1", Port: 0}}
 	config.ConsoleAddress = "127.0.0.1:0"
@@ -44,10 +53,11 @@ func start(t *testing.T, change func(*Config)) *running {
 	if change != nil {
 		change(config)
 	}
-	b, err := New(config, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return config
+}
+
+// run runs a broker to the end of the test.
+func run(t *testing.T, b *Broker) *running {
 	r := &running{Broker: b, t: t, ended: make(chan error, 1)}
 	var first, second context.Context
 	first, r.stop = context.WithCancel(context.Background())

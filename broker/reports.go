@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"net"
+	"net/netip"
+
+	"servicebroker/relay"
+)
+
+// reporters are told what became of connects and sessions. They are set by [Broker.wire] and
+// do not change while the broker runs; they are called on the connect's own goroutine, must
+// not wait, and keep nothing of a report but its explanation.
+type reporters struct {
+	connects []func(*relay.ConnectReport)
+	sessions []func(*relay.SessionInfo, error)
+}
+
+// connectReported tells all who want to know of connects that the answer of one is settled.
+// It comes from the relay, and from [Broker.refuse] for what never came as far as that.
+func (b *Broker) connectReported(r *relay.ConnectReport) {
+	for _, tell := range b.reporters.connects {
+		tell(r)
+	}
+}
+
+// sessionEnded tells all who want to know of sessions that one is over, and why if it did
+// not end by itself.
+func (b *Broker) sessionEnded(s *relay.SessionInfo, err error) {
+	for _, tell := range b.reporters.sessions {
+		tell(s, err)
+	}
+}
+
+// addrPortOf returns the address of a TCP peer, IPv4 never in its IPv6 form.
+func addrPortOf(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	p := t.AddrPort()
+	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
+}
