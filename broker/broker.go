@@ -57,8 +57,10 @@ type Broker struct {
 	state     *stateDir
 	listeners []net.Listener
 	console   net.Listener // nil: off
+	metricsAt net.Listener // nil: metrics are on the console
 	socket    net.Listener // nil: no state folder could be had
 
+	leaving     atomic.Bool // it takes clients, and would rather have none sent
 	stopping    atomic.Bool
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
@@ -97,6 +99,13 @@ func (b *Broker) bind() error {
 			return fmt.Errorf("CONSOLE_ADDRESS: %w: choose another, or off", err)
 		}
 		b.console = l
+	}
+	if b.config.MetricsAddress != "" {
+		l, err := net.Listen("tcp", b.config.MetricsAddress)
+		if err != nil {
+			return fmt.Errorf("METRICS_ADDRESS: %w: choose another, or off", err)
+		}
+		b.metricsAt = l
 	}
 	if err := b.bindSocket(); err != nil {
 		return err
@@ -227,6 +236,14 @@ func (b *Broker) ConsoleAddress() string {
 	return b.console.Addr().String()
 }
 
+// MetricsAddress returns where metrics and health are besides; empty if nowhere.
+func (b *Broker) MetricsAddress() string {
+	if b.metricsAt == nil {
+		return ""
+	}
+	return b.metricsAt.Addr().String()
+}
+
 // SocketPath returns where the admin socket is; empty if there is none.
 func (b *Broker) SocketPath() string {
 	if b.socket == nil {
@@ -238,9 +255,9 @@ func (b *Broker) SocketPath() string {
 // Snapshot returns the table as it is now.
 func (b *Broker) Snapshot() *servicetable.Snapshot { return b.table.Snapshot() }
 
-// Run serves until ctx ends. It then accepts no more, lets the open sessions go
-// on for at most DrainTimeout, and returns once all is closed; when abort ends,
-// they are cut at once. Run may be called once.
+// Run serves until ctx ends. It then says that it is not ready, for ShutdownGrace, and
+// after that accepts no more, lets the open sessions go on for at most DrainTimeout, and
+// returns once all is closed; when abort ends, all that is cut short. Run may be called once.
 func (b *Broker) Run(ctx, abort context.Context) error {
 	b.started = time.Now()
 	serving, stopServing := context.WithCancelCause(context.Background())
@@ -269,6 +286,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	case r := <-b.asked:
 		limit = b.drainLimit(r)
 	}
+	limit = b.grace(abort, limit)
 	b.stopping.Store(true)
 	close(b.ending)
 	for _, l := range b.listeners {
@@ -374,7 +392,7 @@ func (b *Broker) closeListeners() {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
-	for _, l := range []net.Listener{b.console, b.socket} {
+	for _, l := range []net.Listener{b.console, b.metricsAt, b.socket} {
 		if l != nil {
 			_ = l.Close()
 		}

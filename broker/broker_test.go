@@ -50,6 +50,7 @@ func testConfig(t *testing.T, change func(*Config)) *Config {
 	config.ConsoleAddress = "127.0.0.1:0"
 	config.StateDirectory = filepath.Join(t.TempDir(), "state")
 	config.InboundTimeout = 5 * time.Second
+	config.ShutdownGrace = 0
 	if change != nil {
 		change(config)
 	}

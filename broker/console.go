@@ -28,8 +28,8 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			return t.Established, t.Refused
 		},
 		Database: func(r *servicetable.Registration) string { return r.Database },
-		Unready:  b.unready,
-		Explain:  b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
+		Unready:  b.unready, MetricsAddress: b.MetricsAddress(),
+		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
 		Shutdown: b.Shutdown,
@@ -40,7 +40,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 	for _, way := range []struct {
 		listener net.Listener
 		handler  http.Handler
-	}{{b.console, of.Handler()}, {b.socket, of.AdminHandler()}} {
+	}{{b.console, of.Handler()}, {b.metricsAt, of.HealthHandler()}, {b.socket, of.AdminHandler()}} {
 		l := way.listener
 		if l == nil {
 			continue
@@ -70,13 +70,6 @@ func (b *Broker) consoleHosts() []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-func (b *Broker) unready() []string {
-	if b.stopping.Load() {
-		return []string{errStopping.Error()}
-	}
-	return nil
 }
 
 // VersionInfo tells which build this is, without an instance.

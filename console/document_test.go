@@ -119,6 +119,10 @@ func fullyOperated(t *testing.T) *operated {
 	t.Helper()
 	o := newOperated(t)
 	o.Shutdown = func(ShutdownRequest) {}
+	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_, _ = io.WriteString(w, "# HELP servicebroker_ready Whether.\n")
+	})
 	o.Reload = func(context.Context) (ReloadResult, error) {
 		return ReloadResult{Config: "/etc/cman.ora", Changed: []string{"ROUTE"}, NeedsRestart: []string{"ADDRESS"}, Messages: []ConfigMessage{{"cman.ora", 3, 4, "warning", "text"}}}, nil
 	}
@@ -148,7 +152,7 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		"GET /api/v1/explain/" + ref, "GET /api/v1/explain/none", "GET /api/v1/explanations", "GET /api/v1/explanations?outcome=gone&limit=1", "GET /api/v1/explanations?outcome=odd", "GET /api/v1/explanations?limit=0",
 		"GET /api/v1/intents", "GET /api/v1/intents/d1", "GET /api/v1/intents/none", "GET /api/v1/events", "GET /api/v1/events?since=1&kind=moved,died&limit=2", "GET /api/v1/events?since=2030-05-06T12:00:00Z", "GET /api/v1/events?kind=odd",
 		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
-		"GET /api/v1/status", "GET /api/v1/status?summary=true", "GET /api/v1/status?summary=yes", "GET /api/v1/openapi.json", "GET /livez", "GET /readyz", "GET /readyz/sales", "GET /readyz/none",
+		"GET /api/v1/status", "GET /api/v1/status?summary=true", "GET /api/v1/status?summary=yes", "GET /api/v1/openapi.json", "GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/sales", "GET /readyz/none",
 		"GET /show", "GET /show/connections/detail?in=idle", "GET /show/connections/detail?in=limbo",
 		"POST /api/v1/quarantine/q1/approve", "POST /api/v1/quarantine/q1/reject", "POST /api/v1/quarantine/none/approve", "POST /api/v1/reload",
 		"DELETE /api/v1/sessions/17", "DELETE /api/v1/sessions/99", "DELETE /api/v1/sessions/x", "DELETE /api/v1/sessions", "DELETE /api/v1/sessions?all=true", "DELETE /api/v1/intents/d1", "DELETE /api/v1/intents/d1",

@@ -41,6 +41,7 @@ func (s *Server) routes() map[string]route {
 		"/api/v1/rules":                   get(s.getRules),
 		"/api/v1/version":                 get(s.getVersion),
 		"/api/v1/status":                  get(s.getStatus),
+		"/metrics":                        get(s.getMetrics),
 		"/livez":                          get(s.getLive),
 		"/readyz":                         get(s.getReady),
 		"/readyz/{service}":               get(s.getServiceReady),
@@ -67,9 +68,36 @@ func (s *Server) AdminHandler() http.Handler {
 // no page of another site can read it through a browser by pointing a name of theirs at it.
 func (s *Server) Handler() http.Handler { return s.mux(false) }
 
+// HealthHandler returns the handler for an address of its own: metrics and health, and nothing else. Who scrapes them
+// may know the broker by any name.
+func (s *Server) HealthHandler() http.Handler {
+	m := http.NewServeMux()
+	for path, offered := range s.routes() {
+		if path == "/metrics" || isHealth(path) {
+			m.Handle(path, s.dispatch(offered, false))
+		}
+	}
+	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "this address has /metrics, /livez, /readyz and /readyz/SERVICE alone")
+	})
+	return secured(m)
+}
+
+func isHealth(path string) bool {
+	return path == "/livez" || path == "/readyz" || strings.HasPrefix(path, "/readyz/")
+}
+
+// metricsElsewhere tells where they are.
+func (s *Server) metricsElsewhere(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, http.StatusNotFound, "metrics are not on this address", "METRICS_ADDRESS has them: ask http://"+s.MetricsAddress+"/metrics")
+}
+
 func (s *Server) mux(writable bool) http.Handler {
 	m := http.NewServeMux()
 	for path, offered := range s.routes() {
+		if path == "/metrics" && !writable && s.MetricsAddress != "" {
+			offered = route{http.MethodGet: s.metricsElsewhere}
+		}
 		m.Handle(path, s.dispatch(offered, writable))
 	}
 	m.HandleFunc("/", s.notFound)
@@ -142,10 +170,9 @@ func secured(next http.Handler) http.Handler {
 // ownName lets requests through that are made under a name of this server. Probes of health may use any.
 func (s *Server) ownName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		health := r.URL.Path == "/livez" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/readyz/")
-		if !health && !s.isOwnName(r.Host) {
+		if !isHealth(r.URL.Path) && !s.isOwnName(r.Host) {
 			writeError(w, http.StatusMisdirectedRequest, "this broker does not go by the name of "+r.Host,
-				"ask by its IP address, as localhost, or by the host name in CONSOLE_ADDRESS")
+				"ask by its IP address, as localhost, or by the host name in CONSOLE_ADDRESS; METRICS_ADDRESS answers to any name")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -58,6 +58,10 @@ type Server struct {
 	Rules      func() []RuleView
 	// Stats tells what the broker has carried. Nil: what Sessions, Held and Counters tell.
 	Stats func() Stats
+	// Metrics answers /metrics.
+	Metrics http.Handler
+	// MetricsAddress is host:port of the HealthHandler, where metrics then are instead of on the plain address; "": it has none.
+	MetricsAddress string
 	// Shutdown begins to end the broker and returns at once. The request is a sound one.
 	Shutdown func(ShutdownRequest)
 
@@ -133,6 +137,15 @@ func (s *Server) getVersion(w http.ResponseWriter, r *http.Request) {
 	id := s.identity()
 	id.Version.Started = id.Started
 	s.write(w, http.StatusOK, id.Version)
+}
+
+// getMetrics hands over to whoever knows them.
+func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) {
+	if s.Metrics == nil {
+		s.notFound(w, r)
+		return
+	}
+	s.Metrics.ServeHTTP(w, r)
 }
 
 func (s *Server) getLive(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,7 @@ func ownFolder(t *testing.T, parameters string) (folder string) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	folder = t.TempDir()
-	text := fmt.Sprintf("CMAN9 = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%d))(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))(PARAMETER_LIST=(CONSOLE_ADDRESS=off)(STATE_DIRECTORY=%s)%s))\n",
+	text := fmt.Sprintf("CMAN9 = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%d))(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))(PARAMETER_LIST=(CONSOLE_ADDRESS=off)(SHUTDOWN_GRACE=0)(STATE_DIRECTORY=%s)%s))\n",
 		port, folder, parameters)
 	if err := os.WriteFile(filepath.Join(folder, "cman.ora"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

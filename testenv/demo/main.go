@@ -93,6 +93,7 @@ func (d *demo) start(ctx context.Context) error {
     (RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))
   (PARAMETER_LIST=
     (CONSOLE_ADDRESS=%s)
+    (SHUTDOWN_GRACE=0)
     (STATE_DIRECTORY=%s)))
 `, host, port, d.console, filepath.Join(d.folder, "state"))
 	file := filepath.Join(d.folder, "cman.ora")

@@ -134,7 +134,7 @@ func (o BrokerOptions) CMANOra(state string) []byte {
 	if rules == nil {
 		rules = []string{"RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)"}
 	}
-	parameters := append([]string{"CONSOLE_ADDRESS=" + o.Console, "STATE_DIRECTORY=" + state}, o.Parameters...)
+	parameters := append([]string{"CONSOLE_ADDRESS=" + o.Console, "STATE_DIRECTORY=" + state, "SHUTDOWN_GRACE=0"}, o.Parameters...)
 	return fmt.Appendf(nil, `
 # written by a test
 CMAN1 = (CONFIGURATION=
