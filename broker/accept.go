@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/relay"
 	"servicebroker/tns"
@@ -77,29 +76,6 @@ func (b *Broker) serve(ctx context.Context, raw net.Conn) {
 	default:
 		b.administer(ctx, conn, connect, command)
 	}
-}
-
-// commandOf returns the COMMAND of connect data; empty for a database connect,
-// also for one that cannot be parsed, which the relay refuses with the reason.
-func commandOf(data []byte) string {
-	if !containsFold(data, "command") {
-		return ""
-	}
-	asked, err := descriptor.Parse(string(data))
-	if err != nil {
-		return ""
-	}
-	return descriptor.ConnectData(asked).Text("COMMAND")
-}
-
-// containsFold searches for a lower-case word without regard to ASCII case.
-func containsFold(data []byte, word string) bool {
-	for i := 0; i+len(word) <= len(data); i++ {
-		if data[i]|0x20 == word[0] && strings.EqualFold(string(data[i:i+len(word)]), word) {
-			return true
-		}
-	}
-	return false
 }
 
 // refuseUnread ends a connection that brought no readable CONNECT: with the

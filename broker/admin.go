@@ -17,8 +17,12 @@ import (
 // this host; everything else is refused (tns.md 10, 14).
 func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Connect, command string) {
 	command = strings.ToLower(command)
+	named := "COMMAND=" + descriptor.Escape(command[:min(len(command), 64)])
+	if command == noSuchCommand {
+		named = "a COMMAND that is there twice, or elsewhere than in CONNECT_DATA, or without a value,"
+	}
 	peer := conn.NetConn().RemoteAddr()
-	b.log.Info("administrative command", "command", descriptor.Escape(command[:min(len(command), 64)]), "peer", peer.String())
+	b.log.Info("administrative command", "command", named, "peer", peer.String())
 	if command == "ping" {
 		b.reply(conn, tns.PingReply(b.config.Name))
 		return
@@ -26,11 +30,11 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	answer, known := b.answers(command)
 	switch {
 	case !b.isThisHost(peer):
-		b.refuse(conn, tns.CodeAdminRefused, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is answered to this host only")
+		b.refuse(conn, tns.CodeAdminRefused, named+" is answered to this host only: ask there, or over REST_ADDRESS with credentials")
 	case !b.mayAdminister(ctx, conn.NetConn()):
-		b.refuse(conn, tns.CodeAdminRefused, "no rule for cmon lets this host give COMMAND="+descriptor.Escape(command[:min(len(command), 64)]))
+		b.refuse(conn, tns.CodeAdminRefused, "no rule for cmon lets this host give "+named)
 	case !known:
-		b.refuse(conn, tns.CodeUnknownCommand, "COMMAND="+descriptor.Escape(command[:min(len(command), 64)])+" is not known")
+		b.refuse(conn, tns.CodeUnknownCommand, named+" is not known: status, services, version and ping are; for changes use broker, cmctl or lsnrctl on this host")
 	default:
 		b.replyAdmin(ctx, conn, connect, answer)
 	}
