@@ -146,17 +146,3 @@ func TestBadBalanceParameters(t *testing.T) {
 		}
 	}
 }
-
-func TestFits(t *testing.T) {
-	for _, c := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"sales*", "SALES_RO", true}, {"sales", "sales.world", true}, {"sales.world", "sales", false}, {"sales.*", "sales.world", true},
-		{"*", "x", true}, {"hr", "hrx", false}, {"[", "x", false},
-	} {
-		if fits(c.pattern, c.name) != c.want {
-			t.Errorf("%s fits %s: %v", c.pattern, c.name, !c.want)
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 
 	"servicebroker/descriptor"
 	"servicebroker/relay"
+	"servicebroker/servicetable"
 )
 
 // readRules reads what CONFIGURATION has of rules: a RULE_LIST, a RULE_GROUP, or what
@@ -242,7 +243,7 @@ func (r *reader) withinGroup(rule *relay.Rule, n *descriptor.Node, scope ruleSco
 		return
 	}
 	for _, name := range rule.Services {
-		if !slices.ContainsFunc(scope.services, func(group string) bool { return relay.PatternCovers(group, name) }) {
+		if !slices.ContainsFunc(scope.services, func(group string) bool { return servicetable.PatternCovers(group, name) }) {
 			r.say(orOf(n.Child("SRV"), n), SeverityError, "SRV=%s is not among the services of its group, %s: name one of those, or leave SRV out for all of them",
 				name, strings.Join(scope.services, ", "))
 		}

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"path"
-	"strings"
 	"time"
 
 	"servicebroker/failover"
@@ -55,7 +53,7 @@ func (b *Broker) settings() *settings { return b.current.Load() }
 // forService finds what is different for a service, nil if nothing is.
 func (s *settings) forService(name string) *ServiceSetting {
 	for i := range s.config.Services {
-		if fits(s.config.Services[i].Pattern, name) {
+		if servicetable.ServiceFits(s.config.Services[i].Pattern, name) {
 			return &s.config.Services[i]
 		}
 	}
@@ -75,21 +73,6 @@ func (s *settings) tiersFor(q servicetable.Query) *loadbalance.Tiers {
 		return own.Tiers
 	}
 	return nil
-}
-
-// fits compares a service's name with a pattern: * stands for any text, case does not
-// matter, and a pattern without a domain fits in any.
-func fits(pattern, name string) bool {
-	pattern, name = strings.ToLower(pattern), strings.ToLower(name)
-	if ok, err := path.Match(pattern, name); err == nil && ok {
-		return true
-	}
-	short, _, qualified := strings.Cut(name, ".")
-	if !qualified || strings.Contains(pattern, ".") {
-		return false
-	}
-	ok, err := path.Match(pattern, short)
-	return err == nil && ok
 }
 
 // apply puts a configuration in force, as far as it can be while the broker runs.

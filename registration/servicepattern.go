@@ -3,28 +3,30 @@ package registration
 import (
 	"slices"
 	"strings"
+
+	"servicebroker/servicetable"
 )
 
 // servicePattern is a service's name in which * stands for any text.
 type servicePattern struct {
-	full  textPattern
-	short textPattern // the part before its domain; nil if it has none, or nothing but * before it
+	full  string
+	short string // the part before its domain; "" if it has none, or nothing but * before it
 }
 
 // serviceName is a name to compare with patterns, with and without its domain.
 type serviceName struct{ full, short string }
 
 func newServiceName(text string) serviceName {
-	full := strings.ToLower(text)
+	full := servicetable.Fold(text)
 	return serviceName{full: full, short: withoutDomain(full)}
 }
 
 // newServicePattern reads a pattern; false if it is empty.
 func newServicePattern(text string) (p servicePattern, ok bool) {
 	name := newServiceName(strings.Trim(text, " \t\r\n\"'"))
-	p.full = strings.Split(name.full, "*")
+	p.full = name.full
 	if name.short != name.full && strings.Trim(name.short, "*") != "" {
-		p.short = strings.Split(name.short, "*")
+		p.short = name.short
 	}
 	return p, name.full != ""
 }
@@ -32,8 +34,8 @@ func newServicePattern(text string) (p servicePattern, ok bool) {
 // matches tells whether a client that means the pattern could be given the service
 // name: names count with and without their domain.
 func (p servicePattern) matches(name serviceName) bool {
-	return p.full.matches(name.full) || p.full.matches(name.short) ||
-		p.short != nil && name.short == name.full && p.short.matches(name.short)
+	return servicetable.Glob(p.full, name.full) || servicetable.Glob(p.full, name.short) ||
+		p.short != "" && name.short == name.full && servicetable.Glob(p.short, name.short)
 }
 
 // withoutDomain returns name up to its first dot that does not begin it.
@@ -44,28 +46,6 @@ func withoutDomain(name string) string {
 		}
 	}
 	return name
-}
-
-// textPattern is what stands between the * of a pattern.
-type textPattern []string
-
-func (p textPattern) matches(text string) bool {
-	first, last := p[0], p[len(p)-1]
-	if len(p) == 1 {
-		return first == text
-	}
-	if !strings.HasPrefix(text, first) || !strings.HasSuffix(text[len(first):], last) {
-		return false
-	}
-	text = text[len(first) : len(text)-len(last)]
-	for _, part := range p[1 : len(p)-1] {
-		at := strings.Index(text, part)
-		if at < 0 {
-			return false
-		}
-		text = text[at+len(part):]
-	}
-	return true
 }
 
 // normalDN writes the parts of a distinguished name in one order, without blanks

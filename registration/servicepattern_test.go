@@ -1,11 +1,8 @@
 package registration
 
 import (
-	"regexp"
 	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
 )
 
 func TestServicePatterns(t *testing.T) {
@@ -43,18 +40,6 @@ func TestServicePatterns(t *testing.T) {
 			t.Errorf("%q is a pattern", empty)
 		}
 	}
-}
-
-// A pattern is what the regular expression with .* in the place of * is.
-func TestTextPatternsAgreeWithExpressions(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pattern := rapid.StringMatching(`[ab*]{0,6}`).Draw(t, "pattern")
-		text := rapid.StringMatching(`[ab]{0,8}`).Draw(t, "text")
-		want := regexp.MustCompile("^" + strings.ReplaceAll(pattern, "*", ".*") + "$").MatchString(text)
-		if got := textPattern(strings.Split(pattern, "*")).matches(text); got != want {
-			t.Fatalf("%q and %q: %v", pattern, text, got)
-		}
-	})
 }
 
 func TestNormalDN(t *testing.T) {

@@ -173,16 +173,6 @@ func listed(rules Rules) string {
 	return b.String()
 }
 
-func TestGlobIsThePlainMeaning(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pattern, text := rapid.StringMatching(`[ab*]{0,8}`).Draw(t, "pattern"), rapid.StringMatching(`[ab]{0,8}`).Draw(t, "text")
-		want := pattern != "" && plainText(pattern, text) || pattern == "" && text == ""
-		if got := glob(pattern, text); got != want {
-			t.Fatalf("glob(%q, %q) = %v", pattern, text, got)
-		}
-	})
-}
-
 // manyRules are ten thousand rules of a kind, of which the last matches.
 func manyRules(t testing.TB, kind string) (Rules, connectOf, string) {
 	const n = 10_000

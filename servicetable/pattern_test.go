@@ -1,0 +1,82 @@
+package servicetable
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestServicePatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern    string
+		fits, does string // services that fit, and that do not
+	}{
+		{"sales", "sales SALES Sales.example.com sales.x", "sale sales1 hr .sales x.sales"},
+		{"sales*", "sales sales1 sales.example.com SALES_RO.x", "sale mysales hr"},
+		{"*sales", "sales mysales mysales.example.com", "sales1 hr"},
+		{"*", "a a.b .c", ""},
+		{"s*l*s", "sales ss1ls sls s.l.s", "sale sl"},
+		{"sales.example.com", "sales.example.com SALES.EXAMPLE.COM", "sales sales.example.org sales.example.com.x"},
+		{"*.example.com", "sales.example.com a.b.example.com", "sales example.com"},
+		{"sales.*", "sales.a sales.a.b", "sales sales1.a"},
+		{"s?les", "s?les", "sales"},
+		{"[s]ales", "[s]ales", "sales"},
+		{`s\ales`, `s\ales`, "sales"},
+		{".sales", ".sales", "sales x.sales"},
+		{"ÄRGER", "ärger", "arger"},
+		{"\xc4", "\xc4", "\xe4"},
+		{"", "", "a"},
+	} {
+		for _, service := range strings.Fields(c.fits) {
+			if !ServiceFits(c.pattern, service) {
+				t.Errorf("%q does not fit %q", service, c.pattern)
+			}
+		}
+		for _, service := range strings.Fields(c.does) {
+			if ServiceFits(c.pattern, service) {
+				t.Errorf("%q fits %q", service, c.pattern)
+			}
+		}
+	}
+}
+
+func TestServicesCovered(t *testing.T) {
+	for _, c := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{"a_*", "a_1", true}, {"a_*", "A_1", true}, {"a_*", "a_*", true}, {"a_*", "a_x*", true}, {"a_*", "a*", false}, {"a_*", "*", false}, {"*", "*", true}, {"*", "x.y", true},
+		{"a_*", "a_1.example.com", true}, {"a_1", "a_1.example.com", true}, {"a_1", "a_1.*", true}, {"a_1", "a_1*", false}, {"a_1", "a*1.x", false}, {"a*1", "a*1.x", false},
+		{"a_*.example.com", "a_1", false}, {"a_*.example.com", "a_1.example.com", true}, {"*.example.com", "*", false}, {"a", "", false}, {"", "a", false},
+	} {
+		if got := ServicesCovered(c.wide, c.narrow); got != c.want {
+			t.Errorf("%q covers %q: %v", c.wide, c.narrow, got)
+		}
+	}
+}
+
+func anyPattern() *rapid.Generator[string] { return rapid.StringMatching(`[abAB.*]{0,6}`) }
+
+// Glob is what a regular expression makes of the pattern.
+func TestGlobIsTheObviousExpression(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern, text := fold(anyPattern().Draw(t, "pattern")), fold(rapid.StringMatching(`[ab.]{0,8}`).Draw(t, "text"))
+		want := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(text)
+		if got := Glob(pattern, text); got != want {
+			t.Fatalf("Glob(%q, %q) = %v", pattern, text, got)
+		}
+	})
+}
+
+// What is covered is never wrong: a service within narrow is within wide.
+func TestCoveredServicesFit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		wide, narrow := anyPattern().Draw(t, "wide"), anyPattern().Draw(t, "narrow")
+		service := strings.ReplaceAll(narrow, "*", rapid.StringMatching(`[ab.]{0,3}`).Draw(t, "star")) + rapid.StringMatching(`(\.[ab]{1,2})?`).Draw(t, "domain")
+		if ServicesCovered(wide, narrow) && ServiceFits(narrow, service) && !ServiceFits(wide, service) {
+			t.Fatalf("%q covers %q, but %q fits the second alone", wide, narrow, service)
+		}
+	})
+}
