@@ -36,8 +36,8 @@ type ParameterChange struct {
 
 // RuleChange is a rule that is there on one side alone.
 type RuleChange struct {
-	Number int    `json:"number"` // counted from 1, where it is
-	Text   string `json:"text"`
+	Number int    `json:"number"` // counted from 1, where it is, rules about administration after those about clients
+	Text   string `json:"text"`   // with what the rule has of its group
 	Where  string `json:"where"`
 }
 
@@ -86,11 +86,11 @@ func (c *Config) DifferenceTo(parameters console.ParameterList, rules console.Ru
 // among the others changed.
 func ruleChanges(before, after []console.RuleView) (out, in []RuleChange) {
 	first := 0
-	for first < len(before) && first < len(after) && before[first].Text == after[first].Text {
+	for first < len(before) && first < len(after) && sameRule(&before[first], &after[first]) {
 		first++
 	}
 	last := 0
-	for last < len(before)-first && last < len(after)-first && before[len(before)-1-last].Text == after[len(after)-1-last].Text {
+	for last < len(before)-first && last < len(after)-first && sameRule(&before[len(before)-1-last], &after[len(after)-1-last]) {
 		last++
 	}
 	was, is := between(before, first, last), between(after, first, last)
@@ -101,10 +101,13 @@ func ruleChanges(before, after []console.RuleView) (out, in []RuleChange) {
 	return without(was, keptWas), without(is, keptIs)
 }
 
+// sameRule tells whether two rules decide alike: what a group adds to the text of a rule counts.
+func sameRule(a, b *console.RuleView) bool { return a.About == b.About && a.Whole() == b.Whole() }
+
 func between(rules []console.RuleView, first, last int) []RuleChange {
 	all := []RuleChange{}
 	for i := first; i < len(rules)-last; i++ {
-		all = append(all, RuleChange{i + 1, rules[i].Text, rules[i].Where})
+		all = append(all, RuleChange{i + 1, rules[i].Whole(), rules[i].Where})
 	}
 	return all
 }

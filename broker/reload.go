@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 
 	"servicebroker/console"
@@ -150,11 +149,14 @@ func addressTexts(all []descriptor.Address) string {
 	return strings.Join(texts, " ")
 }
 
-// ruleViews are the rules about clients, before any of them is in force.
+// ruleViews are the rules, before any of them is in force.
 func (c *Config) ruleViews() []console.RuleView {
-	views := make([]console.RuleView, len(c.Rules))
+	var views []console.RuleView
 	for i := range c.Rules {
-		views[i] = console.RuleView{Name: strconv.Itoa(i + 1), Text: c.Rules[i].Text, Where: c.Rules[i].Where}
+		views = append(views, ruleView(console.AboutClients, i, &c.Rules[i]))
+	}
+	for i := range c.AdminRules {
+		views = append(views, ruleView(console.AboutAdministration, i, &c.AdminRules[i]))
 	}
 	return views
 }

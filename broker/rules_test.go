@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/relay"
 	"servicebroker/tns"
 )
@@ -248,4 +249,32 @@ func TestRulesOfARunningBroker(t *testing.T) {
 func isRefusal(m tns.Message, code tns.Code) bool {
 	refuse, ok := m.(*tns.Refuse)
 	return ok && refuse.Code() == code
+}
+
+// Rules are shown whole: those of groups with what the group adds, those about administration too; and they are compared so.
+func TestRulesAreShownAndComparedWhole(t *testing.T) {
+	file := func(group, src string) string {
+		return write(t, `CMAN1 = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))
+  (RULE_GROUP=(GROUP=(NAME=shops)(SRV=`+group+`)(DN_LIST=(DN="CN=app,O=x"))(RULE_LIST=(RULE=(SRC=*)(DST=*)(ACT=accept)))))
+  (RULE_LIST=(RULE=(SRC=`+src+`)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))))`)
+	}
+	first := file("sales,hr", "127.0.0.1")
+	read, messages := ReadConfig(first, "")
+	if err := messages.Err(); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(c *Config) { c.Rules, c.AdminRules, c.Addresses = read.Rules, read.AdminRules, read.Addresses })
+	all := r.rulesInForce()
+	if len(all) != 2 || all[0].About != console.AboutClients || all[0].Group != "shops" || len(all[0].Services) != 2 || len(all[0].DNs) != 1 ||
+		all[0].Last != nil || all[1].About != console.AboutAdministration || all[1].Name != "cmon 1" || all[1].Action != "accept" {
+		t.Fatalf("%+v", all)
+	}
+	if d := r.against(first); len(d.In)+len(d.Out) != 0 {
+		t.Errorf("its own rules differ: %+v", d)
+	}
+	for _, other := range []string{file("sales", "127.0.0.1"), file("sales,hr", "*")} {
+		if d := r.against(other); len(d.In) != 1 || len(d.Out) != 1 {
+			t.Errorf("%+v", d)
+		}
+	}
 }

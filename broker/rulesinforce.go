@@ -4,18 +4,43 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"servicebroker/console"
+	"servicebroker/relay"
 )
 
-// rulesInForce lists the rules that are about clients.
+// rulesInForce lists the rules about clients, and those about administration.
 func (b *Broker) rulesInForce() []console.RuleView {
+	s := b.settings()
 	views := []console.RuleView{}
-	for _, s := range b.settings().rules.Status() {
-		views = append(views, console.RuleView{Name: s.Name, Text: s.Rule.Text, Where: s.Rule.Where, Matched: s.Matched})
+	for about, set := range map[string]*relay.RuleSet{console.AboutClients: s.rules, console.AboutAdministration: s.admin} {
+		for i, status := range set.Status() {
+			v := ruleView(about, i, status.Rule)
+			v.Matched = status.Matched
+			if last := status.Last; !last.IsZero() {
+				v.Last = &last
+			}
+			views = append(views, v)
+		}
 	}
+	slices.SortStableFunc(views, func(a, b console.RuleView) int { return strings.Compare(a.About, b.About) })
 	return views
+}
+
+// ruleView shows a rule of a list, which is counted from 0.
+func ruleView(about string, number int, r *relay.Rule) console.RuleView {
+	v := console.RuleView{
+		Name: strconv.Itoa(number + 1), About: about, Action: r.Action.String(), Group: r.Group,
+		Services: append([]string{}, r.Services...), DNs: append([]string{}, r.DNs...), Text: r.Text, Where: r.Where,
+	}
+	if about == console.AboutAdministration {
+		v.Name = about + " " + v.Name
+	}
+	return v
 }
 
 // mayAdminister tells whether the rules for cmon let the peer of a connection give

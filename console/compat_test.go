@@ -18,7 +18,7 @@ func compatWriters(word string) map[string]func(io.Writer) error {
 		Name: word, Key: word, Status: word, Marks: []Mark{{Mark: word, Cause: word}}, Handlers: []Handler{{Name: word, Info: word, Address: word, State: word}},
 	}}}}}
 	session := Session{ID: word, Client: word, CID: CID{word, word, word}, Service: word, Instance: word, Server: Upstream{Local: word, Remote: word}}
-	settings, rules := ParameterList{[]Parameter{{word, word, word, true, word, word}}}, RuleList{[]RuleView{{word, word, word, 1}}}
+	settings, rules := ParameterList{[]Parameter{{word, word, word, true, word, word}}}, RuleList{[]RuleView{{Name: word, Group: word, Services: []string{word}, DNs: []string{word}, Text: word, Where: word, Matched: 1}}}
 	writers := map[string]func(io.Writer) error{
 		"banner":              func(w io.Writer) error { return WriteBanner(w, "CMCTL", Version{Version: word, Release: word}, noon()) },
 		"lsnrctl status":      func(w io.Writer) error { return WriteListenerStatus(w, s) },

@@ -218,7 +218,7 @@ func TestReloadParametersAndRules(t *testing.T) {
 	for path, want := range map[string]string{
 		"POST /api/v1/reload":    `{"config":"/etc/cman.ora","changed":[],"needs_restart":[],"messages":[]}`,
 		"GET /api/v1/parameters": `{"parameters":[{"name":"HOLD_TIMEOUT","value":"30","default":"","set":false,"where":"","meaning":""}]}`,
-		"GET /api/v1/rules":      `{"rules":[{"name":"1","text":"(RULE=(SRC=*))","where":"","matched":0}]}`,
+		"GET /api/v1/rules":      `{"rules":[{"name":"1","about":"clients","action":"accept","group":"","services":[],"dns":[],"text":"(RULE=(SRC=*))","where":"","matched":0,"last":null}]}`,
 	} {
 		method, at, _ := strings.Cut(path, " ")
 		if got := strings.TrimSpace(wantAnswer(t, o.request(method, at, ""), 200)); got != want {

@@ -148,7 +148,26 @@ func WriteParameters(w io.Writer, list ParameterList) error {
 func WriteRules(w io.Writer, list RuleList) error {
 	var rows [][]string
 	for _, r := range list.Rules {
-		rows = append(rows, []string{r.Name, fmt.Sprint(r.Matched), r.Text, r.Where})
+		last := "never"
+		if r.Last != nil {
+			last = r.Last.Local().Format("2006-01-02 15:04:05")
+		}
+		rows = append(rows, []string{r.Name, fmt.Sprint(r.Matched), last, r.Whole(), r.Where})
 	}
-	return table(w, "No rules.", "RULE | MATCHED | TEXT | AT", rows)
+	return table(w, "No rules.", "RULE | MATCHED | LAST | TEXT | AT", rows)
+}
+
+// Whole is the rule as written, with what it has of the group it stands in.
+func (r *RuleView) Whole() string {
+	if r.Group == "" {
+		return r.Text
+	}
+	about := "group " + r.Group
+	if len(r.Services) > 0 {
+		about += " for " + strings.Join(r.Services, ",")
+	}
+	if len(r.DNs) > 0 {
+		about += " with DN " + strings.Join(r.DNs, " or ")
+	}
+	return about + ": " + r.Text
 }

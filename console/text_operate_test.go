@@ -43,7 +43,7 @@ func writers(word string) map[string]func(io.Writer) error {
 		"parameters": func(w io.Writer) error {
 			return WriteParameters(w, ParameterList{[]Parameter{{word, word, word, true, word, word}}})
 		},
-		"rules": func(w io.Writer) error { return WriteRules(w, RuleList{[]RuleView{{word, word, word, 1}}}) },
+		"rules": func(w io.Writer) error { return WriteRules(w, RuleList{[]RuleView{{Name: word, Group: word, Services: []string{word}, DNs: []string{word}, Text: word, Where: word, Matched: 1}}}) },
 		"client": func(w io.Writer) error {
 			return WriteClient(w, Session{ID: word, Client: word, CID: CID{word, word, word}, Service: word, Instance: word, Server: Upstream{Local: word}, Ref: word}, noon())
 		},
@@ -93,7 +93,7 @@ func TestOperatorsText(t *testing.T) {
 		WriteReload(&b, ReloadResult{"/etc/cman.ora", []string{"HOLD_TIMEOUT"}, []string{"CONSOLE_ADDRESS"}, []ConfigMessage{{"cman.ora", 3, 4, "warning", "what"}}}),
 		WriteReload(&b, ReloadResult{}),
 		WriteParameters(&b, ParameterList{[]Parameter{{"HOLD_TIMEOUT", "30", "30", false, "", "how long a connect waits"}}}), WriteParameters(&b, ParameterList{}),
-		WriteRules(&b, RuleList{[]RuleView{{"1", "(RULE=(SRC=*))", "cman.ora:3", 12}}}), WriteRules(&b, RuleList{}),
+		WriteRules(&b, RuleList{[]RuleView{{Name: "1", Text: "(RULE=(SRC=*))", Where: "cman.ora:3", Matched: 12}}}), WriteRules(&b, RuleList{}),
 		WriteExplanations(&b, ExplanationList{}, noon()), WriteClient(&b, openSessions()[0], noon()), WriteClient(&b, openSessions()[1], noon()),
 	} {
 		b.WriteString("\n")

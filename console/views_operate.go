@@ -142,13 +142,25 @@ type Parameter struct {
 
 // RuleList is the answer of GET /api/v1/rules.
 type RuleList struct {
-	Rules []RuleView `json:"rules"` // in the order in which they are tried
+	Rules []RuleView `json:"rules"` // in the order in which they are tried: those about clients, then those about administration
 }
 
-// RuleView is one rule of the RULE_LIST.
+// RuleView is one rule of a RULE_LIST or RULE_GROUP.
 type RuleView struct {
-	Name    string `json:"name"` // as sessions and explanations refer to it
-	Text    string `json:"text"` // as written
-	Where   string `json:"where"`
-	Matched uint64 `json:"matched"` // connects it decided
+	Name     string     `json:"name"`     // as sessions and explanations refer to it
+	About    string     `json:"about"`    // clients, or cmon: administration
+	Action   string     `json:"action"`   // accept, reject, drop or log
+	Group    string     `json:"group"`    // of the RULE_GROUP that it stands in; "" for none
+	Services []string   `json:"services"` // patterns it is about, those of its group included; empty: any
+	DNs      []string   `json:"dns"`      // patterns of the client's TLS name, those of its list included; empty: with or without
+	Text     string     `json:"text"`     // as written
+	Where    string     `json:"where"`
+	Matched  uint64     `json:"matched"` // connects it decided
+	Last     *time.Time `json:"last"`    // when it did so last; null: never
 }
+
+// The two things that rules are about.
+const (
+	AboutClients        = "clients"
+	AboutAdministration = "cmon"
+)
