@@ -238,7 +238,7 @@ func TestRulesOfARunningBroker(t *testing.T) {
 	}
 	reload("(RULE=(SRC=localhost)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))", "")
 	r.session("sales")
-	if v := r.rulesInForce(); len(v) != 1 || v[0].Matched != 3 {
+	if v := r.rulesInForce(); len(v) != 2 || v[0].Matched != 3 {
 		t.Errorf("rules %+v", v)
 	}
 	if s := r.settings().admin.Status(); s[0].Matched != 1 || s[0].Last.IsZero() {
