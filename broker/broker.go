@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"servicebroker/console"
 	"servicebroker/failover"
 	"servicebroker/journal"
@@ -46,6 +48,7 @@ type Broker struct {
 	current      atomic.Pointer[settings]
 	reloading    sync.Mutex
 	rulesChanged chan struct{} // has room for one: there are new rules to look at
+	files        configFiles
 
 	operations operations
 	departed   departures
@@ -175,6 +178,7 @@ func (b *Broker) wire() {
 		VSNNUM:  b.config.VSNNUM,
 		Log:     b.log.With("component", "relay"),
 	}
+	b.files = configFiles{read: b.config.read, again: make(chan struct{}, 1), watcher: fsnotify.NewWatcher}
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
 }
@@ -274,6 +278,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(looking) })
 	background.Go(func() { b.watchRuleNames(looking) })
+	background.Go(func() { b.watchConfig(looking) })
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })

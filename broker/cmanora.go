@@ -13,7 +13,12 @@ import (
 // one. The messages tell all that was found; if there is an error among them
 // the Config is nil and Messages.Err says why.
 func ReadConfig(file, instance string) (*Config, Messages) {
-	return readConfig(file, instance, readFile)
+	read := contents{}
+	c, messages := readConfig(file, instance, read.read)
+	if c != nil {
+		c.read = read
+	}
+	return c, messages
 }
 
 // readConfig is ReadConfig with another way to open files.

@@ -91,6 +91,11 @@ type Config struct {
 	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
 	AdminSocket    string // ADMIN_SOCKET; empty: admin.sock in the state directory
 	VSNNUM         uint32 // version that refusals and the version command claim, tns.md 3; 0 hides it
+
+	ConfigWatch bool          // CONFIG_WATCH: read the files again when they change
+	ConfigPoll  time.Duration // CONFIG_POLL: how often they are looked at besides; 0: never
+
+	read contents // what was in Files
 }
 
 // Given is a parameter as a file sets it.
@@ -138,6 +143,8 @@ func DefaultConfig() *Config {
 		MaxRegistrations: 512,
 		ConsoleAddress:   "127.0.0.1:8521",
 		VSNNUM:           defaultVSNNUM,
+		ConfigWatch:      true,
+		ConfigPoll:       10 * time.Second,
 	}
 }
 

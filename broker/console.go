@@ -89,6 +89,7 @@ func (b *Broker) identity() console.Identity {
 	i := console.Identity{
 		Version: VersionInfo(), Started: b.started, Config: b.config.File,
 		Console: b.ConsoleAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
+		LastReload: b.files.lastReload(),
 	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
 	for _, l := range b.listeners {

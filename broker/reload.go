@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,17 +13,19 @@ import (
 	"servicebroker/relay"
 )
 
-// Reload reads the configuration again and puts it in force as far as that is possible
-// while the broker runs. A file with errors changes nothing.
-func (b *Broker) Reload(context.Context) (console.ReloadResult, error) {
-	b.reloading.Lock()
-	defer b.reloading.Unlock()
+// errNoFile says that there is nothing to read.
+var errNoFile = errors.New("the broker runs by its built-in defaults: start it with -c FILE to have something to reload")
+
+// reload is Reload while b.reloading is held.
+func (b *Broker) reload() (console.ReloadResult, error) {
 	old := b.settings().config
 	result := console.ReloadResult{Config: old.File}
 	if old.File == "" {
-		return result, fmt.Errorf("the broker runs by its built-in defaults: start it with -c FILE to have something to reload")
+		return result, errNoFile
 	}
-	c, messages := ReadConfig(old.File, old.Name)
+	read := contents{}
+	c, messages := readConfig(old.File, old.Name, read.read)
+	b.files.noteRead(read)
 	if err := messages.Err(); err != nil {
 		return result, err
 	}
@@ -54,6 +56,9 @@ func changed(old, c *Config) []string {
 	}
 	if !slices.Equal(ruleTexts(old), ruleTexts(c)) {
 		names = append(names, "RULE_LIST")
+	}
+	if !maps.EqualFunc(old.Aliases, c.Aliases, func(a, b *descriptor.Node) bool { return a.String() == b.String() }) {
+		names = append(names, "tnsnames.ora")
 	}
 	sort.Strings(names)
 	return names

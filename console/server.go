@@ -92,6 +92,8 @@ type Identity struct {
 	PID      int    // of the process; 0: os.Getpid
 	LogLevel string // off, user, admin or support; "": user
 	LogDir   string // folder of log files; "": there are none, the log goes to standard output
+
+	LastReload *ReloadReport // nil: the configuration is that of the start
 }
 
 func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {

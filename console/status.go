@@ -27,7 +27,7 @@ func (s *Server) status(snapshot *servicetable.Snapshot) Status {
 		Console: id.Console, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(),
 		Services: snapshot.ServiceCount(), Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
 		Release: id.Version.Release, Machine: id.Machine, PID: id.PID, Socket: id.Socket, LogLevel: id.LogLevel, LogDir: id.LogDir,
-		AdminRequests: s.adminRequests.Load(), AdminOpen: int(s.adminOpen.Load()),
+		AdminRequests: s.adminRequests.Load(), AdminOpen: int(s.adminOpen.Load()), LastReload: id.LastReload,
 	}
 	if !id.Started.IsZero() {
 		st.Uptime = s.now().Sub(id.Started).Milliseconds()

@@ -32,6 +32,7 @@ func WriteStatus(w io.Writer, s Status) error {
 	} else {
 		line("Configuration File", s.Config)
 	}
+	line("Last Reload", reloadText(s.LastReload))
 	line("Console", s.Console)
 	line("Table", fmt.Sprintf("version %d: %d service(s), %d instance(s)", s.TableVersion, s.Services, s.Registrations))
 	line("Open Sessions", fmt.Sprint(s.Sessions))
@@ -40,6 +41,21 @@ func WriteStatus(w io.Writer, s Status) error {
 	b.WriteString(listenerDone)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// reloadText tells of a reload in one line.
+func reloadText(r *ReloadReport) string {
+	if r == nil {
+		return ""
+	}
+	text := strings.ToUpper(r.At.UTC().Format("02-Jan-2006 15:04:05 MST")) + ", by " + r.By + ": "
+	switch {
+	case !r.OK:
+		return text + "nothing was changed: " + strings.Join(strings.Fields(r.Error), " ")
+	case len(r.NeedsRestart) > 0:
+		return text + "in force, save for what needs a restart: " + strings.Join(r.NeedsRestart, ", ")
+	}
+	return text + "in force"
 }
 
 func writeEndpoints(b *strings.Builder, listening []Endpoint) {

@@ -34,6 +34,19 @@ func TestStatusOfAnEmptyBroker(t *testing.T) {
 	golden(t, "status-empty.txt", statusText(t, s.status(s.snapshot())))
 }
 
+func TestStatusTellsTheLastReload(t *testing.T) {
+	for want, r := range map[string]ReloadReport{
+		"06-MAY-2030 12:00:00 UTC, by file: in force\n":                                                 {OK: true, By: "file"},
+		"06-MAY-2030 12:00:00 UTC, by signal: in force, save for what needs a restart: ADDRESS, SDU\n":  {OK: true, By: "signal", NeedsRestart: []string{"ADDRESS", "SDU"}},
+		"06-MAY-2030 12:00:00 UTC, by operator: nothing was changed: f:1:2: error: a f:2:2: error: b\n": {By: "operator", Error: "f:1:2: error: a\nf:2:2: error: b"},
+	} {
+		r.At = noon()
+		if text := statusText(t, Status{LastReload: &r}); !strings.Contains(text, "Last Reload               "+want) {
+			t.Errorf("%s\nwant %s", text, want)
+		}
+	}
+}
+
 // The handlers that status counts are those that services lists.
 func TestSummaryAgreesWithServices(t *testing.T) {
 	s := testServer(tableOf(registrations()))

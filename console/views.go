@@ -144,7 +144,20 @@ type Status struct {
 	AdminRequests uint64     `json:"admin_requests"` // over the admin socket, since the start
 	AdminOpen     int        `json:"admin_open"`     // of them that are not answered yet
 
-	Summary []ServiceSummary `json:"summary,omitempty"` // sorted by name
+	LastReload *ReloadReport    `json:"last_reload,omitempty"` // absent: the configuration is that of the start
+	Summary    []ServiceSummary `json:"summary,omitempty"`     // sorted by name
+}
+
+// ReloadReport tells what came of the last reload.
+type ReloadReport struct {
+	At           time.Time `json:"at"`
+	By           string    `json:"by"`                      // operator, signal or file: who wanted it, or that a file had changed
+	OK           bool      `json:"ok"`                      // else nothing was changed
+	Error        string    `json:"error,omitempty"`         // what is wrong, with its place
+	Changed      []string  `json:"changed,omitempty"`       // parameters and rules that it changed
+	NeedsRestart []string  `json:"needs_restart,omitempty"` // parameters that differ but are in force only after a restart
+	Good         uint64    `json:"good"`                    // reloads since the start that were put in force
+	Bad          uint64    `json:"bad"`                     // those that changed nothing
 }
 
 // ServiceSummary is one service, without its handlers and figures.

@@ -28,6 +28,9 @@ const (
 	Undecodable  Kind = "undecodable"     // a registration message was not understood
 	Started      Kind = "broker_started"  // this broker
 	Stopping     Kind = "broker_stopping" // this broker
+
+	ConfigLoaded   Kind = "config_loaded"   // a reload put the configuration in force
+	ConfigRejected Kind = "config_rejected" // a reload found it wrong and changed nothing
 )
 
 // Event is something that happened. The lower fields are those of FAN, features.md 5.2, where they apply.

@@ -51,7 +51,7 @@ func reloadOnHangup(ctx context.Context, b *broker.Broker, log *slog.Logger) (st
 		for {
 			select {
 			case <-hangups:
-				if _, err := b.Reload(ctx); err != nil {
+				if _, err := b.ReloadBy(ctx, broker.BySignal); err != nil {
 					log.Error("configuration not reloaded, nothing was changed", "cause", err.Error())
 				}
 			case <-ctx.Done():
