@@ -1,16 +1,14 @@
 package broker
 
 import (
+	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"os"
 	"strings"
 	"time"
 
-	"servicebroker/journal"
-	"servicebroker/relay"
 	"servicebroker/tns"
 )
 
@@ -21,8 +19,9 @@ const (
 	longestAcceptPause  = time.Second
 )
 
-// accept serves one listener until it is closed.
-func (b *Broker) accept(ctx context.Context, l net.Listener) {
+// accept serves the listener of the address with that number until it is closed.
+func (b *Broker) accept(ctx context.Context, at int) {
+	l := b.listeners[at]
 	pause := shortestAcceptPause
 	for {
 		conn, err := l.Accept()
@@ -31,7 +30,7 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) {
 			b.open.enter(conn, phaseReading)
 			b.connections.Go(func() {
 				defer b.open.leave(conn)
-				b.serve(ctx, conn)
+				b.serve(ctx, at, conn)
 			})
 			continue
 		}
@@ -50,14 +49,18 @@ func (b *Broker) accept(ctx context.Context, l net.Listener) {
 
 // serve reads the first packet of a connection and hands it to whoever holds
 // that dialogue, who closes it.
-func (b *Broker) serve(ctx context.Context, raw net.Conn) {
+func (b *Broker) serve(ctx context.Context, at int, raw net.Conn) {
 	if t, ok := raw.(*net.TCPConn); ok {
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6})
 	}
 	if b.config.InboundTimeout > 0 {
 		_ = raw.SetDeadline(time.Now().Add(b.config.InboundTimeout))
 	}
-	conn := tns.NewConn(raw)
+	unwrapped := b.unwrap(ctx, at, raw)
+	if unwrapped == nil {
+		return
+	}
+	conn := tns.NewConn(unwrapped)
 	connect, err := conn.ReadConnect()
 	if err != nil {
 		b.refuseUnread(conn, err)
@@ -85,6 +88,10 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		code = tns.CodeInboundTimeout
+	case errors.Is(err, tns.ErrNotConnect) && !conn.OverTLS() && bytes.HasPrefix(conn.Buffered(), tlsRecord):
+		// What is sent in clear is what TLS clients know this mistake by.
+		b.refuse(conn, tns.CodeProtocolAdapter, "a TLS handshake on "+conn.NetConn().LocalAddr().String()+", which is without TLS: write PROTOCOL=tcp in the client's descriptor, or an address with TLS")
+		return
 	case errors.Is(err, tns.ErrNotConnect), !errors.Is(err, tns.ErrMalformed) && !errors.Is(err, tns.ErrTooLong) && !errors.Is(err, tns.ErrOutOfStep) && !errors.Is(err, tns.ErrUnexpected):
 		_ = conn.NetConn().Close()
 		b.log.Debug("no CONNECT", "peer", conn.NetConn().RemoteAddr().String(), "cause", err.Error())
@@ -95,16 +102,8 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 
 // refuse answers what never came as far as the relay, with an explanation like all others.
 func (b *Broker) refuse(conn *tns.Conn, code tns.Code, cause string) {
-	raw := conn.NetConn()
-	peer := raw.RemoteAddr().String()
-	e := &journal.Explanation{
-		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer, Outcome: journal.Refuse, Code: int(code), Text: cause,
-	}
-	b.log.Info("refused", "ref", e.Ref, "client", peer, "code", code.String(), "cause", cause)
-	b.journal.Keep(e)
-	_, secure := raw.(*tls.Conn)
-	b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(raw.RemoteAddr()), Arrived: raw.LocalAddr().String(), Secure: secure})
-	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM).WithRef(e.Ref))
+	ref := b.explainRefusal(conn.NetConn(), code, cause, conn.OverTLS())
+	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM).WithRef(ref))
 }
 
 // Bounds of a reply that ends a connection, as in the relay.

@@ -84,10 +84,9 @@ const entryEnd = ",,"
 
 func (b *Broker) endpointEntries() []string {
 	var entries []string
-	for _, l := range b.listeners {
-		at := l.Addr().(*net.TCPAddr)
+	for _, at := range b.endpoints() {
 		entries = append(entries, fmt.Sprintf("(ENDPOINT=(HANDLER=(HANDLER_MAXLOAD=0)(HANDLER_LOAD=0)(ESTABLISHED=0)(REFUSED=0)(PRE=any)(SESSION=NS)(DESCRIPTION=%s)))%s",
-			descriptor.Address{Protocol: "tcp", Host: at.IP.String(), Port: at.Port}, entryEnd))
+			at, entryEnd))
 	}
 	return entries
 }

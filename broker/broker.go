@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"servicebroker/console"
+	"servicebroker/descriptor"
 	"servicebroker/failover"
 	"servicebroker/journal"
 	"servicebroker/loadbalance"
@@ -57,6 +59,7 @@ type Broker struct {
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
+	security  security
 	state     *stateDir
 	listeners []net.Listener
 	console   net.Listener // nil: off
@@ -80,7 +83,12 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		config: *config, log: log, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
 	}
-	if err := b.bind(); err != nil {
+	b.security.changed = make(chan struct{}, 1)
+	err := b.bind()
+	if err == nil {
+		err = b.secure(&b.config)
+	}
+	if err != nil {
 		b.closeListeners()
 		return nil, err
 	}
@@ -173,6 +181,7 @@ func (b *Broker) wire() {
 		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Lately: b.lately, Hold: holding{b},
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Report: b.connectReported, Ended: b.sessionEnded,
+		Connect: b.connect,
 		Resolve: b.hosts.resolve,
 		Own:     b.own,
 		VSNNUM:  b.config.VSNNUM,
@@ -232,6 +241,16 @@ func (b *Broker) Addresses() []string {
 	return all
 }
 
+// endpoints are the addresses on which it listens, as they are bound.
+func (b *Broker) endpoints() []descriptor.Address {
+	all := make([]descriptor.Address, len(b.listeners))
+	for i, l := range b.listeners {
+		at := l.Addr().(*net.TCPAddr)
+		all[i] = descriptor.Address{Protocol: strings.ToLower(b.config.Addresses[i].Protocol), Host: at.IP.String(), Port: at.Port}
+	}
+	return all
+}
+
 // ConsoleAddress returns where page and API are; empty if they are off.
 func (b *Broker) ConsoleAddress() string {
 	if b.console == nil {
@@ -268,12 +287,13 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopServing(nil)
 
 	var background, acceptors sync.WaitGroup
-	for _, l := range b.listeners {
-		acceptors.Go(func() { b.accept(serving, l) })
+	for at := range b.listeners {
+		acceptors.Go(func() { b.accept(serving, at) })
 	}
 	servers := b.serveConsole(&background)
 	looking, stopLooking := context.WithCancel(context.Background())
 	defer stopLooking()
+	background.Go(func() { b.security.tend(looking, b.log) })
 	background.Go(func() { b.prober.Run(looking) })
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(looking) })

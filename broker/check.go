@@ -14,6 +14,9 @@ func Check(file, instance string) (*Config, Messages) {
 	if c != nil {
 		messages = append(messages, c.checkFiles()...)
 		messages.sort(c.Files)
+		if messages.Err() != nil {
+			c = nil
+		}
 	}
 	return c, messages
 }

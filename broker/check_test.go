@@ -299,14 +299,11 @@ func TestTCPSNeedsACertificate(t *testing.T) {
 		return write(t, "CMAN1=(CONFIGURATION=\n(ADDRESS=(PROTOCOL=tcps)(HOST=cman1)(PORT=2484))\n"+goodRules+"(PARAMETER_LIST="+parameters+"))")
 	}
 	want := "1:1: error: address cman1:2484 speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)"
-	if pending("TLS_CERTIFICATE") {
-		want = "2:2: error: PROTOCOL=tcps cannot be listened on in this version: use tcp"
-	}
 	if _, messages := ReadConfig(file(""), ""); !strings.Contains(join(messages), want) {
 		t.Errorf("%s\nwant %s", join(messages), want)
 	}
 	config, messages := ReadConfig(file("(TLS_CERTIFICATE=/c.pem)(TLS_KEY=/k.pem)"), "")
-	if (config == nil) != pending("TLS_CERTIFICATE") {
+	if config == nil {
 		t.Errorf("%v", messages)
 	}
 }

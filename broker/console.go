@@ -92,9 +92,8 @@ func (b *Broker) identity() console.Identity {
 		LastReload: b.files.lastReload(),
 	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
-	for _, l := range b.listeners {
-		at := l.Addr().(*net.TCPAddr)
-		i.Listening = append(i.Listening, console.Endpoint{Protocol: "tcp", Host: at.IP.String(), Port: at.Port})
+	for _, at := range b.endpoints() {
+		i.Listening = append(i.Listening, console.Endpoint{Protocol: at.Protocol, Host: at.Host, Port: at.Port})
 	}
 	return i
 }

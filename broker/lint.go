@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"servicebroker/certs"
 	"servicebroker/descriptor"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -129,6 +131,14 @@ func (r *reader) checkTLS(root *descriptor.Node) {
 			r.say(root, SeverityError, "address %s speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)", a.HostPort())
 		}
 	}
+	if len(c.ACME.Names) > 0 && c.ACME.Challenge != "tls-alpn" {
+		r.say(r.at["ACME_CHALLENGE"], SeverityError, "ACME_CHALLENGE=%s cannot be met by this version: use tls-alpn", c.ACME.Challenge)
+	}
+	for _, name := range c.TLS.CipherSuites {
+		if _, err := certs.ParseCipherSuites([]string{name}); err != nil {
+			r.say(r.at["SSL_CIPHER_SUITES"], SeverityWarning, "SSL_CIPHER_SUITES: %v (it is left out)", err)
+		}
+	}
 	if c.RESTAddress != "" && c.RESTCredentials == "" {
 		r.say(r.at["REST_ADDRESS"], SeverityWarning, "REST_ADDRESS lets nobody in without credentials: add (REST_CREDENTIALS=file)")
 	}
@@ -215,6 +225,35 @@ func (c *Config) checkFiles() Messages {
 			all = append(all, m)
 		}
 	}
+	return append(all, c.checkCertificates()...)
+}
+
+// checkCertificates says which certificates could not be used, as far as their files can
+// be read by whoever checks. Those that are missing have been told of.
+func (c *Config) checkCertificates() Messages {
+	places := make([]tlsPlace, len(c.Addresses))
+	for i, a := range c.Addresses {
+		places[i] = tlsPlace{address: a, own: c.listening(i).TLS, optional: c.listening(i).Passthrough}
+	}
+	maker := tlsMaker{config: c, places: places}
+	var all Messages
+	say := func(parameter string, err error) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		m := Message{File: c.File, Line: 1, Column: 1, Severity: SeverityError, Text: err.Error()}
+		if errors.Is(err, fs.ErrPermission) {
+			m.Severity = SeverityWarning // the broker may be somebody else
+		}
+		if given, set := c.Given[parameter]; set {
+			m.File, m.Line = splitWhere(given.Where)
+		}
+		all = append(all, m)
+	}
+	for i := range places {
+		say("ADDRESS", maker.place(i))
+	}
+	say("UPSTREAM_TLS", maker.outbound())
 	return all
 }
 

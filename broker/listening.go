@@ -48,9 +48,6 @@ func (r *reader) listensOn(node *descriptor.Node, a descriptor.Address) bool {
 	case protocol == "ipc" || protocol == "beq" || protocol == "nmp":
 		r.say(node, SeverityNotice, "PROTOCOL=%s is not listened on: programs on this host use the TCP address", a.Protocol)
 		return false
-	case protocol == "tcps" && pending("TLS_CERTIFICATE"):
-		r.say(node, SeverityError, "PROTOCOL=%s cannot be listened on in this version: use tcp", a.Protocol)
-		return false
 	case protocol != "tcp" && protocol != "tcps":
 		r.say(node, SeverityError, "PROTOCOL=%s cannot be listened on: use %s", a.Protocol, nearest(a.Protocol, []string{"tcp", "tcps"}))
 		return false
@@ -103,7 +100,7 @@ func (r *reader) listenSettings(node *descriptor.Node) ListenSettings {
 			r.say(child, SeverityNotice, "FIREWALL has no effect here: RULE_LIST says who may have which service")
 		}
 	}
-	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "TLS_CERTIFICATE", "NETWORK": "VIEW",
+	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "PROXY_PROTOCOL", "NETWORK": "VIEW",
 		"TLS_CERTIFICATE": "TLS_CERTIFICATE", "TLS_KEY": "TLS_KEY", "TLS_CLIENT_CA": "TLS_CLIENT_CA", "TLS_WALLET": "TLS_WALLET", "TLS_WALLET_PASSWORD_FILE": "TLS_WALLET_PASSWORD_FILE", "TLS_MIN_VERSION": "TLS_MIN_VERSION"})
 	return s
 }

@@ -23,11 +23,11 @@ const ProbeProgram = "servicebroker-probe"
 // dispatchers, which are no listeners, only the connection is tried. Deeply, the
 // instance is asked to accept a client of the service.
 func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool) error {
-	if !strings.EqualFold(c.Handler.Protocol, "tcp") {
-		return fmt.Errorf("it is registered under protocol %q, and only tcp can be probed", descriptor.Escape(c.Handler.Protocol))
+	address := descriptor.Address{Protocol: strings.ToLower(c.Handler.Protocol), Host: c.Handler.Host, Port: c.Handler.Port}
+	if address.Protocol != "tcp" && address.Protocol != "tcps" {
+		return fmt.Errorf("it is registered under protocol %q, and only tcp and tcps can be probed", descriptor.Escape(c.Handler.Protocol))
 	}
-	address := descriptor.Address{Protocol: "tcp", Host: c.Handler.Host, Port: c.Handler.Port}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address.HostPort())
+	conn, err := b.dialInstance(ctx, address)
 	if err != nil {
 		return err
 	}

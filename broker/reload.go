@@ -37,7 +37,17 @@ func (b *Broker) reload() (console.ReloadResult, error) {
 	if err := b.registrar.SetAdmission(&c.Admission); err != nil {
 		return result, err
 	}
+	if err := b.secure(c); err != nil {
+		return result, err
+	}
+	certificates, err := b.refreshCertificates()
+	if err != nil {
+		result.Messages = append(result.Messages, console.ConfigMessage{File: c.File, Line: 1, Column: 1, Severity: string(SeverityWarning), Text: err.Error()})
+	}
 	result.Changed = changed(old, c)
+	if certificates {
+		result.Changed = append(result.Changed, "certificates")
+	}
 	result.NeedsRestart = waiting(&b.config, c)
 	b.apply(c)
 	b.applyStatic(old, c)

@@ -99,12 +99,12 @@ func TestAliasesAreRead(t *testing.T) {
 func TestTLSIsRead(t *testing.T) {
 	c := configured(t, `(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1521)(TLS_CERTIFICATE=/a.pem)(TLS_KEY=/a.key)(TLS_MIN_VERSION=1.3)(PASSTHROUGH=on)(NETWORK=inner)
 			(RATE_LIMIT=20)(PROXY_PROTOCOL=(IN=10.0.0.0/8)))(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1522)(RATE_LIMIT=yes))`,
-		`(TLS_CERTIFICATE=/c.pem)(TLS_KEY=/k.pem)(TLS_CLIENT_CA=/ca.pem)(SSL_CLIENT_AUTHENTICATION=TRUE)(SSL_CIPHER_SUITES=(SSL_A,TLS_B))(ACME_ROOTS=/r.pem)(SSL_VERSION=1.3)
-		(ACME_DIRECTORY=https://acme.test/dir)(ACME_NAMES=a.test,b.test)(ACME_EMAIL=x@a.test)(ACME_CHALLENGE=dns-01)
+		`(TLS_CERTIFICATE=/c.pem)(TLS_KEY=/k.pem)(TLS_CLIENT_CA=/ca.pem)(SSL_CLIENT_AUTHENTICATION=TRUE)(SSL_CIPHER_SUITES=(SSL_RSA_WITH_AES_128_CBC_SHA,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384))(ACME_ROOTS=/r.pem)(SSL_VERSION=1.3)
+		(ACME_DIRECTORY=https://acme.test/dir)(ACME_NAMES=a.test,b.test)(ACME_EMAIL=x@a.test)(ACME_CHALLENGE=tls-alpn-01)
 		(UPSTREAM_TLS=(CA=/u.pem)(CERTIFICATE=/uc.pem)(KEY=/uk.pem)(DN_MATCH=off)(MIN_VERSION=TLSv1.3))
 		(PROXY_PROTOCOL=in=10.0.0.0/8, 192.0.2.7)(PROXY_PROTOCOL=(OUT=(DST=db1)(VERSION=v1))(OUT=v2))`)
-	same(t, "TLS", TLSSettings{Certificate: "/c.pem", Key: "/k.pem", ClientCA: "/ca.pem", ClientAuth: "required", MinVersion: tls.VersionTLS13, CipherSuites: []string{"SSL_A", "TLS_B"}}, c.TLS)
-	same(t, "ACME", ACMESettings{Directory: "https://acme.test/dir", Names: []string{"a.test", "b.test"}, Email: "x@a.test", Challenge: "dns-01", Roots: "/r.pem"}, c.ACME)
+	same(t, "TLS", TLSSettings{Certificate: "/c.pem", Key: "/k.pem", ClientCA: "/ca.pem", ClientAuth: "required", MinVersion: tls.VersionTLS13, CipherSuites: []string{"SSL_RSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"}}, c.TLS)
+	same(t, "ACME", ACMESettings{Directory: "https://acme.test/dir", Names: []string{"a.test", "b.test"}, Email: "x@a.test", Challenge: "tls-alpn", Roots: "/r.pem"}, c.ACME)
 	same(t, "upstream", UpstreamTLS{CA: "/u.pem", Certificate: "/uc.pem", Key: "/uk.pem", NoDNMatch: true, MinVersion: tls.VersionTLS13}, c.UpstreamTLS)
 	same(t, "PROXY protocol", ProxyProtocol{In: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
 		Out: []ProxyProtocolRule{{Destination: "db1", Version: 1}, {Version: 2}}}, c.ProxyProtocol)

@@ -98,12 +98,13 @@ type ACMESettings struct {
 
 // UpstreamTLS is how the broker speaks TCPS with instances.
 type UpstreamTLS struct {
-	CA                 string // CA: PEM of who signs their certificates; empty: whom the system trusts
-	Certificate, Key   string // CERTIFICATE, KEY: PEM, the broker's own
-	Wallet             string // WALLET, in place of these files
-	WalletPasswordFile string // WALLET_PASSWORD_FILE
-	NoDNMatch          bool   // DN_MATCH=off: whoever has a certificate is believed to be the host
-	MinVersion         uint16 // MIN_VERSION, as crypto/tls has it
+	CA                 string   // CA: PEM of who signs their certificates; empty: whom the system trusts
+	Certificate, Key   string   // CERTIFICATE, KEY: PEM, the broker's own
+	Wallet             string   // WALLET, in place of these files
+	WalletPasswordFile string   // WALLET_PASSWORD_FILE
+	DNs                []string // DN: an instance's certificate has to name one of these; empty: its host
+	NoDNMatch          bool     // DN_MATCH=off: whoever has a certificate is believed to be the host
+	MinVersion         uint16   // MIN_VERSION, as crypto/tls has it
 }
 
 // ProxyProtocol is who tells the broker of other clients, and whom it tells.

@@ -6,23 +6,14 @@ import (
 	"fmt"
 	"strings"
 
+	"servicebroker/certs"
 	"servicebroker/descriptor"
+	"servicebroker/relay"
 )
-
-// parseTLSVersion reads 1.2 and 1.3, with or without what people write before them.
-func parseTLSVersion(text string) (uint16, error) {
-	switch strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "tls"), "v") {
-	case "1.2":
-		return tls.VersionTLS12, nil
-	case "1.3":
-		return tls.VersionTLS13, nil
-	}
-	return 0, fmt.Errorf("%q is no TLS version that this broker speaks: write 1.2 or 1.3", text)
-}
 
 func tlsVersion(into func(*Config) *uint16) func(*Config, *descriptor.Node) error {
 	return func(c *Config, n *descriptor.Node) (err error) {
-		*into(c), err = parseTLSVersion(n.Value)
+		*into(c), err = certs.ParseVersion(n.Value)
 		return err
 	}
 }
@@ -33,7 +24,7 @@ func setOracleTLSVersion(c *Config, n *descriptor.Node) error {
 	var lowest uint16
 	for _, word := range listOf(n) {
 		for _, one := range strings.Split(strings.ToLower(word), " or ") {
-			if v, err := parseTLSVersion(one); err == nil && (lowest == 0 || v < lowest) {
+			if v, err := certs.ParseVersion(one); err == nil && (lowest == 0 || v < lowest) {
 				lowest = v
 			}
 		}
@@ -72,8 +63,12 @@ func setUpstreamTLS(c *Config, n *descriptor.Node) error {
 	err := readFields(n, []field{
 		textField("CA", &u.CA), textField("CERTIFICATE", &u.Certificate), textField("KEY", &u.Key),
 		textField("WALLET", &u.Wallet), textField("WALLET_PASSWORD_FILE", &u.WalletPasswordFile), onOffField("DN_MATCH", &match),
+		{"DN", func(n *descriptor.Node) error {
+			u.DNs = append(u.DNs, n.Value)
+			return relay.CheckDN(n.Value)
+		}},
 		{"MIN_VERSION", func(n *descriptor.Node) (err error) {
-			u.MinVersion, err = parseTLSVersion(n.Value)
+			u.MinVersion, err = certs.ParseVersion(n.Value)
 			return err
 		}},
 	})
@@ -91,7 +86,7 @@ func (t *TLSSettings) fields() []field {
 		textField("TLS_CERTIFICATE", &t.Certificate), textField("TLS_KEY", &t.Key), textField("TLS_CLIENT_CA", &t.ClientCA),
 		textField("TLS_WALLET", &t.Wallet), textField("TLS_WALLET_PASSWORD_FILE", &t.WalletPasswordFile),
 		{"TLS_MIN_VERSION", func(n *descriptor.Node) (err error) {
-			t.MinVersion, err = parseTLSVersion(n.Value)
+			t.MinVersion, err = certs.ParseVersion(n.Value)
 			return err
 		}},
 	}

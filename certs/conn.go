@@ -105,7 +105,11 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.Read(b)
+	n, err := t.Read(b)
+	if err != nil && c.dialled {
+		err = unwanted(err)
+	}
+	return n, err
 }
 
 // Write writes b as TLS records, after the handshake.

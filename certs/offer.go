@@ -80,9 +80,9 @@ func (s *Source) show(m *material, hello *tls.ClientHelloInfo) (*tls.Certificate
 	return m.certificate, nil
 }
 
-// ParseVersion reads a TLS version as configuration files have it: "1.2", "TLSv1.3".
+// ParseVersion reads a TLS version as configuration files have it: "1.2", "TLSv1.3", "TLS1.3".
 func ParseVersion(text string) (uint16, error) {
-	switch strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "tlsv") {
+	switch strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "tls"), "v") {
 	case "1.2":
 		return tls.VersionTLS12, nil
 	case "1.3":

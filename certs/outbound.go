@@ -128,8 +128,14 @@ func readableClient(err error) error {
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return fmt.Errorf("%w: give the CA of the instances' certificates in UPSTREAM_TLS", err)
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return fmt.Errorf("%w: the instance does not want us; if it asks for a certificate, give one in UPSTREAM_TLS (alert %d)", err, uint8(alert))
+	return unwanted(err)
+}
+
+// unwanted says what to do about an alert by which an instance ends the connection. In
+// TLS 1.3 it comes when the handshake is over for us.
+func unwanted(err error) error {
+	if said, ok := errors.AsType[*net.OpError](err); ok && said.Op == "remote error" {
+		return fmt.Errorf("%w: the instance does not want us; if it asks for a certificate, give one in UPSTREAM_TLS", err)
 	}
 	return err
 }

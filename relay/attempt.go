@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candi
 	data := withAddress(retarget(d.asked, c), address).String()
 	connect := d.forward([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
 	for range maxUpstreamRedirects + 1 {
-		server, redirect, err := s.ask(ctx, address, connect, commit)
+		server, redirect, err := s.ask(ctx, d.destination(address), connect, commit)
 		if err != nil || redirect == nil {
 			return server, err
 		}
@@ -106,16 +107,21 @@ func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.
 	return address, d.forward(data, true), nil
 }
 
+// Destination is where a connection to an instance goes, and for whom.
+type Destination struct {
+	Address descriptor.Address
+	Client  netip.AddrPort
+	Arrived string // the listening address at which the client came in
+}
+
+func (d *dialogue) destination(address descriptor.Address) Destination {
+	return Destination{Address: address, Client: d.client, Arrived: d.arrived}
+}
+
 // ask opens one connection, sends the CONNECT and reads on until there is a
 // definite answer: the connection that accepted, a redirect, or an error.
-func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *tns.Connect, commit func() error) (*ServerConnection, *tns.Redirect, error) {
-	if !strings.EqualFold(address.Protocol, "tcp") {
-		return nil, nil, &moveOn{fmt.Errorf("instance is registered under protocol %q, and only tcp can be dialled", descriptor.Escape(address.Protocol))}
-	}
-	if s.Own != nil && s.Own(address.Host, address.Port) {
-		return nil, nil, &moveOn{errLoop}
-	}
-	raw, err := s.open(ctx, address.HostPort())
+func (s *Server) ask(ctx context.Context, to Destination, connect *tns.Connect, commit func() error) (*ServerConnection, *tns.Redirect, error) {
+	raw, err := s.open(ctx, to)
 	if err != nil {
 		return nil, nil, &moveOn{err}
 	}
@@ -125,7 +131,7 @@ func (s *Server) ask(ctx context.Context, address descriptor.Address, connect *t
 	}
 	conn := tns.NewConn(raw)
 	stop := context.AfterFunc(ctx, func() { reset(raw) })
-	reply, err := request(conn, connect)
+	reply, err := request(ctx, conn, connect)
 	if !stop() { // ctx ended and closed the connection under us
 		err = context.Cause(ctx)
 	}
@@ -154,8 +160,9 @@ func refusedWith(r *tns.Refuse) tns.Code {
 }
 
 // request sends the CONNECT, again for each RESEND, and returns what is
-// answered in the end.
-func request(conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
+// answered in the end. A RESEND over TLS may ask for a new handshake first, as that of
+// an instance that hands the socket to another process (tns.md 5).
+func request(ctx context.Context, conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
 	for range maxUpstreamResends + 1 {
 		if err := conn.Send(connect); err != nil {
 			return nil, err
@@ -164,18 +171,31 @@ func request(conn *tns.Conn, connect *tns.Connect) (tns.Message, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, again := reply.(*tns.Resend); !again {
+		resend, again := reply.(*tns.Resend)
+		if !again {
 			return reply, nil
+		}
+		if resend.TLS && conn.OverTLS() {
+			if err := conn.RestartTLS(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nil, fmt.Errorf("instance asked for the CONNECT more than %d times", maxUpstreamResends)
 }
 
-func (s *Server) open(ctx context.Context, address string) (net.Conn, error) {
-	if s.Connect != nil {
-		return s.Connect(ctx, "tcp", address)
+// open connects to an instance's address.
+func (s *Server) open(ctx context.Context, to Destination) (net.Conn, error) {
+	protocol := strings.ToLower(to.Address.Protocol)
+	switch {
+	case protocol != "tcp" && (protocol != "tcps" || s.Connect == nil):
+		return nil, fmt.Errorf("instance is registered under protocol %q, which cannot be dialled: let it register tcp or tcps", descriptor.Escape(to.Address.Protocol))
+	case s.Own != nil && s.Own(to.Address.Host, to.Address.Port):
+		return nil, errLoop
+	case s.Connect != nil:
+		return s.Connect(ctx, to)
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", address)
+	return new(net.Dialer).DialContext(ctx, "tcp", to.Address.HostPort())
 }
 
 // moveOn marks a failure that another candidate could avoid.

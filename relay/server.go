@@ -54,8 +54,10 @@ type Server struct {
 	// Dial makes attempts along the route until one succeeds.
 	Dial func(context.Context, []servicetable.Candidate, Attempt) (*ServerConnection, servicetable.Candidate, error)
 
-	// Connect opens a transport connection to an instance; may be nil.
-	Connect func(ctx context.Context, network, address string) (net.Conn, error)
+	// Connect opens a connection to an instance: for an address with PROTOCOL=tcps one
+	// whose TLS handshake is over, and which can run another (see tns.Conn.RestartTLS).
+	// It may be nil: instances are reached over TCP alone.
+	Connect func(context.Context, Destination) (net.Conn, error)
 	// Rules returns the rules in force; may be nil, and return nil: everyone may
 	// have everything.
 	Rules func() *RuleSet
@@ -152,7 +154,7 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
-		arrived: raw.LocalAddr().String(), secure: isTLS(raw),
+		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
 	}
 	_ = raw.SetDeadline(time.Time{})
 	s.openRecord(d)

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -100,9 +99,4 @@ func watchUntilRung(conn *tns.Conn) error {
 			return err
 		}
 	}
-}
-
-func isTLS(c net.Conn) bool {
-	_, ok := c.(*tls.Conn)
-	return ok
 }

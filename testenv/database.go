@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"servicebroker/certs"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
 	"servicebroker/testenv/sqlengine"
@@ -41,6 +42,14 @@ type Database struct {
 	NodeLoad        uint32
 	Load            uint32 // added to the number of open sessions
 	Max             uint32 // sessions it can take (PROCESSES); 0: 150
+
+	// TLS, if set, makes its local listener one with PROTOCOL=tcps, whose certificate it is.
+	// So often as Restarts says it asks for a new TLS handshake before it accepts a client,
+	// as listeners do that hand the socket to another process.
+	TLS      *certs.Source
+	Restarts int
+	// BrokerTLS, if set, is how it registers with brokers over TCPS.
+	BrokerTLS *certs.Outbound
 
 	ConnectPatience time.Duration // for a client to send its CONNECT; 0: a minute
 	StopPatience    time.Duration // for sessions to end by themselves after a stop; 0: 10 s
@@ -87,6 +96,16 @@ func (d *Database) Listen() (err error) {
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.TLS != nil {
+		if err := d.TLS.Load(); err != nil {
+			return err
+		}
+	}
+	if d.BrokerTLS != nil && d.BrokerTLS.Source != nil {
+		if err := d.BrokerTLS.Source.Load(); err != nil {
+			return err
+		}
 	}
 	if d.Max == 0 {
 		d.Max = defaultMax
@@ -276,7 +295,7 @@ func (d *Database) register(ctx context.Context) {
 func (d *Database) runAgent(ctx context.Context) {
 	agent := &registration.Agent{
 		Brokers: d.RemoteListeners, Describe: d.describe, Interval: reportEvery, Retry: d.Retry,
-		Refresh: d.refresh, Dial: d.sockets.dialBroker, AsDatabase: true, Log: d.Log,
+		Refresh: d.refresh, Dial: d.dialBroker, AsDatabase: true, Log: d.Log,
 	}
 	if err := agent.Run(ctx); err != nil {
 		d.Log.Error("cannot register", "cause", err.Error())

@@ -20,9 +20,13 @@ func (d *Database) describe() servicetable.Registration {
 		NodeLoad: d.NodeLoad, NodeMax: nodeMax, Load: load, Max: d.Max,
 	}
 	host, port := d.advertised()
+	protocol := "TCP"
+	if d.TLS != nil {
+		protocol = "TCPS"
+	}
 	h := servicetable.Handler{
-		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "TCP", Host: host, Port: port,
-		Address: descriptor.Address{Protocol: "TCP", Host: host, Port: port}.String(),
+		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: protocol, Host: host, Port: port,
+		Address: descriptor.Address{Protocol: protocol, Host: host, Port: port}.String(),
 		Info:    "REMOTE SERVER", Load: load, Max: d.Max, Flags: registration.FlagDedicated,
 	}
 	for i, name := range d.services {

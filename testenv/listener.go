@@ -72,7 +72,12 @@ func (d *Database) accept(ctx context.Context) {
 // client serves one connection as the local listener of this one instance.
 func (d *Database) client(ctx context.Context, raw net.Conn) {
 	_ = raw.SetDeadline(time.Now().Add(cmp.Or(d.ConnectPatience, connectPatience)))
-	conn := tns.NewConn(raw)
+	unwrapped, err := d.unwrap(ctx, raw)
+	if err != nil {
+		d.Log.Debug("no TLS handshake", "cause", err.Error())
+		return
+	}
+	conn := tns.NewConn(unwrapped)
 	connect, err := conn.ReadConnect()
 	if err != nil {
 		d.refuseUnread(conn, err)
@@ -104,6 +109,10 @@ func (d *Database) client(ctx context.Context, raw net.Conn) {
 	case err != nil:
 		d.refuse(conn, tns.CodeBadDescriptor)
 	default:
+		if connect, err = d.restart(ctx, conn, connect); err != nil {
+			d.Log.Debug("no second TLS handshake", "cause", err.Error())
+			return
+		}
 		d.converse(ctx, conn, connect, data)
 	}
 }

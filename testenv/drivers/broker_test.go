@@ -25,6 +25,7 @@ type brokerOptions struct {
 	listen     string   // host:port; empty: 127.0.0.1, any port
 	console    string   // host:port; empty: 127.0.0.1, any port
 	parameters []string // further entries of PARAMETER_LIST
+	addresses  []string // further ADDRESS entries
 	rules      []string // RULE_LIST; empty: everyone may have everything
 }
 
@@ -46,7 +47,7 @@ func startBroker(t *testing.T, o brokerOptions) *broker {
 
 func (o brokerOptions) stage() stage.BrokerOptions {
 	return stage.BrokerOptions{
-		Program: cmp.Or(o.program, programs.broker), Listen: o.listen, Console: o.console, Parameters: o.parameters, Rules: o.rules}
+		Program: cmp.Or(o.program, programs.broker), Listen: o.listen, Console: o.console, Parameters: o.parameters, Addresses: o.addresses, Rules: o.rules}
 }
 
 func (b *broker) get(path string) (int, []byte, error) { return b.Get(path) }

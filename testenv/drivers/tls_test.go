@@ -192,9 +192,13 @@ func (s *security) withTLS(d Driver) Driver {
 
 // descriptor is that of the address; further goes into DESCRIPTION.
 func (s *security) descriptor(address, further string) string {
+	return s.descriptorOf(address, "sales", further)
+}
+
+func (s *security) descriptorOf(address, service, further string) string {
 	_, port, _ := net.SplitHostPort(address)
-	return fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=tcps)(HOST=localhost)(PORT=%s))(CONNECT_DATA=(SERVICE_NAME=sales))"+
-		"(SECURITY=(SSL_SERVER_DN_MATCH=yes)(MY_WALLET_DIRECTORY=%s))%s)", port, s.folder, further)
+	return fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=tcps)(HOST=localhost)(PORT=%s))(CONNECT_DATA=(SERVICE_NAME=%s))"+
+		"(SECURITY=(SSL_SERVER_DN_MATCH=yes)(MY_WALLET_DIRECTORY=%s))%s)", port, service, s.folder, further)
 }
 
 // Real drivers log in over TLS with a certificate of their own, and again when they are

@@ -20,9 +20,10 @@ import (
 // Broker is a running broker.
 type Broker struct {
 	*Process
-	Address string // host:port for clients and databases
-	Console string // host:port of its API
-	Socket  string // path of its admin socket, over which changes are allowed
+	Address string   // host:port for clients and databases
+	Further []string // host:port of the further addresses
+	Console string   // host:port of its API
+	Socket  string   // path of its admin socket, over which changes are allowed
 	program string
 	folder  string
 	http    *http.Client
@@ -35,11 +36,12 @@ type BrokerOptions struct {
 	Listen     string   // host:port; empty: 127.0.0.1, any port
 	Console    string   // host:port; empty: 127.0.0.1, any port
 	Parameters []string // further entries of PARAMETER_LIST
+	Addresses  []string // further ADDRESS entries
 	Rules      []string // RULE_LIST; empty: everyone may have everything
 }
 
 // started is the line by which a broker tells where it is.
-var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses=\[(\S+?:\d+)[^\n]*?\] console=(\S+)`)
+var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses="?\[(\S+?:\d+)([^\n]*?)\]"? console=(\S+)`)
 
 // StartBroker starts a broker by a cman.ora of its own and returns once it answers. Stop ends it.
 func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
@@ -63,7 +65,7 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Address, b.Console, b.Socket = said[1], said[2], filepath.Join(b.folder, "admin.sock")
+	b.Address, b.Further, b.Console, b.Socket = said[1], strings.Fields(said[2]), said[3], filepath.Join(b.folder, "admin.sock")
 	b.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 	b.admin = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", b.Socket)
@@ -138,12 +140,12 @@ func (o BrokerOptions) CMANOra(state string) []byte {
 	return fmt.Appendf(nil, `
 # written by a test
 CMAN1 = (CONFIGURATION=
-  (ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%s))
+  (ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%s))%s
   (RULE_LIST=
     (%s))
   (PARAMETER_LIST=
     (%s)))
-`, host, port, strings.Join(rules, ")\n    ("), strings.Join(parameters, ")\n    ("))
+`, host, port, strings.Join(append([]string{""}, o.Addresses...), "\n  "), strings.Join(rules, ")\n    ("), strings.Join(parameters, ")\n    ("))
 }
 
 // Get asks the console and returns status and body.

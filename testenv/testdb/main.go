@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"servicebroker/certs"
 	"servicebroker/testenv"
 )
 
@@ -35,6 +36,11 @@ type cli struct {
 	Advertise      string        `placeholder:"HOST:PORT" help:"Where clients are to be sent. Default: where it listens."`
 	Host           string        `help:"Machine name to register. Default: the system's."`
 	Verifier       string        `enum:"12c,11g" default:"12c" help:"Kind of password verifier: 12c or 11g."`
+	TLSCert        string        `placeholder:"FILE" help:"PEM certificate: its local listener speaks TLS, and registers as PROTOCOL=tcps."`
+	TLSKey         string        `placeholder:"FILE" help:"PEM key of --tls-cert. Default: in the same file."`
+	TLSClientCA    string        `placeholder:"FILE" help:"Clients have to have a certificate that this authority signed."`
+	TLSRestarts    int           `placeholder:"N" help:"How often a client is asked for a new TLS handshake, as by a listener that hands its socket over."`
+	BrokerCA       string        `placeholder:"FILE" help:"Register over TLS with brokers whose certificate this authority signed; --tls-cert is shown to them."`
 	Verbose        bool          `short:"v" help:"Log more."`
 }
 
@@ -70,6 +76,12 @@ func run(ctx context.Context, c *cli) error {
 		RemoteListeners: c.RemoteListener, Unregistered: !c.Register, RegisterDelay: c.RegisterDelay, Retry: c.Retry,
 		Users: users, Verifier11g: c.Verifier == "11g", Data: c.Data, Private: c.Private,
 		NodeLoad: c.NodeLoad, Load: uint32(math.Round(c.Load)), Max: c.Max, Log: slog.New(slog.NewTextHandler(os.Stderr, options)),
+	}
+	if c.TLSCert != "" {
+		d.TLS, d.Restarts = &certs.Source{Certificate: c.TLSCert, Key: c.TLSKey, CA: c.TLSClientCA, Log: d.Log}, c.TLSRestarts
+	}
+	if c.BrokerCA != "" {
+		d.BrokerTLS = &certs.Outbound{Source: &certs.Source{Certificate: c.TLSCert, Key: c.TLSKey, CA: c.BrokerCA}}
 	}
 	if err := d.Listen(); err != nil {
 		return err

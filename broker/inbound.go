@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"servicebroker/certs"
+	"servicebroker/journal"
+	"servicebroker/relay"
+	"servicebroker/tns"
+)
+
+// unwrap does what comes before a connection's first packet: on an address with
+// PROTOCOL=tcps the TLS handshake. nil: the connection has been ended, and whoever
+// should know why has been told. The deadline set on raw bounds it.
+func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
+	source := b.security.current.Load().listening[at]
+	if source == nil {
+		return raw
+	}
+	first, err := peek(raw, len(tlsRecord)+3)
+	if err != nil {
+		b.hangUp(raw, "no TLS handshake", err)
+		return nil
+	}
+	raw = certs.Replay(raw, first)
+	if isPlainConnect(first) {
+		conn := tns.NewConn(raw)
+		if _, err := conn.ReadConnect(); err != nil {
+			b.refuseUnread(conn, err)
+			return nil
+		}
+		b.refuse(conn, tns.CodeProtocolAdapter, "a client without TLS on "+raw.LocalAddr().String()+", which speaks TLS alone: write PROTOCOL=tcps in its descriptor, or an address without TLS")
+		return nil
+	}
+	secure, err := source.Server(raw)
+	if err == nil {
+		err = secure.HandshakeContext(ctx)
+	}
+	if err != nil {
+		b.handshakeFailed(raw, err)
+		return nil
+	}
+	return secure
+}
+
+// tlsRecord begins a TLS handshake.
+var tlsRecord = []byte{0x16, 0x03}
+
+// isPlainConnect tells a packet with a CONNECT by its header (tns.md 1.1).
+func isPlainConnect(first []byte) bool {
+	return len(first) >= 5 && first[2] == 0 && first[3] == 0 && tns.Type(first[4]) == tns.TypeConnect && !bytes.HasPrefix(first, tlsRecord)
+}
+
+// peek reads the first n bytes; fewer come with the error.
+func peek(c net.Conn, n int) ([]byte, error) {
+	first := make([]byte, n)
+	read, err := io.ReadFull(c, first)
+	return first[:read], err
+}
+
+// handshakeFailed ends a connection whose TLS handshake failed. Nothing but the handshake
+// itself could tell the client why.
+func (b *Broker) handshakeFailed(raw net.Conn, err error) {
+	switch {
+	case errors.Is(err, certs.ErrChallenge):
+		b.log.Info("an authority has checked that a name is ours", "peer", raw.RemoteAddr().String(), "address", raw.LocalAddr().String())
+		_ = raw.Close()
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, certs.ErrNotTLS):
+		b.hangUp(raw, "no TLS handshake", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.hangUp(raw, "no TLS handshake", fmt.Errorf("none within INBOUND_CONNECT_TIMEOUT: %w", err))
+	default:
+		b.explainEnd(raw, fmt.Sprintf("the TLS handshake failed: %v: %s", err, handshakeRemedy(err)))
+		_ = raw.Close()
+	}
+}
+
+// hangUp closes without a word what is no client.
+func (b *Broker) hangUp(raw net.Conn, what string, err error) {
+	b.log.Debug(what, "peer", raw.RemoteAddr().String(), "address", raw.LocalAddr().String(), "cause", err.Error())
+	_ = raw.Close()
+}
+
+// explainEnd keeps why a connection is ended that cannot be told so in Oracle Net.
+func (b *Broker) explainEnd(raw net.Conn, cause string) {
+	b.explainRefusal(raw, tns.CodeProtocolAdapter, cause, true)
+}
+
+// explainRefusal tells everyone but the client, and returns the REF of what was kept.
+func (b *Broker) explainRefusal(raw net.Conn, code tns.Code, cause string, secure bool) (ref string) {
+	peer := raw.RemoteAddr()
+	e := &journal.Explanation{
+		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer.String(), Outcome: journal.Refuse, Code: int(code), Text: cause,
+	}
+	b.log.Info("refused", "ref", e.Ref, "client", peer.String(), "address", raw.LocalAddr().String(), "code", code.String(), "cause", cause)
+	b.journal.Keep(e)
+	b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(peer), Arrived: raw.LocalAddr().String(), Secure: secure})
+	return e.Ref
+}
+
+// handshakeRemedy says what to do about a handshake that failed on our side as a server.
+func handshakeRemedy(err error) string {
+	text := err.Error()
+	said, alert := errors.AsType[*net.OpError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	remote := alert && said.Op == "remote error"
+	switch {
+	case unknown:
+		return "give the CA that signed the client's certificate in TLS_CLIENT_CA"
+	case errors.Is(err, certs.ErrUnwantedPeer):
+		return "let the client use another certificate"
+	case strings.Contains(text, "client didn't provide a certificate"):
+		return "give the client a certificate of TLS_CLIENT_CA (WALLET_LOCATION or MY_WALLET_DIRECTORY), or set SSL_CLIENT_AUTHENTICATION=off"
+	case remote && (strings.Contains(text, "unknown certificate authority") || strings.Contains(text, "bad certificate") || strings.Contains(text, "unknown certificate")):
+		return "the client does not trust our certificate: give it the CA that signed that, and a HOST that the certificate names"
+	case remote:
+		return "the client ended it; what it says in its own log tells why"
+	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite supported by both"):
+		return "the client is too old for TLS_MIN_VERSION or SSL_CIPHER_SUITES: update it, or lower these"
+	case strings.Contains(text, "certificate has expired"):
+		return "renew the client's certificate"
+	}
+	return "look into the client's log too"
+}
