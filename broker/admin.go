@@ -24,20 +24,26 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	peer := conn.NetConn().RemoteAddr()
 	b.log.Info("administrative command", "command", named, "peer", peer.String())
 	if command == "ping" {
+		b.logCommand(connect, command, tns.CodeNone)
 		b.reply(conn, tns.PingReply(b.config.Name))
 		return
 	}
 	answer, known := b.answers(command)
+	code, cause := tns.CodeNone, ""
 	switch {
 	case !b.isThisHost(peer):
-		b.refuse(conn, tns.CodeAdminRefused, named+" is answered to this host only: ask there, or over REST_ADDRESS with credentials")
+		code, cause = tns.CodeAdminRefused, named+" is answered to this host only: ask there, or over REST_ADDRESS with credentials"
 	case !b.mayAdminister(ctx, conn.NetConn()):
-		b.refuse(conn, tns.CodeAdminRefused, "no rule for cmon lets this host give "+named)
+		code, cause = tns.CodeAdminRefused, "no rule for cmon lets this host give "+named
 	case !known:
-		b.refuse(conn, tns.CodeUnknownCommand, named+" is not known: status, services, version and ping are; for changes use broker, cmctl or lsnrctl on this host")
-	default:
-		b.replyAdmin(ctx, conn, connect, answer)
+		code, cause = tns.CodeUnknownCommand, named+" is not known: status, services, version and ping are; for changes use broker, cmctl or lsnrctl on this host"
 	}
+	b.logCommand(connect, command, code)
+	if code != tns.CodeNone {
+		b.refuse(conn, code, cause)
+		return
+	}
+	b.replyAdmin(ctx, conn, connect, answer)
 }
 
 func (b *Broker) isThisHost(peer net.Addr) bool {

@@ -56,6 +56,7 @@ type Broker struct {
 	departed   departures
 	holds      holdEvents
 	reporters  reporters
+	logs       logs
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
@@ -81,8 +82,10 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		config: *config, log: log, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
+		config: *config, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
 	}
+	b.setLevel(config.LogLevel)
+	b.logTo(log)
 	b.security.changed = make(chan struct{}, 1)
 	err := b.bind()
 	if err == nil {
@@ -188,6 +191,7 @@ func (b *Broker) wire() {
 		Log:     b.log.With("component", "relay"),
 	}
 	b.files = configFiles{read: b.config.read, again: make(chan struct{}, 1), watcher: fsnotify.NewWatcher}
+	b.reporters.connects = append(b.reporters.connects, b.logConnect)
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
 }
@@ -283,6 +287,8 @@ func (b *Broker) Snapshot() *servicetable.Snapshot { return b.table.Snapshot() }
 // returns once all is closed; when abort ends, all that is cut short. Run may be called once.
 func (b *Broker) Run(ctx, abort context.Context) error {
 	b.started = time.Now()
+	b.beginLogs()
+	defer b.endLogs()
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 
@@ -317,6 +323,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
+	b.logListening("No longer listening on", b.logs.files.Load())
 	acceptors.Wait() // from here on no connection is added
 	b.journal.Add(journal.Event{Kind: journal.Stopping})
 	stopHolding() // those who wait are answered

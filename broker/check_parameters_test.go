@@ -98,7 +98,6 @@ func TestCheckParameters(t *testing.T) {
 			`5:2: error: MAX_GATEWAY_PROCESSES: "few" is not a number from 1 to 1024`,
 		}},
 		{"logs and traces", "(LOG_LEVEL=SUPPORT)(TRACE_LEVEL=off)(TRACE_FILELEN=10)(DIAG_ADR_ENABLED=ON)(ADR_BASE=/u01)", []string{
-			"5:2: notice: LOG_LEVEL has no effect here: the log goes to standard output; broker serve --verbose logs more",
 			"5:38: notice: TRACE_FILELEN has no effect here: no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went",
 			"5:56: notice: DIAG_ADR_ENABLED has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",
 			"5:77: notice: ADR_BASE has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",

@@ -201,7 +201,6 @@ func TestCheckFiles(t *testing.T) {
 		}},
 		{"sections beside", "CMAN=(ADDRESS_LIST=(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1521)))\nPARAMETER_LIST=((IDLE_TIMEOUT=5)(LOG_LEVEL=2))\nCMAN_RULES=((RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept))(RULE=(SRC=127.0.0.1)(DST=127.0.0.1)(SRV=cmon)(ACT=accept)))\n", []string{
 			"2:1: warning: PARAMETER_LIST stands outside of the instances, and is read as part of CMAN: move it into its CONFIGURATION",
-			"2:34: notice: LOG_LEVEL has no effect here: the log goes to standard output; broker serve --verbose logs more",
 			"3:1: notice: CMAN_RULES is how Oracle 9i wrote it, and is read as RULE_LIST: move it into CONFIGURATION",
 		}},
 		{"parameters beside", "wallet_location = (SOURCE=(METHOD=FILE)(METHOD_DATA=(DIRECTORY=/w)))\nSQLNET.WALLET_OVERRIDE = TRUE\nREGISTRATION_INVITED_NODES = 192.168.1.*\nREGISTRATION_INVITED_NODES_CMAN1 = (10.1.0.0/16)\nREGISTRATION_INVITED_NODES_CMAN2 = *\nCMAN1=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1521))(RULE_LIST=(RULE=(SRC=127.0.0.1)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))(RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept))))\n", []string{

@@ -85,6 +85,11 @@ type Config struct {
 	MetricsAddress  string          // METRICS_ADDRESS, host:port; empty: on the console
 	ReadyServices   []string        // READY_SERVICES: without one of them the broker is not ready
 	LogDirectory    string          // LOG_DIRECTORY; empty: standard output alone
+	LogLevel        string          // LOG_LEVEL: off, user, admin or support
+	LogFileSize     int64           // LOG_FILE_SIZE, bytes; 0: no bound
+	LogFileNum      int             // LOG_FILE_NUM: files of each log, the one that is written among them
+	EventGroups     []string        // EVENT_GROUP: what <instance>.log has; nil: all
+	Verbose         bool            // all is logged, whatever LOG_LEVEL says
 	Peers           []string        // PEERS: API addresses of other brokers
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
@@ -141,6 +146,9 @@ func DefaultConfig() *Config {
 		UpstreamTLS:      UpstreamTLS{MinVersion: tls.VersionTLS12},
 		ACME:             ACMESettings{Challenge: "tls-alpn"},
 		MaxRegistrations: 512,
+		LogLevel:         defaultLogLevel,
+		LogFileSize:      100 << 20,
+		LogFileNum:       5,
 		ConsoleAddress:   "127.0.0.1:8521",
 		VSNNUM:           defaultVSNNUM,
 		ConfigWatch:      true,

@@ -88,6 +88,7 @@ func VersionInfo() console.Version {
 func (b *Broker) identity() console.Identity {
 	i := console.Identity{
 		Version: VersionInfo(), Started: b.started, Config: b.config.File,
+		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory,
 		Console: b.ConsoleAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
 		LastReload: b.files.lastReload(),
 	}

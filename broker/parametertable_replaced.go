@@ -6,7 +6,6 @@ func replacedParameters() []Parameter {
 		{Name: "ASO_AUTHENTICATION_FILTER", severity: SeverityWarning, Meaning: "it is not enforced: let clients in over TCPS alone, or have databases require encryption (SQLNET.ENCRYPTION_SERVER)"},
 		{Name: "CONNECTION_STATISTICS", Meaning: "bytes are counted for every session; see broker sessions"},
 		{Name: "COMPRESSION*", Meaning: "client and instance agree on compression, and the broker carries it"},
-		{Name: "EVENT_GROUP", Meaning: "all events are kept; see broker events"},
 		{Name: "SERVICE_AFFINITY", Meaning: "there are no gateways; POLICY chooses the instance"},
 		{Name: "ENABLE_IP_FORWARDING", severity: SeverityWarning, Meaning: "instances see the broker's address; broker sessions --upstream HOST:PORT tells who the client is, ROUTE=redirect lets instances see it"},
 		{Name: "REMOTE_ADMIN", Meaning: "administration on the wire is for this host only; from elsewhere use REST_ADDRESS"},
@@ -25,7 +24,6 @@ func replacedParameters() []Parameter {
 		{Name: "GATEWAY_PROCESSES", Meaning: "there are no gateways; MAX_SESSIONS limits sessions"},
 		{Name: "NON_TUNNEL_GATEWAYS", Meaning: "there are no gateways; MAX_SESSIONS limits sessions"},
 
-		{Name: "LOG_LEVEL", Meaning: "the log goes to standard output; broker serve --verbose logs more"},
 		{Name: "LOG_*", Meaning: "the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 		{Name: "LOGGING", Meaning: "the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 		{Name: "TRACE_*", Meaning: "no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went"},

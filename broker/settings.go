@@ -83,6 +83,7 @@ func (b *Broker) apply(c *Config) {
 	}
 	registrants.Decided = b.decided
 	b.current.Store(newSettings(c, registrants, b.current.Load()))
+	b.configureLogs(c)
 	select {
 	case b.rulesChanged <- struct{}{}:
 	default: // it is known already

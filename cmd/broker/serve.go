@@ -16,7 +16,7 @@ type serveCommand struct {
 	Config   string `short:"c" placeholder:"FILE" help:"cman.ora to run by. Default: $TNS_ADMIN/cman.ora if it exists, else built-in defaults."`
 	Instance string `arg:"" optional:"" help:"Which instance of the file. Default: CMAN_<hostname>, else the only one."`
 	Log      string `enum:"text,json" default:"text" help:"Form of the log on standard output: text or json."`
-	Verbose  bool   `short:"v" help:"Log more."`
+	Verbose  bool   `short:"v" help:"Log everything, whatever LOG_LEVEL says."`
 }
 
 // Run serves until the first SIGINT or SIGTERM, then until sessions are over or
@@ -27,6 +27,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return &exitError{exitNo, err}
 	}
+	config.Verbose = c.Verbose
 	b, err := broker.New(config, log)
 	if err != nil {
 		return &exitError{exitNo, err}
@@ -67,10 +68,7 @@ func reloadOnHangup(ctx context.Context, b *broker.Broker, log *slog.Logger) (st
 }
 
 func (c *serveCommand) logger(t *terminal) *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if c.Verbose {
-		options.Level = slog.LevelDebug
-	}
+	options := &slog.HandlerOptions{Level: slog.LevelDebug} // the broker lets through what LOG_LEVEL says
 	if c.Log == "json" {
 		return slog.New(slog.NewJSONHandler(t.out, options))
 	}

@@ -1,0 +1,231 @@
+package logfile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Times of the writer.
+const (
+	lookAgain     = time.Second            // at most so often it is looked whether the file is still at its place
+	shortestPause = 250 * time.Millisecond // after a failure, doubled up to …
+	longestPause  = 10 * time.Second
+	rotateAgain   = time.Minute // after a file could not be rotated
+)
+
+// writer is the side of a File that waits for the disk.
+type writer struct {
+	f       *File
+	file    *os.File // nil: none is open
+	regular bool     // no pipe or device
+	size    int64
+	looked  time.Time
+	overdue time.Time // when the file could not be rotated; for a while it grows on
+
+	batch   []byte // under way
+	at      int    // of it is written
+	failing bool
+}
+
+// run writes until ctx has ended and nothing is left, or over has ended.
+func (w *writer) run(ctx, over context.Context, wake <-chan struct{}) {
+	pause := time.Duration(0)
+	for {
+		if pause == 0 && w.at == len(w.batch) {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+			}
+		}
+		err := w.flush()
+		w.tell(err)
+		switch {
+		case err == nil && ctx.Err() != nil:
+			return
+		case err == nil:
+			pause = 0
+			continue
+		}
+		pause = min(max(2*pause, shortestPause), longestPause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-over.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// tell passes on when writing begins to fail, and when it goes on.
+func (w *writer) tell(err error) {
+	if (err != nil) == w.failing {
+		return
+	}
+	w.failing = err != nil
+	if w.f.Failed != nil {
+		w.f.Failed(err)
+	}
+}
+
+// flush writes all there is.
+func (w *writer) flush() error {
+	for {
+		if w.at == len(w.batch) {
+			if w.batch, w.at = w.f.take(w.batch), 0; len(w.batch) == 0 {
+				return w.look(false)
+			}
+		}
+		if err := w.look(true); err != nil {
+			return err
+		}
+		if err := w.write(); err != nil {
+			return err
+		}
+	}
+}
+
+// write writes as much of the batch as the file has room for, in whole lines.
+func (w *writer) write() error {
+	part := w.batch[w.at:]
+	if limit := w.settings().MaxSize; limit > 0 && w.regular && w.size+int64(len(part)) > limit && time.Since(w.overdue) > rotateAgain {
+		room := max(limit-w.size, 0)
+		end := bytes.LastIndexByte(part[:min(room, int64(len(part)))], '\n') + 1
+		switch {
+		case end > 0:
+			part = part[:end]
+		case w.size > 0:
+			return w.rotate()
+		default: // one line that is longer than a file may be
+			part = part[:bytes.IndexByte(part, '\n')+1]
+		}
+	}
+	defer w.f.during()()
+	n, err := w.file.Write(part)
+	w.f.written.Add(uint64(bytes.Count(part[:n], []byte{'\n'})))
+	w.at += n
+	w.size += int64(n)
+	if err == nil && n < len(part) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+func (w *writer) settings() Settings {
+	if s := w.f.settings.Load(); s != nil {
+		return *s
+	}
+	return Settings{}
+}
+
+// during notes that a call to the disk is under way, until the returned function is called.
+func (f *File) during() func() {
+	f.busy.Store(time.Now().UnixNano())
+	return func() { f.busy.Store(0) }
+}
+
+// look sees to it that the file that is open is the one at its place, which is opened if
+// wanted says so.
+func (w *writer) look(wanted bool) error {
+	if w.f.reopen.Swap(false) {
+		w.close()
+	}
+	if w.file != nil && time.Since(w.looked) >= lookAgain {
+		w.compare()
+	}
+	if w.file != nil || !wanted {
+		return nil
+	}
+	defer w.f.during()()
+	file, err := os.OpenFile(w.f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return err
+	}
+	w.file, w.size, w.regular, w.looked = file, info.Size(), info.Mode().IsRegular(), time.Now()
+	if err := w.head(); err != nil {
+		return err
+	}
+	return w.resume()
+}
+
+// resume goes back to the begin of a line that was cut off when the last file failed.
+func (w *writer) resume() error {
+	whole := bytes.LastIndexByte(w.batch[:w.at], '\n') + 1
+	if whole == w.at {
+		return nil
+	}
+	if w.size > 0 { // it may be the same file: two lines must not become one
+		n, err := io.WriteString(w.file, "\n")
+		if w.size += int64(n); err != nil {
+			return err
+		}
+	}
+	w.at = whole
+	return nil
+}
+
+// head writes the first lines of a file that is empty.
+func (w *writer) head() error {
+	if w.size > 0 || !w.regular || w.f.Head == nil {
+		return nil
+	}
+	n, err := io.WriteString(w.file, w.f.Head(time.Now())+"\n")
+	w.size += int64(n)
+	return err
+}
+
+// compare closes the file if it is no longer the one at its place.
+func (w *writer) compare() {
+	defer w.f.during()()
+	w.looked = time.Now()
+	open, err := w.file.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Stat(w.f.Path); err == nil && os.SameFile(open, there) {
+			w.size = open.Size() // somebody may have cut it
+			return
+		}
+	}
+	w.close()
+}
+
+func (w *writer) close() {
+	if w.file != nil {
+		_ = w.file.Close()
+		w.file = nil
+	}
+}
+
+// rotate moves the file away, older ones one further, and lets the oldest go. Where that
+// fails the file is written on.
+func (w *writer) rotate() (err error) {
+	defer w.f.during()()
+	defer func() {
+		if err != nil {
+			w.overdue = time.Now()
+			err = fmt.Errorf("%w: it grows on, let the broker's user rename files in its folder", err)
+		}
+	}()
+	w.close()
+	keep := w.settings().Keep
+	if keep <= 0 {
+		return os.Remove(w.f.Path)
+	}
+	for n := keep; n > 1; n-- {
+		if err := os.Rename(numbered(w.f.Path, n-1), numbered(w.f.Path, n)); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	return os.Rename(w.f.Path, numbered(w.f.Path, 1))
+}
+
+func numbered(path string, n int) string { return fmt.Sprintf("%s.%d", path, n) }
