@@ -52,6 +52,7 @@ type Broker struct {
 	rulesChanged chan struct{} // has room for one: there are new rules to look at
 	files        configFiles
 
+	limiting   limiting
 	operations operations
 	departed   departures
 	holds      holdEvents
@@ -192,6 +193,7 @@ func (b *Broker) wire() {
 	}
 	b.files = configFiles{read: b.config.read, again: make(chan struct{}, 1), watcher: fsnotify.NewWatcher}
 	b.reporters.connects = append(b.reporters.connects, b.logConnect)
+	b.wireLimits()
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
 }
@@ -337,6 +339,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	stopLooking()
 	background.Wait()
 	b.holds.flush()
+	b.limiting.repeats.Flush()
 	b.hosts.close()
 	b.closeListeners()
 	b.log.Info("broker stopped")

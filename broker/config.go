@@ -72,6 +72,7 @@ type Config struct {
 	DefaultService  string          // DEFAULT_SERVICE: of connects that name none
 	Views           []View          // VIEW: addresses as some clients see them
 	Limits          Limits          // how much at most
+	Tenants         []Tenant        // TENANT: who shares the broker; a service belongs to the first that it fits
 	Gateways        Gateways        // what the file says of gateways, which this broker has none of
 	TLS             TLSSettings     // of the TCPS addresses that have none of their own
 	ACME            ACMESettings    // ACME_…

@@ -39,8 +39,12 @@ func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
 func (h holding) Would(r relay.HoldRequest) error { return h.holder.Would(h.request(r)) }
 
 func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
+	tenant, most := h.heldFor(r.Service)
+	if tenant != "" {
+		tenant = "tenant " + tenant
+	}
 	return failover.HoldRequest{
-		Service: r.Service, Queue: r.Queue, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
+		Service: r.Service, Queue: r.Queue, Share: tenant, ShareMax: most, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
 		Limit: r.Limit, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,
 	}
 }

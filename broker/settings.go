@@ -15,10 +15,11 @@ type settings struct {
 	config      *Config
 	registrants *registration.Registrants
 	static      map[servicetable.ID]*StaticService
-	all         relay.Treatment // of connects that nothing else is said about
-	redirects   bool            // some clients are redirected, or all
-	rules       *relay.RuleSet  // about clients; nil: everyone may have everything
-	admin       *relay.RuleSet  // about administration; nil: there are none
+	all         relay.Treatment            // of connects that nothing else is said about
+	redirects   bool                       // some clients are redirected, or all
+	ruleLimits  map[string]relay.Treatment // of rules that have some
+	rules       *relay.RuleSet             // about clients; nil: everyone may have everything
+	admin       *relay.RuleSet             // about administration; nil: there are none
 }
 
 // newSettings makes settings of a configuration; before are those it replaces, or nil.
@@ -33,7 +34,7 @@ func newSettings(c *Config, registrants *registration.Registrants, before *setti
 	for i := range c.Services {
 		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
 	}
-	s := &settings{config: c, registrants: registrants, static: c.staticByID(), redirects: redirects, all: relay.Treatment{
+	s := &settings{config: c, registrants: registrants, ruleLimits: ruleLimits(c), static: c.staticByID(), redirects: redirects, all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
 		IdleTimeout: relay.TimeoutOf(c.IdleTimeout), SessionTimeout: relay.TimeoutOf(c.SessionTimeout),
@@ -88,6 +89,7 @@ func (b *Broker) apply(c *Config) {
 	case b.rulesChanged <- struct{}{}:
 	default: // it is known already
 	}
+	b.applyLimits()
 	b.dialer.Configure(c.longestAttempt())
 	b.balancer.Configure(loadbalance.Settings{
 		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,

@@ -46,9 +46,12 @@ type HoldSettings struct {
 type HoldRequest struct {
 	Service string // name as the client gave it, or its SID
 	Queue   string // who waits in one line: all that are served, or not, together; folded by the caller
-	Client  string // for people, as are Ref and Cause
-	Ref     string
-	Cause   string
+	// Share names who shares ShareMax places with it, whatever service they ask for; "" if it has none but its service's.
+	Share    string
+	ShareMax int
+	Client   string // for people, as are Ref and Cause
+	Ref      string
+	Cause    string
 
 	// Limit is how long to wait; 0 is HoldSettings.Timeout, less than 0 not at all.
 	Limit time.Duration
@@ -122,6 +125,7 @@ type Holder struct {
 	arrivals  uint64
 	changes   uint64 // of the table, as noticed by Run
 	lines     map[string]*line
+	shares    map[string]int             // places taken, by HoldRequest.Share
 	deadlines ranked[*Place, byDeadline] // all that wait
 	due       ranked[*line, byDue]       // lines to judge again at some time
 	unjudged  fifo[*line]                // lines to judge now

@@ -298,6 +298,34 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// Services that share places take them from each other and from nobody else.
+func TestSharesOfPlaces(t *testing.T) {
+	inBubble(t, HoldSettings{Max: 10, ServiceShare: 1}, func(t *testing.T, h *hall) {
+		enter := func(service, share string) (*Place, error) {
+			r := h.request(service, "c")
+			r.Share, r.ShareMax = share, 2
+			return h.Enter(r)
+		}
+		first, err := enter("sales", "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := enter("hr", "one"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := enter("sales", "one"); !errors.Is(err, ErrHoldFull) || !strings.Contains(err.Error(), "2 of at most 2 of one") {
+			t.Errorf("a third: %v", err)
+		}
+		if _, err := enter("sales", "other"); err != nil {
+			t.Errorf("of others: %v", err)
+		}
+		first.Leave(false)
+		if _, err := enter("hr", "one"); err != nil {
+			t.Errorf("after one left: %v", err)
+		}
+	})
+}
+
 func TestHeldList(t *testing.T) {
 	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
 		r := h.request("hr.world", "10.0.0.9:4711")

@@ -16,6 +16,7 @@ type Place struct {
 	service *heldService
 
 	asked, client, ref, cause string
+	share                     string // as in HoldRequest
 
 	ready  func() bool
 	wake   func()
@@ -103,13 +104,17 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.counters.Full++
 		return nil, fmt.Errorf("service %q: %w: %d of at most %d, %d of them of at most %d for this service; see MAX_HELD", r.Service, ErrHoldFull, all, set.max(), held, share)
 	}
+	if held := h.shares[r.Share]; r.Share != "" && held >= r.ShareMax {
+		h.counters.Full++
+		return nil, fmt.Errorf("service %q: %w: %d of at most %d of %s; see its MAX_HELD", r.Service, ErrHoldFull, held, r.ShareMax, r.Share)
+	}
 	return s, nil
 }
 
 func (h *Holder) newPlace(r *HoldRequest, s *heldService, now instant) *Place {
 	h.arrivals++
 	p := &Place{
-		holder: h, service: s, asked: r.Service, client: r.Client, ref: r.Ref, cause: r.Cause, ready: r.Ready, wake: r.Wake,
+		holder: h, service: s, share: r.Share, asked: r.Service, client: r.Client, ref: r.Ref, cause: r.Cause, ready: r.Ready, wake: r.Wake,
 		arrival: h.arrivals, since: now, limited: r.Limit > 0, wanted: r.Wanted, retry: max(0, min(r.Retry, longestHold)),
 	}
 	limit := r.Limit
@@ -138,12 +143,25 @@ func (h *Holder) count(p *Place, n int) {
 	s := p.service
 	h.occupied.Add(int32(n))
 	s.held += n
+	h.countShare(p.share, n)
 	switch {
 	case n > 0 && s.held == 1:
 		h.beginSpell(p)
 	case n < 0 && s.held == 0:
 		h.endSpell(s)
 		h.drop(s)
+	}
+}
+
+func (h *Holder) countShare(share string, n int) {
+	if share == "" {
+		return
+	}
+	if h.shares == nil {
+		h.shares = make(map[string]int)
+	}
+	if h.shares[share] += n; h.shares[share] == 0 {
+		delete(h.shares, share)
 	}
 }
 

@@ -109,17 +109,3 @@ func (b *Bandwidth) sleep(ctx context.Context, wait time.Duration, changed <-cha
 		return false, context.Cause(ctx)
 	}
 }
-
-// Path is the bandwidths that a session's bytes go through, the narrowest first: a piece
-// that waits at one has not taken anything of those that are wider.
-type Path []*Bandwidth
-
-// WaitN blocks until n bytes may pass all of them.
-func (p Path) WaitN(ctx context.Context, n int) error {
-	for _, b := range p {
-		if err := b.WaitN(ctx, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}

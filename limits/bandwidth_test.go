@@ -29,6 +29,18 @@ func TestBandwidthIsKept(t *testing.T) {
 	})
 }
 
+// Path is the bandwidths that bytes go through, one after the other.
+type Path []*Bandwidth
+
+func (p Path) WaitN(ctx context.Context, n int) error {
+	for _, b := range p {
+		if err := b.WaitN(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // moved lets sessions with those paths send for a while and returns how much each did.
 func moved(t *testing.T, during time.Duration, paths ...Path) []int {
 	ctx, cancel := context.WithTimeout(t.Context(), during)

@@ -31,6 +31,14 @@ func (c *Count) Take() bool {
 	return true
 }
 
+// Force counts one more, room or not.
+func (c *Count) Force() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now++
+	c.peak = max(c.peak, c.now)
+}
+
 // Full tells whether Take would say no.
 func (c *Count) Full() bool {
 	c.mu.Lock()

@@ -77,6 +77,8 @@ func (r *Rate) Configure(perSecond float64, wait time.Duration) {
 	r.refill(time.Now())
 	if r.perSecond == 0 {
 		r.tokens = burst(perSecond)
+	} else if more := burst(perSecond) - burst(r.perSecond); more > 0 {
+		r.tokens += more
 	}
 	r.perSecond, r.wait = perSecond, wait
 	r.tokens = min(r.tokens, burst(perSecond))

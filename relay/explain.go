@@ -71,6 +71,9 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 		return fmt.Errorf("%w: nothing to order", servicetable.ErrNoHandler)
 	}
 	c, outcome := s.destined(d, candidates, verdicts)
+	if err := s.limited(d, c, outcome == journal.Relay); err != nil {
+		return err
+	}
 	d.record.Outcome, d.record.Chosen = outcome, c.Registration.HandlerKey(c.Handler)
 	d.record.Text = "the session would be relayed to " + d.record.Chosen
 	if outcome == journal.Redirect {

@@ -99,8 +99,7 @@ func dialFailed(err error) bool {
 
 // wait parks the connect. nil: it is to be tried again.
 func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
-	began := time.Now()
-	defer func() { d.waited += time.Since(began) }()
+	defer d.sinceNow()()
 	if d.place == nil {
 		var err error
 		apart(func() { err = s.takePlace(ctx, d, cause) })
@@ -131,6 +130,12 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 			return errors.Join(errStopping, cause)
 		}
 	}
+}
+
+// sinceNow counts the time until what it returns is called as waited.
+func (d *dialogue) sinceNow() func() {
+	began := time.Now()
+	return func() { d.waited += time.Since(began) }
 }
 
 func (s *Server) takePlace(ctx context.Context, d *dialogue, cause error) error {

@@ -166,11 +166,11 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 	if d.asked != nil {
 		r.Query.Descriptor = brief(descriptor.Escape(descriptor.Mask(d.asked).String()))
 	}
-	if s.Journal != nil {
+	if s.Journal != nil && !d.repeat {
 		s.Journal.Keep(r)
 	}
 	if s.Report != nil {
-		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled})
+		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat})
 	}
 }
 
@@ -184,6 +184,7 @@ type ConnectReport struct {
 	Secure      bool          // over TLS
 	Decided     time.Duration // from the table to the order of candidates, the last time; 0 where it did not come so far
 	Dialled     time.Duration // all attempts together
+	Repeated    bool          // one of many refusals alike in a short time, by a limit: the Ref is that of the first, which alone the journal has
 }
 
 // finishAt is finish for a connect that has found its instance.

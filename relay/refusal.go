@@ -12,6 +12,7 @@ import (
 
 	"servicebroker/descriptor"
 	"servicebroker/journal"
+	"servicebroker/limits"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -64,6 +65,8 @@ var sentinels = []struct {
 	{errBehind, tns.CodeBlocked},
 	{errLoop, tns.CodeRedirectDenied},
 	{errCircle, tns.CodeRedirectDenied},
+	{limits.ErrRate, tns.CodeRateLimit},
+	{limits.ErrSessions, tns.CodeNoHandler},
 	{servicetable.ErrHeld, tns.CodeBlocked},
 	{servicetable.ErrUnknownService, tns.CodeUnknownService},
 	{servicetable.ErrUnknownSID, tns.CodeUnknownSID},
@@ -142,8 +145,11 @@ func (s *Server) refuse(d *dialogue, err error) {
 	}
 	code := codeOf(err)
 	d.record.Code = int(code)
+	d.repeat = s.repeated(d, err)
 	s.finish(d, journal.Refuse, brief(err.Error())) // before the client can ask why
-	s.logRefused(d, code, err)
+	if !d.repeat {
+		s.logRefused(d, code, err)
+	}
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := d.conn.Send(tns.NewRefuse(code, s.VSNNUM).WithRef(d.record.Ref)); err != nil {
 		_ = d.conn.NetConn().Close()

@@ -15,6 +15,7 @@ import (
 
 	"servicebroker/descriptor"
 	"servicebroker/journal"
+	"servicebroker/limits"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -78,6 +79,12 @@ type Server struct {
 	Group func(client netip.Addr) string
 	// Hold parks connects; may be nil: nobody waits.
 	Hold Holding
+	// Shares returns what a connect for a registered service takes part in, the narrowest
+	// first, by the rule that lets it in, nil for none: these say how much there may be of
+	// it. It may be nil: without limits.
+	Shares func(service string, rule *Rule) []*limits.Share
+	// Repeats finds refusals by limits that are like others; may be nil: each is told.
+	Repeats *limits.Repeats
 	// Verify finds out whether a client can be redirected to a candidate, which it
 	// probes if it has not been seen alive lately; may be nil: all are taken as
 	// they are registered.
@@ -139,6 +146,10 @@ type dialogue struct {
 	route   []servicetable.Candidate // that was dialled last
 	place   Place                    // among those that wait; nil while it need not
 	bell    bell                     // ends a wait
+	turn    *limits.Turn             // that it waits for, under the rate of turnOf
+	turnOf  *limits.Share
+	through [kinds]bool // the rates it is through
+	repeat  bool        // its refusal is like others, and has been explained
 	waited  time.Duration
 	decided time.Duration // how long the last decision took
 	dialled time.Duration // how long all attempts took
@@ -174,6 +185,7 @@ type accepted struct {
 	server    *ServerConnection
 	candidate servicetable.Candidate
 	place     Reservation
+	shares    []*limits.Share // in which it counts as a session
 }
 
 // serve returns an error only while the client still waits for its answer. It
@@ -182,6 +194,9 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	defer func() { d.leave(false) }() // where it has not left already
 	apart(func() { err = s.understand(d) })
 	if err == nil {
+		err = s.flooded(ctx, d)
+	}
+	if err == nil {
 		err = s.lineUp(ctx, d)
 	}
 	if err != nil {
@@ -189,6 +204,12 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	}
 	for {
 		apart(func() { a, err = s.try(ctx, d) })
+		if d.turn != nil {
+			if err = s.awaitTurn(ctx, d); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if err == nil || !s.mayWait(d, err) {
 			return a, err
 		}
@@ -231,6 +252,9 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.enter(d, candidates[0]); err != nil {
+		return nil, err
+	}
 	returned := s.cameBack(d)
 	treatment := s.treatment(d, candidates[0])
 	reservation := s.Order(Placing{
@@ -251,10 +275,19 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 }
 
 // relay finds an instance that accepts the client, and tells the client.
-func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) (*accepted, error) {
+func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) (a *accepted, err error) {
 	if hopsOf(d.connect) >= maxHops {
 		return nil, errCircle
 	}
+	shares, err := s.takeSessions(d, reservation.Route()[0])
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			releaseAll(shares)
+		}
+	}()
 	server, candidate, err := s.dial(ctx, d, reservation.Route())
 	if err != nil {
 		return nil, err
@@ -271,7 +304,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	d.leave(true)
 	s.finishAt(d, journal.Relay, candidate)
 	s.logSlow(d)
-	return &accepted{server, candidate, reservation}, nil
+	return &accepted{server, candidate, reservation, shares}, nil
 }
 
 // dial finds the first candidate of the route that accepts the client, for as long as the

@@ -47,6 +47,7 @@ type SessionInfo struct {
 type session struct {
 	info SessionInfo
 	link *engine.Link
+	part part
 	end  context.CancelCauseFunc
 }
 
@@ -128,11 +129,13 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 			IdleTimeout: treatment.IdleTimeout.or(s.IdleTimeout), SessionTimeout: treatment.SessionTimeout.or(s.SessionTimeout),
 		},
 	}
+	one.limit(a.shares)
 	s.mu.Lock()
 	if s.sessions == nil {
 		s.sessions = map[uint64]*session{}
 	}
 	s.sessions[one.info.ID] = one
+	s.reshare(one) // there may have been a reload meanwhile
 	s.mu.Unlock()
 	server.landed()
 
@@ -146,6 +149,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 
 	s.mu.Lock()
 	delete(s.sessions, one.info.ID)
+	releaseAll(*one.part.shares.Load())
 	s.mu.Unlock()
 	s.logSession(one, took, err)
 	if s.Ended != nil {

@@ -34,6 +34,16 @@ func (s *Snapshot) AppendMatch(dst []Candidate, q Query) ([]Candidate, error) {
 	return dst, s.refusal(q, members)
 }
 
+// Named returns the name under which the service is registered that a client means by
+// name, with or without domain, as Match finds it; "" if there is none.
+func (s *Snapshot) Named(name string) string {
+	members, err := s.members(name)
+	if err != nil {
+		return ""
+	}
+	return s.slots[members[0].slot].registration.Services[members[0].service].Name
+}
+
 // asked finds the members of the service or instance that q asks for.
 func (s *Snapshot) asked(q *Query) ([]member, error) {
 	if q.Service != "" || q.SID == "" {

@@ -100,6 +100,7 @@ type Link struct {
 	freeze  atomic.Bool
 	running atomic.Bool
 	stopped chan struct{}
+	over    context.CancelCauseFunc // ends waits for a Limiter; nil without one
 	err     atomic.Pointer[error]
 }
 
@@ -169,6 +170,9 @@ func (l *Link) fail(cause error) {
 
 // abort resets both connections, which wakes both goroutines.
 func (l *Link) abort() {
+	if l.running.Load() && l.over != nil {
+		l.over(net.ErrClosed)
+	}
 	for _, c := range []net.Conn{l.Client, l.Server} {
 		if t, ok := c.(interface{ SetLinger(int) error }); ok {
 			_ = t.SetLinger(0)
@@ -185,6 +189,10 @@ func (l *Link) abort() {
 func (l *Link) Run(ctx context.Context) error {
 	l.started.Store(time.Now().UnixNano())
 	l.stopped = make(chan struct{})
+	if l.Limit[ToServer] != nil || l.Limit[ToClient] != nil { // whoever waits there must notice the end of the session
+		ctx, l.over = context.WithCancelCause(ctx)
+		defer l.over(nil)
+	}
 	l.running.Store(true)
 	defer close(l.stopped)
 

@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+
+	"servicebroker/limits"
+	"servicebroker/relay/engine"
+	"servicebroker/servicetable"
+)
+
+// errTurn is why a connect waits that is over a rate: its turn comes.
+var errTurn = errors.New("it waits for its turn under a rate")
+
+// shares returns what a connect takes part in on its way to c, the narrowest first.
+func (s *Server) shares(d *dialogue, c servicetable.Candidate) []*limits.Share {
+	if s.Shares == nil {
+		return nil
+	}
+	return s.Shares(c.Service.Name, d.granted.by(c))
+}
+
+// flowOf names those who wait in one line under a Share's rate: clients by their address,
+// and under a tenant's its services, so that none of them takes the turns of others.
+func flowOf(share *limits.Share, d *dialogue, service string) string {
+	if share.Kind == limits.OfTenant {
+		return service
+	}
+	return limits.SourceOf(d.client.Addr()).String()
+}
+
+// flooded tells a connect whose turn would not come in time, before anything else is done
+// for it: a flood is to cost little. Whoever may not have the service is told that instead.
+func (s *Server) flooded(ctx context.Context, d *dialogue) error {
+	if s.Shares == nil || d.query.IgnoreStatus {
+		return nil
+	}
+	service := s.Snapshot().Named(d.query.Service)
+	if service == "" {
+		return nil
+	}
+	for _, share := range s.Shares(service, nil) {
+		if !share.Rate.Full(flowOf(share, d, service)) {
+			continue
+		}
+		if refusal := s.standing(ctx, d).refusal; refusal != nil {
+			return nil
+		}
+		return share.Refuse()
+	}
+	return nil
+}
+
+// enter lets the connect through the rates of all that it takes part in, each of them once
+// however often it is tried. errTurn says that it has to wait for d.turn.
+func (s *Server) enter(d *dialogue, c servicetable.Candidate) error {
+	for _, share := range s.shares(d, c) {
+		if d.through[kindIndex(share.Kind)] {
+			continue
+		}
+		d.bell.raw = d.conn.NetConn()
+		turn, err := share.Enter(flowOf(share, d, c.Service.Name), d.bell.ring)
+		if err != nil {
+			return err
+		}
+		d.through[kindIndex(share.Kind)] = true
+		if turn != nil {
+			d.turn, d.turnOf = turn, share
+			return errTurn
+		}
+	}
+	return nil
+}
+
+// kinds is how many kinds of Share there are.
+const kinds = 4
+
+func kindIndex(k limits.Kind) int {
+	switch k {
+	case limits.OfRule:
+		return 0
+	case limits.OfService:
+		return 1
+	case limits.OfTenant:
+		return 2
+	}
+	return 3
+}
+
+// awaitTurn waits until the connect's turn comes. nil: it is to be tried again.
+func (s *Server) awaitTurn(ctx context.Context, d *dialogue) error {
+	turn, of := d.turn, d.turnOf
+	d.turn, d.turnOf = nil, nil
+	d.slim()
+	state, err := awaitTurn(ctx, d, turn)
+	d.restore()
+	switch {
+	case err != nil:
+		return err
+	case state == limits.Expired:
+		return of.OverRate()
+	}
+	return nil
+}
+
+func awaitTurn(ctx context.Context, d *dialogue, turn *limits.Turn) (limits.TurnState, error) {
+	defer turn.Leave()
+	defer d.sinceNow()()
+	d.bell.arm()
+	stop := context.AfterFunc(ctx, d.bell.ring)
+	defer stop()
+	for {
+		if state := turn.State(); state != limits.Waiting {
+			return state, nil
+		}
+		if ctx.Err() != nil {
+			return limits.Expired, errStopping
+		}
+		if err := watchUntilRung(d.conn); err != nil {
+			return limits.Expired, &clientGone{err}
+		}
+		d.bell.rearm()
+	}
+}
+
+// takeSessions takes a session's place in all that it takes part in, or in none.
+func (s *Server) takeSessions(d *dialogue, c servicetable.Candidate) ([]*limits.Share, error) {
+	shares := s.shares(d, c)
+	for i, share := range shares {
+		if !share.Sessions.Take() {
+			releaseAll(shares[:i])
+			return nil, share.TooMany()
+		}
+	}
+	return shares, nil
+}
+
+func releaseAll(shares []*limits.Share) {
+	for _, share := range shares {
+		share.Sessions.Release()
+	}
+}
+
+// part is what an open session takes part in. It is there where nothing is limited too,
+// since a reload may change that.
+type part struct {
+	shares atomic.Pointer[[]*limits.Share] // the narrowest first; changed with Server.mu locked
+}
+
+// path is a session's bandwidths in one direction.
+type path struct {
+	of        *part
+	direction engine.Direction
+}
+
+// WaitN blocks until n bytes may pass all of them.
+func (p path) WaitN(ctx context.Context, n int) error {
+	for _, share := range *p.of.shares.Load() {
+		b := &share.ToServer
+		if p.direction == engine.ToClient {
+			b = &share.ToClient
+		}
+		if err := b.WaitN(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limit lets a session's bytes go by what it takes part in.
+func (one *session) limit(shares []*limits.Share) {
+	one.part.shares.Store(&shares)
+	if len(shares) > 0 {
+		one.link.Limit = [2]engine.Limiter{engine.ToServer: path{&one.part, engine.ToServer}, engine.ToClient: path{&one.part, engine.ToClient}}
+	}
+}
+
+// Reshare finds out anew what the open sessions take part in, which a reload may have
+// changed: they count there from now on, room or not.
+func (s *Server) Reshare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.sessions {
+		s.reshare(one)
+	}
+}
+
+// reshare is Reshare for one session; callers hold mu. By which rule it was let in stays.
+func (s *Server) reshare(one *session) {
+	before := *one.part.shares.Load()
+	if len(before) == 0 {
+		return
+	}
+	var now []*limits.Share
+	if before[0].Kind == limits.OfRule {
+		now = append(now, before[0])
+	}
+	now = append(now, s.Shares(one.info.Offered, nil)...)
+	if slices.Equal(before, now) {
+		return
+	}
+	for _, share := range now {
+		share.Sessions.Force()
+	}
+	releaseAll(before)
+	one.part.shares.Store(&now)
+}
+
+// limited tells which limit would refuse a connect now that is on its way to c.
+func (s *Server) limited(d *dialogue, c servicetable.Candidate, relayed bool) error {
+	shares := s.shares(d, c)
+	for _, share := range shares {
+		if share.Rate.Full(flowOf(share, d, c.Service.Name)) {
+			return share.OverRate()
+		}
+	}
+	for _, share := range shares {
+		if relayed && share.Sessions.Full() {
+			return share.TooMany()
+		}
+	}
+	return nil
+}
+
+// repeated notes a refusal by a limit. A flood of them is explained, and logged, once for
+// each client and limit in a while: it reports whether that has been done, and then gives
+// the connect the reference of that explanation.
+func (s *Server) repeated(d *dialogue, err error) bool {
+	var over *limits.ExceededError
+	if s.Repeats == nil || !errors.As(err, &over) {
+		return false
+	}
+	key := over.Limit + " for " + limits.SourceOf(d.client.Addr()).String()
+	first, again := s.Repeats.Note(key, func() any { return d.record.Ref })
+	if ref, ok := first.(string); ok && again {
+		d.record.Ref = ref
+	}
+	return again
+}
