@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,11 +158,11 @@ func TestAFloodIsExplainedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.limit(map[limits.Kind]limits.Limit{limits.OfService: {Rate: 1, By: limits.Names{Rate: "SERVICE_RATE"}}})
-		var reports, repeated int
+		var reports, repeated atomic.Int32
 		w.Report = func(r *ConnectReport) {
-			reports++
+			reports.Add(1)
 			if r.Repeated {
-				repeated++
+				repeated.Add(1)
 			}
 		}
 		w.instance("s1", accepts, "sales")
@@ -178,8 +179,9 @@ func TestAFloodIsExplainedOnce(t *testing.T) {
 			_, ref, _ := strings.Cut(refuse.Text, "REF=")
 			refs[ref[:8]] = true
 		}
-		if len(refs) != 1 || reports != 51 || repeated != 49 {
-			t.Errorf("%d references, %d reports, %d of them repeated", len(refs), reports, repeated)
+		synctest.Wait()
+		if len(refs) != 1 || reports.Load() != 51 || repeated.Load() != 49 {
+			t.Errorf("%d references, %d reports, %d of them repeated", len(refs), reports.Load(), repeated.Load())
 		}
 		for ref := range refs {
 			if e := w.Journal.ByRef(ref); e == nil || !strings.Contains(e.Text, "SERVICE_RATE is 1 connects a second") {
