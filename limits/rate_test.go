@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,9 +60,14 @@ func TestOverTheRateOneWaits(t *testing.T) {
 func TestTurnsGoRoundAmongFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := passing(10, 5*time.Second)
+		var mu sync.Mutex
 		var order []string
 		enter := func(flow string) error {
-			_, err := r.Enter(flow, func() { order = append(order, flow) })
+			_, err := r.Enter(flow, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, flow)
+			})
 			return err
 		}
 		for i := range 1000 {
@@ -79,6 +85,8 @@ func TestTurnsGoRoundAmongFlows(t *testing.T) {
 		}
 		time.Sleep(750 * time.Millisecond)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if got, want := fmt.Sprint(order), "[flood modest flood modest flood modest flood]"; got != want {
 			t.Errorf("order %s, want %s", got, want)
 		}
