@@ -31,7 +31,7 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	answer, known := b.answers(command)
 	code, cause := tns.CodeNone, ""
 	switch {
-	case !b.isThisHost(peer):
+	case !b.fromThisHost(conn.NetConn()):
 		code, cause = tns.CodeAdminRefused, named+" is answered to this host only: ask there, or over REST_ADDRESS with credentials"
 	case !b.mayAdminister(ctx, conn.NetConn()):
 		code, cause = tns.CodeAdminRefused, "no rule for cmon lets this host give "+named
@@ -44,6 +44,12 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 		return
 	}
 	b.replyAdmin(ctx, conn, connect, answer)
+}
+
+// fromThisHost tells whether a connection is one of this host's, and the proxy it may have come by too.
+func (b *Broker) fromThisHost(c net.Conn) bool {
+	proxy := throughOf(c)
+	return b.isThisHost(c.RemoteAddr()) && (proxy == nil || b.isThisHost(proxy))
 }
 
 func (b *Broker) isThisHost(peer net.Addr) bool {

@@ -12,20 +12,50 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pires/go-proxyproto"
+
 	"servicebroker/certs"
 	"servicebroker/journal"
 	"servicebroker/relay"
 	"servicebroker/tns"
 )
 
-// unwrap does what comes before a connection's first packet: on an address with
-// PROTOCOL=tcps the TLS handshake. nil: the connection has been ended, and whoever
-// should know why has been told. The deadline set on raw bounds it.
+// unwrap does what comes before a connection's first packet: it takes off the PROXY header
+// of a peer that has to send one, and runs the TLS handshake on an address with
+// PROTOCOL=tcps. nil: the connection has been ended, and whoever should know why has been
+// told. The deadline set on raw bounds it.
 func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
-	source := b.security.current.Load().listening[at]
-	if source == nil {
+	front := &b.security.current.Load().listening[at]
+	if isAmong(front.proxies, raw.RemoteAddr()) {
+		c, err := readProxyHeader(raw)
+		if err != nil {
+			b.refuseHeader(c, err)
+			return nil
+		}
+		raw = c
+	}
+	if front.source == nil {
 		return raw
 	}
+	return b.endTLS(ctx, front.source, raw)
+}
+
+// refuseHeader ends a connection whose PROXY header is wrong or missing.
+func (b *Broker) refuseHeader(c net.Conn, err error) {
+	if !errors.Is(err, proxyproto.ErrNoProxyProtocol) {
+		b.hangUp(c, "no PROXY header", err)
+		return
+	}
+	conn := tns.NewConn(c)
+	if _, err := conn.ReadConnect(); err != nil { // it may be anything; what there is to say it gets in Oracle Net
+		b.hangUp(c, "no PROXY header", errNoHeader)
+		return
+	}
+	b.refuse(conn, tns.CodeProtocolAdapter, errNoHeader.Error())
+}
+
+// endTLS ends TLS for the client; nil as for unwrap.
+func (b *Broker) endTLS(ctx context.Context, source *certs.Source, raw net.Conn) net.Conn {
 	first, err := peek(raw, len(tlsRecord)+3)
 	if err != nil {
 		b.hangUp(raw, "no TLS handshake", err)

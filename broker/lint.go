@@ -233,7 +233,7 @@ func (c *Config) checkFiles() Messages {
 func (c *Config) checkCertificates() Messages {
 	places := make([]tlsPlace, len(c.Addresses))
 	for i, a := range c.Addresses {
-		places[i] = tlsPlace{address: a, own: c.listening(i).TLS, optional: c.listening(i).Passthrough}
+		places[i] = tlsPlace{address: a, settings: c.listening(i)}
 	}
 	maker := tlsMaker{config: c, places: places}
 	var all Messages

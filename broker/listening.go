@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 
 	"servicebroker/descriptor"
@@ -74,7 +75,11 @@ func (r *reader) listenSettings(node *descriptor.Node) ListenSettings {
 		onOffField("PASSTHROUGH", &s.Passthrough), textField("NETWORK", &s.Network),
 		field{"PROXY_PROTOCOL", func(n *descriptor.Node) error {
 			s.ProxyProtocol = &ProxyProtocol{}
-			return s.ProxyProtocol.read(n)
+			err := s.ProxyProtocol.read(n)
+			if err == nil && len(s.ProxyProtocol.Out) > 0 {
+				err = errors.New("OUT is about instances, not about an ADDRESS: write it in the PROXY_PROTOCOL of PARAMETER_LIST")
+			}
+			return err
 		}},
 		field{"RATE_LIMIT", func(n *descriptor.Node) (err error) {
 			if on, known := descriptor.Truth(n.Value); known && n.Value != "1" && n.Value != "0" {
@@ -100,7 +105,7 @@ func (r *reader) listenSettings(node *descriptor.Node) ListenSettings {
 			r.say(child, SeverityNotice, "FIREWALL has no effect here: RULE_LIST says who may have which service")
 		}
 	}
-	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "PROXY_PROTOCOL", "NETWORK": "VIEW",
+	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "VIEW", "NETWORK": "VIEW",
 		"TLS_CERTIFICATE": "TLS_CERTIFICATE", "TLS_KEY": "TLS_KEY", "TLS_CLIENT_CA": "TLS_CLIENT_CA", "TLS_WALLET": "TLS_WALLET", "TLS_WALLET_PASSWORD_FILE": "TLS_WALLET_PASSWORD_FILE", "TLS_MIN_VERSION": "TLS_MIN_VERSION"})
 	return s
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 
 	"servicebroker/certs"
@@ -12,13 +13,30 @@ import (
 
 // connect opens a connection to an instance for a client.
 func (b *Broker) connect(ctx context.Context, to relay.Destination) (net.Conn, error) {
-	return b.dialInstance(ctx, to.Address)
+	arrived, _ := netip.ParseAddrPort(to.Arrived)
+	return b.dialInstance(ctx, to.Address, to.Client, arrived)
 }
 
-// dialInstance opens a connection to an instance: a TCP connection, with the TLS handshake
-// behind it where the address has PROTOCOL=tcps.
-func (b *Broker) dialInstance(ctx context.Context, address descriptor.Address) (net.Conn, error) {
-	dial := new(net.Dialer).DialContext
+// dialInstance opens a connection to an instance: a TCP connection, on which a PROXY header
+// tells for whom it is where the instance wants that, and the TLS handshake behind it where
+// the address has PROTOCOL=tcps.
+func (b *Broker) dialInstance(ctx context.Context, address descriptor.Address, client, arrived netip.AddrPort) (net.Conn, error) {
+	proxy := &b.settings().config.ProxyProtocol
+	dial := func(ctx context.Context, network, hostPort string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, hostPort)
+		if err != nil {
+			return nil, err
+		}
+		version := proxy.headerFor(address, c.RemoteAddr())
+		if version == 0 {
+			return c, nil
+		}
+		if err := sendProxyHeader(c, version, client, arrived); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		return c, nil
+	}
 	if !strings.EqualFold(address.Protocol, "tcps") {
 		return dial(ctx, "tcp", address.HostPort())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 	if address.Protocol != "tcp" && address.Protocol != "tcps" {
 		return fmt.Errorf("it is registered under protocol %q, and only tcp and tcps can be probed", descriptor.Escape(c.Handler.Protocol))
 	}
-	conn, err := b.dialInstance(ctx, address)
+	conn, err := b.dialInstance(ctx, address, netip.AddrPort{}, netip.AddrPort{}) // for ourselves
 	if err != nil {
 		return err
 	}

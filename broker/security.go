@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,16 +28,22 @@ type security struct {
 // tlsInUse is what a configuration makes of TLS. It never changes; what its sources read
 // may.
 type tlsInUse struct {
-	listening []*certs.Source // of each listening address, in their order; nil: without TLS
+	listening []front // of each listening address, in their order
 	outbound  *certs.Outbound
 	sources   map[string]*certs.Source // all of them, by what they were made of
+}
+
+// front is what happens to connections of a listening address before their first packet.
+type front struct {
+	proxies     []netip.Prefix // who has to send a PROXY header
+	source      *certs.Source  // nil: without TLS
+	passthrough bool           // TLS is the instance's matter
 }
 
 // tlsPlace is a listening address for which a certificate is wanted.
 type tlsPlace struct {
 	address  descriptor.Address
-	own      *TLSSettings
-	optional bool // it can do without
+	settings ListenSettings
 }
 
 // tlsMaker makes the sources that a configuration asks for, and reads their files. Those
@@ -61,19 +68,24 @@ func (m *tlsMaker) all() (*tlsInUse, error) {
 func (m *tlsMaker) place(i int) error {
 	place := m.places[i]
 	if m.made.listening == nil {
-		m.made.listening = make([]*certs.Source, len(m.places))
+		m.made.listening = make([]front, len(m.places))
+	}
+	f := &m.made.listening[i]
+	f.proxies = m.config.ProxyProtocol.In
+	if own := place.settings.ProxyProtocol; own != nil {
+		f.proxies = own.In
 	}
 	if !strings.EqualFold(place.address.Protocol, "tcps") {
 		return nil
 	}
 	source, err := m.use(m.sourceFor(place))
-	if err == nil && !place.optional {
+	if err == nil && !place.settings.Passthrough {
 		_, err = source.ServerConfig()
 	}
 	if err != nil {
 		return fmt.Errorf("ADDRESS %s: %w", place.address, err)
 	}
-	m.made.listening[i] = source
+	f.source, f.passthrough = source, place.settings.Passthrough
 	return nil
 }
 
@@ -121,7 +133,7 @@ func sourceKey(s *certs.Source) string {
 // of ACME, else the one for all.
 func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
 	c := m.config
-	settings := c.TLS.with(place.own)
+	settings := c.TLS.with(place.settings.TLS)
 	s := &certs.Source{
 		Certificate: settings.Certificate, Key: settings.Key, Wallet: settings.Wallet, WalletPasswordFile: settings.WalletPasswordFile,
 		CA: settings.ClientCA, Clients: clientPolicies[settings.ClientAuth], MinVersion: settings.MinVersion, Log: m.log,
@@ -143,7 +155,7 @@ func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
 
 // byACME tells whether the certificate of a place is one that ACME issues.
 func (c *Config) byACME(p tlsPlace) bool {
-	return strings.EqualFold(p.address.Protocol, "tcps") && !p.own.hasCertificate() && len(c.ACME.Names) > 0
+	return strings.EqualFold(p.address.Protocol, "tcps") && !p.settings.TLS.hasCertificate() && len(c.ACME.Names) > 0
 }
 
 // acmeStorage is where keys and certificates are kept; "" if there is no place.
@@ -188,7 +200,7 @@ func (b *Broker) places(c *Config) []tlsPlace {
 		if at >= 0 {
 			settings = c.listening(at)
 		}
-		places[i] = tlsPlace{address: address, own: settings.TLS, optional: settings.Passthrough}
+		places[i] = tlsPlace{address: address, settings: settings}
 		if i < len(b.listeners) { // where the port is chosen
 			places[i].address.Port = b.listeners[i].Addr().(*net.TCPAddr).Port
 		}
@@ -276,7 +288,11 @@ func (b *Broker) Certificates() []certs.Expiry {
 	var own, trusted []certs.Expiry
 	t := b.security.current.Load()
 	seen := map[*certs.Source]bool{}
-	for _, source := range append(slices.Clone(t.listening), t.outbound.Source) {
+	var sources []*certs.Source
+	for _, f := range t.listening {
+		sources = append(sources, f.source)
+	}
+	for _, source := range append(sources, t.outbound.Source) {
 		if source == nil || seen[source] {
 			continue
 		}

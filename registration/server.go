@@ -132,7 +132,13 @@ func (s *Server) admit(ctx context.Context, raw net.Conn, peer netip.Addr) (tns.
 	if err != nil {
 		return tns.CodeRegistrationRejected, verdict{why: err.Error(), remedy: "correct that list"}
 	}
-	return tns.CodeRegistrationRejected, g.admit(ctx, peer, transportOf(raw))
+	v := g.admit(ctx, peer, transportOf(raw))
+	if proxy, is := proxyOf(raw); is && v.allowed { // whom it speaks for cannot be more welcome than itself
+		if v = g.admit(ctx, proxy, transportOf(raw)); !v.allowed {
+			v.why = fmt.Sprintf("it comes by the proxy %s: %s", proxy, v.why)
+		}
+	}
+	return tns.CodeRegistrationRejected, v
 }
 
 func (s *Server) currentGate() (*gate, error) {
@@ -297,6 +303,23 @@ func tlsOf(c net.Conn) (tls.ConnectionState, bool) {
 		c = wrapper.NetConn()
 	}
 	return tls.ConnectionState{}, false
+}
+
+// proxyOf returns the address of the proxy by which a connection came, if it did. A
+// connection tells it by Through.
+func proxyOf(c net.Conn) (netip.Addr, bool) {
+	for range maxWrappers {
+		if p, ok := c.(interface{ Through() net.Addr }); ok {
+			at, err := netip.ParseAddrPort(p.Through().String())
+			return at.Addr().Unmap().WithZone(""), err == nil
+		}
+		wrapper, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = wrapper.NetConn()
+	}
+	return netip.Addr{}, false
 }
 
 // peerOf returns the address of the other side; the zero AddrPort if it has none.
