@@ -282,7 +282,7 @@ func secureDatabase(t *testing.T, config *tls.Config) (port int, shown func() []
 				defer raw.Close()
 				conn := tns.NewConn(raw)
 				connect, err := conn.ReadConnect()
-				if err != nil || conn.Send(tns.AnswerConnect(connect, 318, nil)) != nil {
+				if err != nil {
 					return
 				}
 				mu.Lock()
@@ -290,6 +290,9 @@ func secureDatabase(t *testing.T, config *tls.Config) (port int, shown func() []
 					names = append(names, cert.Subject.CommonName)
 				}
 				mu.Unlock()
+				if conn.Send(tns.AnswerConnect(connect, 318, nil)) != nil {
+					return
+				}
 				_, _ = io.Copy(raw, raw)
 			})
 		}
