@@ -58,6 +58,10 @@ type Broker struct {
 	holds      holdEvents
 	reporters  reporters
 	logs       logs
+	carried    carried
+	events     eventCounts // of the journal
+	metrics    *metrics    // nil until it runs
+	tallyEvery time.Duration
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
 
@@ -84,6 +88,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{
 		config: *config, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
+		events: newEventCounts(), tallyEvery: tallyEvery,
 	}
 	b.setLevel(config.LogLevel)
 	b.logTo(log)
@@ -166,6 +171,9 @@ func (b *Broker) bindSocket() (err error) {
 func (b *Broker) wire() {
 	b.known = map[servicetable.ID]*servicetable.Registration{}
 	b.journal.FirstID = uint64(time.Now().UnixMilli()) // so that who follows events notices no restart
+	b.journal.Added = b.events.add
+	b.reporters.connects = append(b.reporters.connects, b.carried.connected)
+	b.reporters.sessions = append(b.reporters.sessions, b.carried.ended)
 	b.wireFailover()
 	b.registrar = registration.Server{
 		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent,
@@ -291,6 +299,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.started = time.Now()
 	b.beginLogs()
 	defer b.endLogs()
+	defer b.startMetrics()()
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 

@@ -329,6 +329,7 @@ func (b *Broker) moved(m failover.Move) {
 // registrationEvent writes down what the table does not tell.
 func (b *Broker) registrationEvent(e registration.Event) {
 	b.logRegistration(e)
+	b.metrics.registrationHappened(&e)
 	event := journal.Event{Cause: e.Cause, Detail: e.Peer.String()}
 	switch e.Kind {
 	case registration.Refused:

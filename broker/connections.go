@@ -46,6 +46,17 @@ func (o *openConnections) wake() {
 	}
 }
 
+// count counts connections by phase.
+func (o *openConnections) count() map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := map[phase]int{}
+	for _, p := range o.all {
+		n[p]++
+	}
+	return map[string]int{"reading": n[phaseReading], "client": n[phaseClient], "registration": n[phaseRegistration]}
+}
+
 // clients counts those that are or may become clients; callers hold mu.
 func (o *openConnections) clients() int {
 	n := 0

@@ -28,13 +28,16 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			return t.Established, t.Refused
 		},
 		Database: func(r *servicetable.Registration) string { return r.Database },
-		Unready:  b.unready, MetricsAddress: b.MetricsAddress(),
+		Unready:  b.unready, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
 		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
 		Shutdown: b.Shutdown,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
 		Log: b.log.With("component", "console"),
+	}
+	if b.metrics != nil {
+		of.Metrics = b.metrics.handler(b.log)
 	}
 	var servers []*http.Server
 	for _, way := range []struct {

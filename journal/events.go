@@ -15,6 +15,14 @@ const (
 
 // Add keeps an event and returns it as kept: with its ID, the time of now where it has none, and overlong texts cut.
 func (j *Journal) Add(e Event) Event {
+	e = j.add(e)
+	if j.Added != nil {
+		j.Added(e)
+	}
+	return e
+}
+
+func (j *Journal) add(e Event) Event {
 	if e.Time.IsZero() {
 		e.Time = j.now()
 	}

@@ -12,6 +12,9 @@ type Journal struct {
 	MaxExplanations int              // 0: 10,000, about 20 MB when full
 	FirstID         uint64           // of the first event; 0: 1. A number above any used before lets followers go on after a restart
 
+	// Added is told of each event once it is kept, by whoever added it; nil: nobody is. It must not wait.
+	Added func(Event)
+
 	refs refs
 
 	events  ring[Event]   // numbered by ID; its mu guards the next two
@@ -20,6 +23,11 @@ type Journal struct {
 
 	kept  ring[*Explanation] // nil where a newer one of the same Ref took over; its mu guards the next
 	byRef map[string]uint64  // number in kept
+}
+
+// Sizes tells how many events and explanations are kept.
+func (j *Journal) Sizes() (events, explanations int) {
+	return j.events.len(), j.kept.len()
 }
 
 func (j *Journal) now() time.Time {

@@ -27,6 +27,13 @@ func (r *ring[T]) start(size int, number uint64) {
 
 func (r *ring[T]) started() bool { return r.chunks != nil }
 
+// len counts the values.
+func (r *ring[T]) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(r.next - r.first)
+}
+
 func (r *ring[T]) full() bool { return r.next-r.first == r.size }
 
 // at returns the place of the value of that number, which must be one of those kept or the next.

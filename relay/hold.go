@@ -99,7 +99,7 @@ func dialFailed(err error) bool {
 
 // wait parks the connect. nil: it is to be tried again.
 func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
-	defer d.sinceNow()()
+	waited := d.sinceNow()
 	if d.place == nil {
 		var err error
 		apart(func() { err = s.takePlace(ctx, d, cause) })
@@ -111,6 +111,7 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 		d.bell.arm()
 		d.place.Again(cause.Error(), retryFor(cause))
 	}
+	defer waited()
 	defer d.restore()
 	d.slim()
 	for {

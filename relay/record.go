@@ -170,7 +170,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 		s.Journal.Keep(r)
 	}
 	if s.Report != nil {
-		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat})
+		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Service: d.served, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat})
 	}
 }
 
@@ -179,6 +179,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 type ConnectReport struct {
 	Explanation *journal.Explanation // complete
 	Asked       *descriptor.Node     // the client's descriptor as it was sent, secrets and all; nil if it could not be read
+	Service     string               // that serves the client, as its instance registered it, or (SID=…) for a client that named none; "" where nobody does
 	Client      netip.AddrPort
 	Arrived     string        // the listening address it came in on
 	Secure      bool          // over TLS
@@ -193,8 +194,17 @@ func (s *Server) finishAt(d *dialogue, outcome journal.Outcome, c servicetable.C
 	if rule := d.granted.by(c); rule != nil {
 		d.record.Rule = rule.Text
 	}
+	d.served = servedAs(d.query, c)
 	d.record.Text = "" // what was in the way before is no matter any more
 	s.finish(d, outcome, "")
+}
+
+// servedAs names what a client got, as lists of sessions do.
+func servedAs(q servicetable.Query, c servicetable.Candidate) string {
+	if q.Service == "" {
+		return "(SID=" + q.SID + ")"
+	}
+	return c.Service.Name
 }
 
 // seen tells those who hold connects that one for the service was served.

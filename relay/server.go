@@ -153,6 +153,7 @@ type dialogue struct {
 	waited  time.Duration
 	decided time.Duration // how long the last decision took
 	dialled time.Duration // how long all attempts took
+	served  string        // what the client got, see servedAs
 	record  *journal.Explanation
 	ref     string            // of the record, while that is let go
 	tried   []journal.Attempt // likewise

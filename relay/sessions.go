@@ -69,6 +69,23 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 	return n
 }
 
+// Load sums up the sessions that are open: bytes of all, and each by service and instance
+// for count.
+func (s *Server) Load(count func(service, instance string)) (toServer, toClient uint64) {
+	s.mu.Lock()
+	open := make([]*session, 0, len(s.sessions))
+	for _, one := range s.sessions {
+		open = append(open, one)
+	}
+	s.mu.Unlock()
+	for _, one := range open {
+		stats := one.link.Stats()
+		toServer, toClient = toServer+stats.ToServer, toClient+stats.ToClient
+		count(one.info.Service, one.info.Instance)
+	}
+	return toServer, toClient
+}
+
 // CountSessions counts the sessions that match.
 func (s *Server) CountSessions(match func(*SessionInfo) bool) int {
 	s.mu.Lock()
@@ -162,14 +179,11 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 	id := s.lastID.Add(1)
 	info := SessionInfo{
 		ID: id, ServerID: id, Client: d.client.String(),
-		Service: c.Service.Name, Instance: c.Registration.Key(), Handler: c.Handler.Name,
+		Service: d.served, Instance: c.Registration.Key(), Handler: c.Handler.Name,
 		Server:      server.conn.NetConn().RemoteAddr().String(),
 		ServerLocal: server.conn.NetConn().LocalAddr().String(),
 		Started:     time.Now(),
 		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database, Offered: c.Service.Name,
-	}
-	if d.query.Service == "" {
-		info.Service = "(SID=" + d.query.SID + ")" // the client named no service
 	}
 	info.Program, info.Machine, info.User = clientID(d.asked)
 	if rule := d.granted.by(c); rule != nil {

@@ -33,7 +33,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 		return &exitError{exitNo, err}
 	}
 	first, second, stop := twoSignals(ctx, func() {
-		log.Info("stopping: no new connections; signal again to end open sessions now")
+		log.Info("stopping; signal again to end open sessions now")
 	})
 	defer stop()
 	defer reloadOnHangup(first, b, log)()

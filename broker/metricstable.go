@@ -1,0 +1,83 @@
+package broker
+
+// metricPrefix begins the name of every metric of ours.
+const metricPrefix = "servicebroker"
+
+// metricKind is what a metric does, in Prometheus's words.
+type metricKind string
+
+const (
+	counter   metricKind = "counter"   // only grows, until the broker is started anew
+	gauge     metricKind = "gauge"     // as it is now
+	histogram metricKind = "histogram" // of durations
+)
+
+// metric is one that /metrics shows.
+type metric struct {
+	name   string // after the prefix
+	kind   metricKind
+	labels []string
+	help   string
+	tally  bool // counted as it happens; else looked up when somebody asks
+}
+
+func (m *metric) fullName() string { return metricPrefix + "_" + m.name }
+
+// metrics of the broker, all there are: what is not here cannot be shown.
+func metricTable() []metric {
+	return append(append(connectMetrics(), tableMetrics()...), brokerMetrics()...)
+}
+
+// connectMetrics are about connects and sessions.
+func connectMetrics() []metric {
+	return []metric{
+		{name: "connects_total", kind: counter, tally: true, labels: []string{"service", "route", "outcome", "code"}, help: "Connects that have their answer. route is how far they came: relay, redirect, hold (waited for a service and got no further) or none; outcome is served, refused, dropped (by a rule) or gone (the client left first); code is the ORA number of a refusal, else 0."},
+		{name: "connect_duration_seconds", kind: histogram, tally: true, labels: []string{"route"}, help: "From a client's whole CONNECT to its answer, time on hold included."},
+		{name: "decision_duration_seconds", kind: histogram, tally: true, help: "From a look at the table to the order of candidates, rules included, the last time for connects that were held."},
+		{name: "dial_duration_seconds", kind: histogram, tally: true, labels: []string{"outcome"}, help: "All attempts of a relayed connect together: from the first dial until an instance had accepted (outcome accepted) or none did (failed)."},
+		{name: "dial_attempts_total", kind: counter, tally: true, labels: []string{"outcome"}, help: "Attempts to have an instance accept a client, by outcome: accepted or failed. Failed ones that no client noticed are among them."},
+		{name: "hold_duration_seconds", kind: histogram, tally: true, labels: []string{"outcome"}, help: "How long connects waited that were held, by what became of them: served, refused or gone."},
+		{name: "held_connects", kind: gauge, help: "Connects that wait now."},
+		{name: "holds_total", kind: counter, help: "Connects that began to wait."},
+		{name: "hold_ends_total", kind: counter, labels: []string{"outcome"}, help: "Connects that wait no more: connected, failed (refused after they were let go), expired, left (the client did) or stopped (the broker did)."},
+		{name: "holds_refused_total", kind: counter, labels: []string{"cause"}, help: "Connects that were not held though they could have been: full (MAX_HELD or HOLD_SHARE) or dry_run (HOLD_DRY_RUN)."},
+		{name: "sessions_open", kind: gauge, labels: []string{"service"}, help: "Relayed sessions that are open."},
+		{name: "sessions_peak", kind: gauge, help: "Most relayed sessions that were open at once since the start."},
+		{name: "sessions_total", kind: counter, help: "Relayed sessions that were begun."},
+		{name: "session_bytes_total", kind: counter, labels: []string{"direction"}, help: "Bytes of relayed sessions, open and ended ones: to_server or to_client."},
+		{name: "connections_open", kind: gauge, labels: []string{"phase"}, help: "Connections that are open: reading (no whole CONNECT yet), client (a connect or its session) or registration (a database's)."},
+		{name: "rule_hits_total", kind: counter, labels: []string{"list", "rule", "action"}, help: "Connects that a rule decided, for ACT=log those it matched, by its number in the RULE_LIST. list is clients or administration. The first 200 of each."},
+	}
+}
+
+// tableMetrics are about databases.
+func tableMetrics() []metric {
+	return []metric{
+		{name: "table_version", kind: gauge, help: "Changes of the service table since the start."},
+		{name: "services", kind: gauge, labels: []string{"status"}, help: "Registered services by the best status an instance has for them."},
+		{name: "instances", kind: gauge, labels: []string{"status"}, help: "Registrations by the best status of their services."},
+		{name: "handlers", kind: gauge, labels: []string{"state"}, help: "Handlers: ready, blocked (at their maximum load) or ejected (they do not answer)."},
+		{name: "service_instances", kind: gauge, labels: []string{"service"}, help: "Instances that take connects for the service. 0 for one in READY_SERVICES that is away, and for a day for one that was here."},
+		{name: "instance_sessions", kind: gauge, labels: []string{"database_instance"}, help: "Relayed sessions that are open at the instance."},
+		{name: "instance_connects_total", kind: counter, labels: []string{"database_instance", "outcome"}, help: "Connects at the instance: established (it accepted, or the client was redirected there) or refused by it."},
+		{name: "oldest_load_report_age_seconds", kind: gauge, help: "Age of the oldest load report among registered instances. Databases by themselves may report their load at registration alone."},
+		{name: "registration_events_total", kind: counter, tally: true, labels: []string{"event"}, help: "What came of databases' registrations: registered, updated, died, refused (not allowed to) or undecodable (a message that was not understood)."},
+		{name: "quarantined_services", kind: gauge, help: "Services at an instance that wait for an operator's approval."},
+		{name: "intents", kind: gauge, labels: []string{"kind"}, help: "What operators want now: drain, weight, hold, maintenance, approve or reject."},
+		{name: "probes_total", kind: counter, tally: true, labels: []string{"depth", "outcome"}, help: "Probes of handlers: light (TNS ping) or deep (a CONNECT), answered or failed."},
+		{name: "probe_duration_seconds", kind: histogram, tally: true, help: "How long answered probes took."},
+		{name: "events_total", kind: counter, labels: []string{"kind"}, help: "Events in the journal by kind, such as moved, ejected, restored, hold_began, sessions_lost: what broker events shows."},
+	}
+}
+
+// brokerMetrics are about the broker itself.
+func brokerMetrics() []metric {
+	return []metric{
+		{name: "build_info", kind: gauge, labels: []string{"name", "version", "commit", "go"}, help: "1, with the instance's name and which build it is."},
+		{name: "start_time_seconds", kind: gauge, help: "When the broker was started, seconds since 1970."},
+		{name: "ready", kind: gauge, help: "1 if /readyz says yes."},
+		{name: "limit", kind: gauge, labels: []string{"parameter"}, help: "A limit in force, by the parameter that sets it."},
+		{name: "journal_events", kind: gauge, help: "Events that are kept."},
+		{name: "journal_explanations", kind: gauge, help: "Explanations of connects that are kept."},
+	}
+}
