@@ -128,7 +128,7 @@ func TestCheckFiles(t *testing.T) {
 			"1:1: error: cannot be read: it has bytes that no text has: name a parameter file",
 		}},
 		{"not closed", "CMAN1=\n (CONFIGURATION=\n  (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1521))\n  (RULE_LIST=(RULE=(SRC=127.0.0.1)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))(RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept)))\n", []string{
-			`2:2: error: the parenthesis of "CONFIGURATION" is never closed: add the missing )`,
+			`2:2: error: the parenthesis of "CONFIGURATION" is never closed: add the missing ), in line 4 at the latest`,
 		}},
 		{"closed once too often", "CMAN1=\n (CONFIGURATION=\n  (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1521))\n  (RULE_LIST=(RULE=(SRC=127.0.0.1)(DST=127.0.0.1)(SRV=cmon)(ACT=accept))(RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept)))))\n", []string{
 			"4:117: error: one ) too many: remove it, or look for a ( missing before it",

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"servicebroker/descriptor"
@@ -61,6 +62,8 @@ type reader struct {
 	lastRule    *ruleRead
 	clientRules bool   // there is a rule about clients, right or wrong
 	rulesAs     string // RULE_LIST or RULE_GROUP, whichever the file has
+	oracle9i    bool   // the rules are those of an Oracle 9i, where x stands for anything
+	rulesWrong  bool   // there is what was meant for rules, and is none
 }
 
 func (r *reader) say(n *descriptor.Node, severity Severity, format string, arguments ...any) {
@@ -108,6 +111,9 @@ func (r *reader) read(chosen *assignment, all []*assignment) {
 		r.readSections(chosen.Node)
 		return
 	}
+	if r.bare(inner) {
+		return
+	}
 	r.readSections(inner)
 	for _, n := range groups(chosen.Node) {
 		if n != inner {
@@ -139,6 +145,7 @@ func (r *reader) readSections(n *descriptor.Node) {
 // readSection reads what may stand in CONFIGURATION.
 func (r *reader) readSection(n *descriptor.Node) {
 	switch name := strings.ToUpper(n.Name); {
+	case slices.Contains(sections, name) && name != "NEXT_HOP" && r.bare(n):
 	case isAddressSection(name):
 		r.readAddresses(n)
 	case name == "RULE_LIST", name == "RULE_GROUP", name == "RULE", name == "ACTION_LIST":
@@ -174,6 +181,11 @@ func (r *reader) readParameterList(list *descriptor.Node) {
 func (r *reader) readParameter(n *descriptor.Node) {
 	if n.Name == "" {
 		r.say(n, SeverityError, "%q stands alone: write (NAME=value)", n.Value)
+		return
+	}
+	if meant := misspelt(n); meant != "" && r.known.findOf(n.Name, r.config.Name) == nil {
+		r.say(n, SeverityError, "%s is no part of a CONFIGURATION: did you mean %s?", n.Name, meant)
+		r.rulesWrong = r.rulesWrong || strings.HasPrefix(meant, "RULE")
 		return
 	}
 	p := r.known.findOf(n.Name, r.config.Name)
@@ -282,12 +294,20 @@ func (r *reader) sayUnknown(n *descriptor.Node) {
 }
 
 // placeholder finds a word that a template left to be filled in.
-func placeholder(n *descriptor.Node) string {
-	for _, marks := range [][2]string{{"###", "###"}, {"${", "}"}, {"{{", "}}"}, {"<", ">"}} {
-		_, rest, opened := strings.Cut(n.Value, marks[0])
+func placeholder(n *descriptor.Node) string { return placeholderIn(n.Value) }
+
+func placeholderIn(text string) string {
+	for _, marks := range [][2]string{{"###", "###"}, {"${", "}"}, {"{{", "}}"}, {"{%", "%}"}, {"<", ">"}} {
+		_, rest, opened := strings.Cut(text, marks[0])
 		if word, _, closed := strings.Cut(rest, marks[1]); opened && closed && word != "" {
 			return marks[0] + word + marks[1]
 		}
+	}
+	if name, is := strings.CutPrefix(text, "$"); is && isHostName(name) && name != "" {
+		return text
+	}
+	if name := strings.Trim(text, "%"); len(name) > 0 && len(name) == len(text)-2 && isHostName(name) {
+		return text
 	}
 	return ""
 }

@@ -92,7 +92,7 @@ func TestSaysWhatIsWrongWhereAndWhatToDo(t *testing.T) {
 		{"typing mistake", rule("(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=acept))"), `:3:29: error: ACT="acept" is not one of accept, reject, drop, log: did you mean accept?`},
 		{"no SRC", rule("(RULE=(DST=*)(SRV=*)(ACT=accept))"), ":3:2: error: the rule has no SRC: name a host or network, or write (SRC=*)"},
 		{"no ACT", rule("(RULE=(SRC=*)(DST=*)(SRV=*))"), ":3:2: error: the rule has no ACT"},
-		{"half an address", rule("(RULE=(SRC=10.1.*)(DST=*)(SRV=*)(ACT=accept))"), "* stands for a whole address only: write the network in /nn form"},
+		{"half an address", rule("(RULE=(SRC=10.1.*.5)(DST=*)(SRV=*)(ACT=accept))"), "* stands for a whole address only: write the network in /nn form"},
 		{"no network", rule("(RULE=(SRC=10.1/99)(DST=*)(SRV=*)(ACT=accept))"), "SRC=10.1/99 is not a network"},
 		{"field of another name", rule("(RULE=(SRC=*)(DTS=*)(DST=*)(SRV=*)(ACT=accept))"), "DTS in a RULE: did you mean DST?"},
 		{"not a rule", rule("(ROLE=(SRC=*))"), ":3:2: error: ROLE in a RULE_LIST: only RULE belongs there"},

@@ -43,6 +43,7 @@ func (r *reader) load(file string, by []string) []*assignment {
 	}
 	var all []*assignment
 	for _, root := range roots {
+		r.sayStrange(root)
 		if !strings.EqualFold(root.Name, "IFILE") {
 			all = append(all, &assignment{root, file})
 			continue
@@ -111,8 +112,20 @@ func (r *reader) saySyntax(content string, err error) {
 		return
 	}
 	place := &descriptor.Node{Line: syntax.Line, Column: syntax.Column}
+	if line, problem, remedy := hint(content, syntax.Line); problem != "" {
+		if line != syntax.Line {
+			place = &descriptor.Node{Line: line, Column: 1}
+		}
+		r.say(place, SeverityError, "%s: %s", problem, remedy)
+		return
+	}
 	suspect := findSuspect(content)
-	if suspect == nil || suspect.line > syntax.Line && strings.Contains(syntax.Problem, "too many") {
+	if strings.HasPrefix(syntax.Problem, "the parenthesis") {
+		syntax.Remedy += fmt.Sprintf(", in line %d at the latest", strings.Count(strings.TrimRight(content, " \t\r\n"), "\n")+1)
+	} else if suspect != nil && suspect.line > syntax.Line {
+		suspect = nil // which only follows from what is wrong before it
+	}
+	if suspect == nil {
 		r.say(place, SeverityError, "%s: %s", syntax.Problem, syntax.Remedy)
 		return
 	}

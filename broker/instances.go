@@ -72,6 +72,7 @@ func (r *reader) choose(all []*assignment, instance string) *assignment {
 	switch {
 	case len(instances) == 0 && hasOthers(all):
 		r.say(nil, SeverityError, "no instance in the file, which looks like a listener.ora or tnsnames.ora: make a cman.ora of it with broker convert %s", r.file)
+	case len(instances) == 0 && r.sayMisspelt(all):
 	case len(instances) == 0:
 		r.say(nil, SeverityError, "no instance in the file: write NAME = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))(RULE_LIST=…))")
 	case instance != "":
@@ -84,6 +85,20 @@ func (r *reader) choose(all []*assignment, instance string) *assignment {
 		r.say(nil, SeverityError, "the file has several instances, none of them called %s: name one of %s after the file", wanted, strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// sayMisspelt says which group is meant to be a CONFIGURATION, or its ADDRESS, if one is.
+func (r *reader) sayMisspelt(all []*assignment) bool {
+	for _, a := range all {
+		for _, n := range append([]*descriptor.Node{a.Node}, a.Children...) {
+			if meant := misspelt(n); meant != "" && !strings.EqualFold(n.Name, meant) {
+				r.file = a.file
+				r.say(n, SeverityError, "%s: did you mean %s?", n.Name, meant)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hasOthers tells whether there is something of a listener.ora or a tnsnames.ora.
@@ -175,7 +190,8 @@ func (r *reader) readPart(a *assignment) {
 	}
 	section := "PARAMETER_LIST"
 	if strings.HasSuffix(name, "_RULES") {
-		section = "RULE_LIST"
+		section, r.oracle9i = "RULE_LIST", true
+		defer func() { r.oracle9i = false }()
 	}
 	r.say(a.Node, SeverityNotice, "%s is how Oracle 9i wrote it, and is read as %s: move it into CONFIGURATION", a.Name, section)
 	if inner := a.Child(section); inner != nil {

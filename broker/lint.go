@@ -58,22 +58,54 @@ func (r *reader) readAliases() {
 		return
 	}
 	n := r.at["USE_SERVICE_AS_TNSNAMES_ALIAS"]
+	r.config.Aliases = Aliases{}
+	all := r.embeddedAliases()
 	path := filepath.Join(filepath.Dir(r.config.File), "tnsnames.ora")
-	names := &reader{file: path, config: &Config{File: path}, open: r.open}
-	if _, err := r.open(path); errors.Is(err, os.ErrNotExist) {
+	switch _, err := r.open(path); {
+	case !errors.Is(err, os.ErrNotExist):
+		names := &reader{file: path, config: &Config{File: path}, open: r.open}
+		all = append(all, names.load(path, nil)...) // which go before those of the file
+		r.config.Files = append(r.config.Files, names.config.Files...)
+		r.messages = append(r.messages, names.messages...)
+	case len(all) == 0:
 		r.say(n, SeverityWarning, "there is no %s: no alias can be looked up until it is put there", path)
 		return
 	}
-	all := names.load(path, nil)
-	r.config.Files = append(r.config.Files, names.config.Files...)
-	r.messages = append(r.messages, names.messages...)
-	r.config.Aliases = Aliases{}
 	for _, a := range all {
 		if len(descriptor.Addresses(a.Node)) == 0 {
 			continue
 		}
 		r.config.Aliases[strings.ToUpper(a.Name)] = a.Node
 	}
+}
+
+// embeddedAliases are those that a cman.ora for containers has in comments, between marks:
+// images made for it take them out into a tnsnames.ora.
+func (r *reader) embeddedAliases() []*assignment {
+	content, err := r.open(r.config.File)
+	_, block, begun := strings.Cut(content, "CMAN_TNSNAMES_BEGIN")
+	block, _, ended := strings.Cut(block, "CMAN_TNSNAMES_END")
+	if err != nil || !begun || !ended {
+		return nil
+	}
+	// Every line stays where it is, and every character too, so that places are those of the file.
+	lines := strings.Split(strings.Repeat("\n", strings.Count(content[:strings.Index(content, "CMAN_TNSNAMES_BEGIN")], "\n"))+block, "\n")
+	for i, line := range lines {
+		if before, text, comment := strings.Cut(line, "#"); comment && strings.TrimSpace(before) == "" {
+			lines[i] = strings.TrimPrefix(text, " ")
+		}
+	}
+	roots, err := descriptor.ParseFile(strings.Join(lines, "\n"))
+	if err != nil {
+		r.file = r.config.File
+		r.saySyntax(strings.Join(lines, "\n"), err)
+		return nil
+	}
+	var all []*assignment
+	for _, root := range roots {
+		all = append(all, &assignment{root, r.config.File})
+	}
+	return all
 }
 
 // checkOpenRules says which rule lets clients go anywhere.

@@ -10,6 +10,9 @@ import (
 // readAddresses reads where to listen, from an ADDRESS or a list of them.
 func (r *reader) readAddresses(n *descriptor.Node) {
 	for _, node := range descriptor.Addresses(n) {
+		if r.bare(node) {
+			continue
+		}
 		for _, child := range node.Children {
 			if word := placeholder(child); word != "" {
 				r.say(child, SeverityError, "%s of ADDRESS: %s is the placeholder of a template: put the real value in its place", strings.ToUpper(child.Name), word)
@@ -18,7 +21,15 @@ func (r *reader) readAddresses(n *descriptor.Node) {
 		}
 		address, err := node.Address()
 		if err != nil {
+			if wrong, meant := misspeltField(node); wrong != nil {
+				r.say(wrong, SeverityError, "%s of ADDRESS: did you mean %s?", wrong.Name, meant)
+				continue
+			}
 			r.fail(node, "ADDRESS: %v", at(addressFault(node, err), err))
+			continue
+		}
+		if problem := badHost(address.Host); problem != "" {
+			r.say(orOf(node.Child("HOST"), node), SeverityError, "%s", problem)
 			continue
 		}
 		if r.listensOn(node, address) {
@@ -30,6 +41,17 @@ func (r *reader) readAddresses(n *descriptor.Node) {
 	if len(descriptor.Addresses(n)) == 0 {
 		r.say(n, SeverityError, "no ADDRESS in %s: write (ADDRESS=(PROTOCOL=tcp)(HOST=0.0.0.0)(PORT=1521))", n.Name)
 	}
+}
+
+// misspeltField finds the part of an ADDRESS that is none, and what it is meant to be.
+func misspeltField(node *descriptor.Node) (wrong *descriptor.Node, meant string) {
+	for _, child := range node.Children {
+		meant := nearest(child.Name, []string{"PROTOCOL", "HOST", "PORT"})
+		if !isAddressField(child.Name) && node.Child(meant) == nil && edits(strings.ToUpper(child.Name), meant) <= 2 {
+			return child, meant
+		}
+	}
+	return nil, ""
 }
 
 // maxAddresses bounds what one broker listens on.

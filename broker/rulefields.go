@@ -15,11 +15,14 @@ func (r *reader) readCondition(rule *relay.Rule, n *descriptor.Node, kind kindOf
 	var err error
 	switch word := strings.ToUpper(n.Name); word {
 	case "SRC":
-		rule.Source, err = hostPattern(n)
+		rule.Source, err = r.hostPattern(n)
 	case "DST":
-		rule.Destination, err = hostPattern(n)
+		rule.Destination, err = r.hostPattern(n)
 	case "SRV":
-		if rule.Services = serviceNames(n); len(rule.Services) == 0 {
+		if rule.Services = serviceNames(n); r.oracle9i && strings.EqualFold(n.Value, "x") {
+			rule.Services = []string{"*"}
+		}
+		if len(rule.Services) == 0 {
 			err = fmt.Errorf("SRV has no value: name a service, or write (SRV=*)")
 		}
 	case "ACT":
@@ -33,7 +36,7 @@ func (r *reader) readCondition(rule *relay.Rule, n *descriptor.Node, kind kindOf
 		}
 		err = r.readWho(rule, word, n)
 	default:
-		err = fmt.Errorf("%s in a RULE: did you mean %s?", orText(n.Name, n.Value), nearest(n.Name, ruleWords))
+		err = fmt.Errorf("%s in a RULE: did you mean %s?", orText(n.Name, n.Value), ruleWord(n.Name))
 	}
 	if err != nil {
 		r.say(n, SeverityError, "%v", err)
@@ -99,11 +102,17 @@ func (r *reader) readAct(n *descriptor.Node) (relay.Action, error) {
 	case "log":
 		return relay.Log, nil
 	}
+	if n.Value == "" {
+		return relay.Reject, fmt.Errorf("ACT has no value: write (ACT=accept), reject, drop or log")
+	}
 	return relay.Reject, fmt.Errorf("ACT=%w", unknownWord(n.Value, "accept", "reject", "drop", "log"))
 }
 
 // readActions reads an ACTION_LIST.
 func (r *reader) readActions(rule *relay.Rule, n *descriptor.Node) {
+	if r.bare(n) {
+		return
+	}
 	for _, action := range n.Children {
 		known, err := treat(&rule.Treatment, action)
 		if !known {
@@ -141,6 +150,21 @@ func (r *reader) readSwitch(n *descriptor.Node) (known bool, err error) {
 	return true, nil
 }
 
+// hostPattern reads SRC or DST, and says what is read otherwise than it is written.
+func (r *reader) hostPattern(n *descriptor.Node) (relay.HostPattern, error) {
+	if word := placeholder(n); word != "" {
+		return relay.HostPattern{}, fmt.Errorf("%s: %s is the placeholder of a template: put the real value in its place", strings.ToUpper(n.Name), word)
+	}
+	if r.oracle9i && strings.EqualFold(strings.TrimSpace(n.Value), "x") {
+		return relay.HostPattern{Any: true}, nil
+	}
+	if network, is := partialStars(strings.TrimSpace(n.Value)); is {
+		r.say(n, SeverityWarning, "%s=%s is read as %s: Connection Manager takes * for a whole address only; write it as %s", strings.ToUpper(n.Name), n.Value, network, network)
+		return relay.HostPattern{Network: network}, nil
+	}
+	return hostPattern(n)
+}
+
 // hostPattern reads SRC or DST: *, an address, a network in /nn form, or a name.
 func hostPattern(n *descriptor.Node) (relay.HostPattern, error) {
 	field := strings.ToUpper(n.Name)
@@ -164,12 +188,24 @@ func hostPattern(n *descriptor.Node) (relay.HostPattern, error) {
 		return relay.HostPattern{Network: network}, nil
 	case strings.ContainsRune(value, '*'):
 		return relay.HostPattern{}, fmt.Errorf("%s=%s: * stands for a whole address only: write the network in /nn form, such as %s", field, n.Value, starsAsNetwork(value))
+	case strings.HasPrefix(n.Value, "[") && isHostName(value):
+		return relay.HostPattern{}, fmt.Errorf("%s=%s is no address: put the real value in its place", field, n.Value)
+	case endsInPort(value):
+		return relay.HostPattern{}, fmt.Errorf("%s=%s has a port in it: name the host alone, whatever its port", field, n.Value)
+	case strings.Trim(value, "0123456789.-") == "" && strings.ContainsRune(value, '-') && strings.ContainsRune(value, '.'):
+		return relay.HostPattern{}, fmt.Errorf("%s=%s is no network: write networks in /nn form, such as 10.1.2.0/28, a rule for each", field, n.Value)
 	case strings.Trim(value, "0123456789.") == "" || strings.ContainsRune(value, ':'):
 		return relay.HostPattern{}, fmt.Errorf("%s=%s is not an address: write four numbers up to 255 as in 10.1.2.3, or eight groups as in 2001:db8::1", field, n.Value)
 	case !isHostName(value):
 		return relay.HostPattern{}, fmt.Errorf("%s=%s is no host name: they consist of letters, digits, hyphens and dots", field, n.Value)
 	}
 	return relay.HostPattern{Name: value}, nil
+}
+
+// endsInPort tells host:port, of a name or an IPv4 address.
+func endsInPort(text string) bool {
+	host, port, is := strings.Cut(text, ":")
+	return is && isHostName(host) && host != "" && port != "" && strings.Trim(port, "0123456789") == ""
 }
 
 func isHostName(text string) bool {

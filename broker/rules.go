@@ -117,6 +117,10 @@ func serviceNames(n *descriptor.Node) []string {
 var ruleListWords = []string{"RULE", "DN_LIST", "ACTION_LIST"}
 
 func (r *reader) readRuleList(list *descriptor.Node, scope ruleScope) {
+	if r.bare(list) {
+		r.rulesWrong = true
+		return
+	}
 	for _, n := range list.All("DN_LIST") {
 		scope.dns = append(slices.Clone(scope.dns), r.readDNs(n)...)
 	}
@@ -128,6 +132,7 @@ func (r *reader) readRuleList(list *descriptor.Node, scope ruleScope) {
 		case "ACTION_LIST":
 			r.readLateActions(n)
 		default:
+			r.rulesWrong = true
 			r.say(n, SeverityError, "%s in a RULE_LIST: only RULE belongs there; did you mean %s?", orText(n.Name, n.Value), nearest(n.Name, ruleListWords))
 		}
 	}
@@ -167,17 +172,27 @@ var ruleWords = []string{"SRC", "DST", "SRV", "ACT", "ACTION_LIST", "DN", "DN_LI
 // readRule reads one rule, and keeps it with those of its kind unless it is wrong.
 func (r *reader) readRule(n *descriptor.Node, scope ruleScope) {
 	before := len(r.messages)
+	if r.bare(n) {
+		r.rulesWrong = true
+		return
+	}
 	rule := &relay.Rule{Text: n.String(), Where: fmt.Sprintf("%s:%d", r.file, n.Line), Group: scope.group, DNs: scope.dns}
 	kind := ruleKind(n.Text("SRV"))
 	seen := map[string]bool{}
+	var stray []*descriptor.Node
 	for _, child := range n.Children {
 		word := strings.ToUpper(child.Name)
+		if isActionWord(word) {
+			stray = append(stray, child)
+			continue
+		}
 		if seen[word] && word != "DN" && word != "DN_LIST" && word != "ACTION_LIST" {
 			r.say(child, SeverityError, "the rule has %s twice: write a rule for each", word)
 		}
-		seen[word] = true
+		seen[ruleWord(word)] = true // of a misspelt one it is not said that it is missing
 		r.readCondition(rule, child, kind)
 	}
+	r.strayActions(rule, stray)
 	for _, field := range []struct{ word, remedy string }{
 		{"SRC", "name a host or network, or write (SRC=*)"},
 		{"DST", "name a host or network, or write (DST=*)"},
@@ -271,7 +286,7 @@ func (r *reader) finishRules(root *descriptor.Node) {
 			kinds[0] = append(kinds[0], one)
 		}
 	}
-	if !r.clientRules {
+	if !r.clientRules && !r.rulesWrong {
 		r.say(root, SeverityWarning, "no rule is about clients, so every client is refused: "+
 			"add (RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)) to RULE_LIST to let everyone in")
 	}

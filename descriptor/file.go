@@ -77,6 +77,8 @@ func (p *parser) aliases(nodes []*Node) []*Node {
 		switch {
 		case p.at(')'):
 			p.fail(p.pos, "one ) too many", "remove it, or look for a ( missing before it")
+		case p.at('(') && name != "":
+			p.fail(from, "no = between "+excerpt(name)+" and (", "write NAME=(…)")
 		case p.at('('):
 			p.fail(p.pos, "unexpected (", "write NAME= before it")
 		case p.at('=') || p.at(','):

@@ -140,7 +140,11 @@ func (p *parser) named(from int, name string, quoted bool) *Node {
 func (p *parser) value(n *Node, depth int) {
 	p.skip()
 	if !p.at('(') {
+		from := p.pos
 		n.Value, _ = p.word(paren)
+		if name, assigned := strings.CutSuffix(n.Value, "="); assigned && p.at('(') {
+			p.fail(from, "no ( before "+excerpt(strings.TrimRight(name, blanks)), "write (NAME=…)")
+		}
 		return
 	}
 	mark := len(p.open)
@@ -197,9 +201,18 @@ func (p *parser) closing(start int, name string) {
 		p.fail(start, "the parenthesis opened here is never closed", "add the missing )")
 	case p.at('('):
 		p.fail(p.pos, "unexpected ( within a value", "close the parenthesis before it, or put the value in quotes")
+	case p.pos > 0 && p.text[p.pos-1] != '"' && p.assignsHere():
+		p.fail(p.pos, "what begins with "+character(p.text[p.pos:])+" is not in parentheses", "write (NAME=value), or close the parenthesis before it")
 	default:
 		p.fail(p.pos, "unexpected "+character(p.text[p.pos:]), "close the parenthesis before it, or put all of the value in quotes")
 	}
+}
+
+// assignsHere reports whether the line goes on with NAME=.
+func (p *parser) assignsHere() bool {
+	line, _, _ := strings.Cut(p.text[p.pos:], "\n")
+	name, _, assigned := strings.Cut(line, "=")
+	return assigned && name != "" && !strings.ContainsAny(strings.TrimRight(name, blanks), "()\"'"+blanks)
 }
 
 // add makes a node that began at offset.
