@@ -61,6 +61,7 @@ func (b *Broker) Stats() console.Stats {
 	return console.Stats{
 		Sessions: open, Peak: max(open, int(b.carried.peak.Load())), Total: b.carried.begun.Load(), Redirected: b.carried.redirected.Load(),
 		Refused: b.carried.refused.Load(), Held: b.holder.Counters().HeldNow, FromClient: toServer, ToClient: toClient,
+		Max: b.settings().config.Limits.MaxSessions,
 	}
 }
 

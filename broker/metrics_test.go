@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"servicebroker/descriptor"
 	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/registration"
@@ -359,106 +357,4 @@ func BenchmarkConnectCounted(b *testing.B) {
 			c.connected(report)
 		}
 	})
-}
-
-// The documentation's table is what /metrics shows: names, types, labels, no more and no less.
-// With -update it is written anew.
-func TestMetricsAreDocumented(t *testing.T) {
-	const file = "../docs/operations.md"
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, opened := strings.Cut(string(content), "<!-- metrics -->\n")
-	got, after, closed := strings.Cut(rest, "<!-- /metrics -->")
-	if !opened || !closed {
-		t.Fatalf("%s has no table of metrics", file)
-	}
-	want := metricRows()
-	if *update {
-		if err := os.WriteFile(file, []byte(before+"<!-- metrics -->\n"+want+"<!-- /metrics -->"+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if got != want {
-		t.Errorf("%s: the table of metrics is not that of the code; go test ./broker -run TestMetricsAreDocumented -update writes it", file)
-	}
-}
-
-func metricRows() string {
-	var w strings.Builder
-	w.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
-	for _, m := range metricTable() {
-		labels := "–"
-		if len(m.labels) > 0 {
-			labels = "`" + strings.Join(m.labels, "`, `") + "`"
-		}
-		fmt.Fprintf(&w, "| `%s` | %s | %s | %s |\n", m.fullName(), m.kind, labels, m.help)
-	}
-	return w.String()
-}
-
-// everything is a broker that shows every metric there is.
-func everything(t *testing.T) *running {
-	r := startCounted(t, func(c *Config) {
-		c.Rules = relay.Rules{{Action: relay.Accept, Source: relay.HostPattern{Any: true}, Destination: relay.HostPattern{Any: true}, Text: "(RULE=)"}}
-		c.StaticServices = []StaticService{{Name: "old", Instance: "old1", Address: descriptor.Address{Protocol: "tcp", Host: "127.0.0.1", Port: 9}}}
-	})
-	r.register("s1", "sales")
-	r.ask(sales)
-	r.awaitSeries(series{`connects_total{code="0",outcome="served",route="relay",service="sales"}`: 1})
-	return r
-}
-
-// Every metric of the table is shown, with its labels, and nothing else of ours is.
-func TestEveryMetricIsShown(t *testing.T) {
-	r := everything(t)
-	families, err := r.metrics.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := map[string]*dto.MetricFamily{}
-	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), metricPrefix) {
-			shown[f.GetName()] = f
-		} else if name := f.GetName(); !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
-			t.Errorf("%s is neither ours nor the runtime's", name)
-		}
-	}
-	for _, m := range metricTable() {
-		f := shown[m.fullName()]
-		delete(shown, m.fullName())
-		if f == nil {
-			t.Errorf("%s is not shown", m.fullName())
-			continue
-		}
-		if got := strings.ToLower(f.GetType().String()); got != string(m.kind) || f.GetHelp() != m.help {
-			t.Errorf("%s is a %s with help %q", m.fullName(), got, f.GetHelp())
-		}
-		want := slices.Sorted(slices.Values(m.labels))
-		for _, one := range f.GetMetric() {
-			var labels []string
-			for _, l := range one.GetLabel() {
-				labels = append(labels, l.GetName())
-			}
-			if !slices.Equal(labels, want) {
-				t.Errorf("%s has labels %v, want %v", m.fullName(), labels, want)
-			}
-		}
-	}
-	for name := range shown {
-		t.Errorf("%s is shown, but not in the table", name)
-	}
-}
-
-// Names are as Prometheus likes them.
-func TestMetricNames(t *testing.T) {
-	for _, m := range metricTable() {
-		total, timed := strings.HasSuffix(m.name, "_total"), strings.HasSuffix(m.name, "_duration_seconds")
-		if total != (m.kind == counter) || timed != (m.kind == histogram) {
-			t.Errorf("%s is a %s", m.name, m.kind)
-		}
-		if !strings.HasSuffix(m.help, ".") || slices.Contains(m.labels, "instance") || slices.Contains(m.labels, "job") {
-			t.Errorf("%s: labels %v, help %q", m.name, m.labels, m.help)
-		}
-	}
 }

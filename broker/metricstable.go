@@ -1,5 +1,7 @@
 package broker
 
+import "slices"
+
 // metricPrefix begins the name of every metric of ours.
 const metricPrefix = "servicebroker"
 
@@ -25,7 +27,7 @@ func (m *metric) fullName() string { return metricPrefix + "_" + m.name }
 
 // metrics of the broker, all there are: what is not here cannot be shown.
 func metricTable() []metric {
-	return append(append(connectMetrics(), tableMetrics()...), brokerMetrics()...)
+	return slices.Concat(connectMetrics(), limitMetrics(), tableMetrics(), brokerMetrics())
 }
 
 // connectMetrics are about connects and sessions.
@@ -47,6 +49,20 @@ func connectMetrics() []metric {
 		{name: "session_bytes_total", kind: counter, labels: []string{"direction"}, help: "Bytes of relayed sessions, open and ended ones: to_server or to_client."},
 		{name: "connections_open", kind: gauge, labels: []string{"phase"}, help: "Connections that are open: reading (no whole CONNECT yet), client (a connect or its session) or registration (a database's)."},
 		{name: "rule_hits_total", kind: counter, labels: []string{"list", "rule", "action"}, help: "Connects that a rule decided, for ACT=log those it matched, by its number in the RULE_LIST. list is clients or administration. The first 200 of each."},
+	}
+}
+
+// limitMetrics are about what may be at most.
+func limitMetrics() []metric {
+	labels := []string{"kind", "name"}
+	return []metric{
+		{name: "limit", kind: gauge, labels: []string{"parameter"}, help: "A limit of the whole broker that is in force, by the parameter that sets it."},
+		{name: "share_sessions", kind: gauge, labels: labels, help: "Sessions that count against a limit: kind is all, tenant, service or rule. The first 200 that have a limit."},
+		{name: "share_sessions_limit", kind: gauge, labels: labels, help: "How many there may be; 0 is no limit."},
+		{name: "share_connects_per_second_limit", kind: gauge, labels: labels, help: "How many connects a second are let through; 0 is no limit."},
+		{name: "share_bytes_per_second_limit", kind: gauge, labels: labels, help: "How many bytes a second pass each way; 0 is no limit."},
+		{name: "share_waiting_connects", kind: gauge, labels: labels, help: "Connects that wait for their turn under a rate."},
+		{name: "share_refused_total", kind: counter, labels: append(labels[:2:2], "cause"), help: "Connects that a limit refused: for its rate or for its number of sessions."},
 	}
 }
 
@@ -76,7 +92,13 @@ func brokerMetrics() []metric {
 		{name: "build_info", kind: gauge, labels: []string{"name", "version", "commit", "go"}, help: "1, with the instance's name and which build it is."},
 		{name: "start_time_seconds", kind: gauge, help: "When the broker was started, seconds since 1970."},
 		{name: "ready", kind: gauge, help: "1 if /readyz says yes."},
-		{name: "limit", kind: gauge, labels: []string{"parameter"}, help: "A limit in force, by the parameter that sets it."},
+		{name: "config_info", kind: gauge, labels: []string{"file", "hash"}, help: "1, with the configuration file in force and a hash of all that was read for it; both are empty where the built-in defaults are."},
+		{name: "config_reloads_total", kind: counter, labels: []string{"outcome"}, help: "Reloads: good, or bad (the file had errors, and nothing was changed)."},
+		{name: "config_last_reload_successful", kind: gauge, help: "1 if the last reload was good, or there was none; 0 if the file has errors and the configuration before it is still in force."},
+		{name: "config_last_reload_timestamp_seconds", kind: gauge, help: "When the last reload was, good or bad, or the start; seconds since 1970."},
+		{name: "certificate_expiry_timestamp_seconds", kind: gauge, labels: []string{"certificate", "subject", "kind"}, help: "Until when a certificate in use is good, seconds since 1970. certificate is its file or the name it was issued for; kind is own (shown to the other side) or authority (by which the other side's is judged)."},
+		{name: "log_lines_written_total", kind: counter, labels: []string{"file"}, help: "Lines written to the files of LOG_DIRECTORY: listener or instance."},
+		{name: "log_lines_dropped_total", kind: counter, labels: []string{"file"}, help: "Lines for the files of LOG_DIRECTORY that found no room because the volume was too slow or away."},
 		{name: "journal_events", kind: gauge, help: "Events that are kept."},
 		{name: "journal_explanations", kind: gauge, help: "Explanations of connects that are kept."},
 	}

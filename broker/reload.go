@@ -29,6 +29,7 @@ func (b *Broker) reload() (console.ReloadResult, error) {
 	if err := messages.Err(); err != nil {
 		return result, err
 	}
+	c.read = read
 	for _, m := range messages {
 		result.Messages = append(result.Messages, console.ConfigMessage{
 			File: m.File, Line: m.Line, Column: m.Column, Severity: string(m.Severity), Text: m.Text,

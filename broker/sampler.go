@@ -56,17 +56,19 @@ func (s *sampler) Describe(all chan<- *prometheus.Desc) {
 
 // Collect looks everything up.
 func (s *sampler) Collect(all chan<- prometheus.Metric) {
-	out := sink{s.known, all}
-	s.sampleConnects(out)
-	s.sampleSessions(out)
-	s.sampleTable(out)
-	s.sampleBroker(out)
+	out := sink{s.known, all, map[string]bool{}}
+	for _, look := range []func(sink){
+		s.sampleConnects, s.sampleSessions, s.sampleTable, s.sampleBroker, s.sampleLimits, s.sampleCertificates, s.sampleLogs, s.sampleConfig,
+	} {
+		look(out)
+	}
 }
 
 // sink takes samples by the names of the table of metrics.
 type sink struct {
 	known map[string]*described
 	all   chan<- prometheus.Metric
+	once  map[string]bool // what was put: a second one of the same labels would spoil all
 }
 
 func (o sink) put(name string, value float64, labels ...string) {
@@ -74,6 +76,11 @@ func (o sink) put(name string, value float64, labels ...string) {
 	for i := range labels {
 		labels[i] = strings.ToValidUTF8(labels[i], "?")
 	}
+	key := name + "\x00" + strings.Join(labels, "\x00")
+	if o.once[key] {
+		return
+	}
+	o.once[key] = true
 	m, err := prometheus.NewConstMetric(d.desc, d.kind, value, labels...)
 	if err != nil {
 		m = prometheus.NewInvalidMetric(d.desc, err)
@@ -159,8 +166,6 @@ func (s *sampler) sampleBroker(out sink) {
 		ready = 1
 	}
 	out.put("ready", ready)
-	out.put("limit", float64(s.settings().config.MaxHeld), "MAX_HELD")
-	out.put("limit", float64(s.config.MaxRegistrations), "MAX_REG_CONNECTIONS")
 	events, explanations := s.journal.Sizes()
 	out.put("journal_events", float64(events))
 	out.put("journal_explanations", float64(explanations))
