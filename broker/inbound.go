@@ -25,19 +25,53 @@ import (
 // PROTOCOL=tcps. nil: the connection has been ended, and whoever should know why has been
 // told. The deadline set on raw bounds it.
 func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
-	front := &b.security.current.Load().listening[at]
+	front, c := &b.security.current.Load().listening[at], raw
 	if isAmong(front.proxies, raw.RemoteAddr()) {
-		c, err := readProxyHeader(raw)
-		if err != nil {
+		var err error
+		if c, err = readProxyHeader(raw); err != nil {
 			b.refuseHeader(c, err)
 			return nil
 		}
-		raw = c
 	}
-	if front.source == nil {
-		return raw
+	switch {
+	case front.source == nil:
+		return c
+	case front.passthrough:
+		if c = b.passOn(ctx, front, raw, c); c == nil {
+			return nil
+		}
 	}
-	return b.endTLS(ctx, front.source, raw)
+	return b.endTLS(ctx, front.source, c)
+}
+
+// passOn hands a client to an instance with TLS in its connection, if it says in its first
+// message what it asks for. Who does not is returned, for TLS to be ended here, if there is
+// a certificate for that. raw is the connection as it was accepted, under c.
+func (b *Broker) passOn(ctx context.Context, front *front, raw, c net.Conn) net.Conn {
+	hello, err := certs.PeekHello(c)
+	replayed := certs.Replay(c, hello.Bytes)
+	if err != nil {
+		if errors.Is(err, certs.ErrNotTLS) {
+			return replayed
+		}
+		b.handshakeFailed(c, err)
+		return nil
+	}
+	if asked, ok := certs.ParseSNI(hello.ServerName); ok {
+		b.open.enter(raw, phaseClient)
+		b.relay.ServeSealed(ctx, c, relay.Sealed{
+			Service: asked.Service, Instance: asked.Instance, Server: asked.Server, ColocationTag: asked.ColocationTag, Hello: hello.Bytes,
+		})
+		return nil
+	}
+	if _, err := front.source.ServerConfig(); err == nil {
+		return replayed
+	}
+	b.explainEnd(c, "the client does not say in its TLS handshake which service it asks for, and there is no certificate with which to end TLS here (PASSTHROUGH): "+
+		"write USE_SNI=ON in its descriptor (python-oracledb: use_sni=True), or give the address a certificate")
+	_, _ = c.Write(relay.UnrecognizedName())
+	tns.NewConn(c).CloseAfterReply(lingerTimeout)
+	return nil
 }
 
 // refuseHeader ends a connection whose PROXY header is wrong or missing.

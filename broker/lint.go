@@ -147,6 +147,9 @@ func (r *reader) checkTLS(root *descriptor.Node) {
 	}
 	for i, a := range c.Addresses {
 		if !strings.EqualFold(a.Protocol, "tcps") {
+			if c.listening(i).Passthrough {
+				r.say(root, SeverityWarning, "address %s is without TLS, so PASSTHROUGH has no effect there: write PROTOCOL=tcps, or take PASSTHROUGH out", a.HostPort())
+			}
 			continue
 		}
 		own := c.TLS

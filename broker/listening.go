@@ -127,7 +127,7 @@ func (r *reader) listenSettings(node *descriptor.Node) ListenSettings {
 			r.say(child, SeverityNotice, "FIREWALL has no effect here: RULE_LIST says who may have which service")
 		}
 	}
-	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "PASSTHROUGH": "VIEW", "NETWORK": "VIEW",
+	r.sayPendingParts(node, map[string]string{"RATE_LIMIT": "CONNECTION_RATE", "PROXY_PROTOCOL": "PROXY_PROTOCOL", "NETWORK": "VIEW",
 		"TLS_CERTIFICATE": "TLS_CERTIFICATE", "TLS_KEY": "TLS_KEY", "TLS_CLIENT_CA": "TLS_CLIENT_CA", "TLS_WALLET": "TLS_WALLET", "TLS_WALLET_PASSWORD_FILE": "TLS_WALLET_PASSWORD_FILE", "TLS_MIN_VERSION": "TLS_MIN_VERSION"})
 	return s
 }

@@ -14,6 +14,9 @@ import (
 // connect opens a connection to an instance for a client.
 func (b *Broker) connect(ctx context.Context, to relay.Destination) (net.Conn, error) {
 	arrived, _ := netip.ParseAddrPort(to.Arrived)
+	if to.Sealed {
+		to.Address.Protocol = "tcp"
+	}
 	return b.dialInstance(ctx, to.Address, to.Client, arrived)
 }
 

@@ -194,10 +194,12 @@ func (b *Broker) places(c *Config) []tlsPlace {
 	places := make([]tlsPlace, len(b.config.Addresses))
 	for i, address := range b.config.Addresses {
 		settings := b.config.listening(i)
-		at := slices.IndexFunc(c.Addresses, func(a descriptor.Address) bool {
-			return strings.EqualFold(a.Host, address.Host) && a.Port == address.Port
-		})
-		if at >= 0 {
+		same := func(a descriptor.Address) bool {
+			return strings.EqualFold(a.Protocol, address.Protocol) && strings.EqualFold(a.Host, address.Host) && a.Port == address.Port
+		}
+		if i < len(c.Addresses) && same(c.Addresses[i]) {
+			settings = c.listening(i)
+		} else if at := slices.IndexFunc(c.Addresses, same); at >= 0 {
 			settings = c.listening(at)
 		}
 		places[i] = tlsPlace{address: address, settings: settings}

@@ -381,3 +381,41 @@ func TestTLSAtStart(t *testing.T) {
 		}
 	}
 }
+
+// A client that says in its handshake what it asks for ends TLS with the instance; one
+// that does not, with the broker, if that has a certificate.
+func TestPassthrough(t *testing.T) {
+	a := newAuthority(t)
+	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "instance"}, DNSNames: []string{"localhost"}})}})
+	for _, certificate := range []bool{true, false} {
+		r := startSecure(t, a, func(c *Config) {
+			c.Listening = []ListenSettings{{}, {Passthrough: true}}
+			c.StaticServices = []StaticService{staticTLS("sales", port)}
+			if !certificate {
+				c.TLS.Certificate = ""
+			}
+		})
+		name := ""
+		config := &tls.Config{RootCAs: a.pool, InsecureSkipVerify: true, ServerName: "S5.sales.V3.319", VerifyConnection: func(state tls.ConnectionState) error {
+			name = state.PeerCertificates[0].Subject.CommonName
+			return nil
+		}}
+		reply, err := r.askTLS(config, askSales)
+		if _, ok := reply.(*tns.Accept); !ok || name != "instance" {
+			t.Errorf("with %q: %T, %v", name, reply, err)
+		}
+		config.ServerName = "S6.nobody.V3.319"
+		if reply, err := r.askTLS(config, askSales); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+			t.Errorf("unknown service: %T, %v", reply, err)
+		}
+		r.explained("nobody")
+		config.ServerName, name = "localhost", ""
+		reply, err = r.askTLS(config, askSales)
+		if _, ok := reply.(*tns.Accept); ok != certificate || certificate && name != "cman" {
+			t.Errorf("without Oracle's name, certificate %v: %q, %T, %v", certificate, name, reply, err)
+		}
+		if !certificate {
+			r.explained("write USE_SNI=ON in its descriptor")
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -23,8 +24,8 @@ const (
 // ServerConnection is a connection to an instance that has accepted a client.
 type ServerConnection struct {
 	conn   *tns.Conn
-	accept *tns.Accept
-	landed func() // it is a session now, or none any more
+	accept *tns.Accept // nil for a sealed client
+	landed func()      // it is a session now, or none any more
 }
 
 // Close ends a connection that no client will have, so that the instance notices at once.
@@ -34,6 +35,14 @@ func (c *ServerConnection) Close() error {
 		c.landed()
 	}
 	return nil
+}
+
+// accepted is what was settled for the session, as far as it is known.
+func (c *ServerConnection) accepted() engine.Accepted {
+	if c.accept == nil {
+		return engine.Accepted{}
+	}
+	return engine.Accepted{Version: c.accept.Version, SDU: c.accept.SDU}
 }
 
 // reset closes a connection and throws away what is under way.
@@ -60,7 +69,11 @@ func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candid
 	limit := s.treatment(d, c).AttemptTimeout
 	limited, cancel := within(ctx, limit)
 	defer cancel()
-	server, err = s.converse(limited, d, c, commit)
+	if d.hello != nil {
+		server, err = s.passOn(limited, d, c, commit)
+	} else {
+		server, err = s.converse(limited, d, c, commit)
+	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("no answer within %v: %w", limit, os.ErrDeadlineExceeded) // silence is no answer, whatever broke then
 	}
@@ -112,6 +125,7 @@ type Destination struct {
 	Address descriptor.Address
 	Client  netip.AddrPort
 	Arrived string // the listening address at which the client came in
+	Sealed  bool   // TLS is between client and instance: open none
 }
 
 func (d *dialogue) destination(address descriptor.Address) Destination {
@@ -188,7 +202,7 @@ func request(ctx context.Context, conn *tns.Conn, connect *tns.Connect) (tns.Mes
 func (s *Server) open(ctx context.Context, to Destination) (net.Conn, error) {
 	protocol := strings.ToLower(to.Address.Protocol)
 	switch {
-	case protocol != "tcp" && (protocol != "tcps" || s.Connect == nil):
+	case protocol != "tcp" && (protocol != "tcps" || s.Connect == nil && !to.Sealed):
 		return nil, fmt.Errorf("instance is registered under protocol %q, which cannot be dialled: let it register tcp or tcps", descriptor.Escape(to.Address.Protocol))
 	case s.Own != nil && s.Own(to.Address.Host, to.Address.Port):
 		return nil, errLoop

@@ -63,6 +63,7 @@ var sentinels = []struct {
 	{errWithheld, tns.CodeBlocked},
 	{errAway, tns.CodeUnknownService},
 	{errBehind, tns.CodeBlocked},
+	{errUnsealed, tns.CodeHandlerProtocol},
 	{errLoop, tns.CodeRedirectDenied},
 	{errCircle, tns.CodeRedirectDenied},
 	{limits.ErrRate, tns.CodeRateLimit},
@@ -151,7 +152,7 @@ func (s *Server) refuse(d *dialogue, err error) {
 		s.logRefused(d, code, err)
 	}
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
-	if err := d.conn.Send(tns.NewRefuse(code, s.VSNNUM).WithRef(d.record.Ref)); err != nil {
+	if err := s.sendRefusal(d, code); err != nil {
 		_ = d.conn.NetConn().Close()
 		return
 	}

@@ -140,6 +140,7 @@ type dialogue struct {
 	secure  bool             // over TLS
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
+	hello   []byte                   // of a sealed client; nil for others
 	dn      dn                       // the name in the client's certificate; nil without one
 	granted granted                  // by the rules
 	counted []*ruleHits              // the rules that have been counted for it
@@ -168,7 +169,12 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
 	}
-	_ = raw.SetDeadline(time.Time{})
+	s.conduct(ctx, d)
+}
+
+// conduct is Serve for a client of which all is known that it says of itself.
+func (s *Server) conduct(ctx context.Context, d *dialogue) {
+	_ = d.conn.NetConn().SetDeadline(time.Time{})
 	s.openRecord(d)
 	carried, err := s.serve(ctx, d)
 	switch {
@@ -259,11 +265,11 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 	returned := s.cameBack(d)
 	treatment := s.treatment(d, candidates[0])
 	reservation := s.Order(Placing{
-		Query: d.query, Policy: treatment.Policy, Redirect: treatment.Mode == ModeRedirect && !returned,
+		Query: d.query, Policy: treatment.Policy, Redirect: treatment.Mode == ModeRedirect && !returned && d.hello == nil,
 	}, candidates)
 	d.recordOrder(reservation)
 	d.decided = time.Since(began)
-	if !returned {
+	if !returned && d.hello == nil {
 		if done, err := s.redirect(ctx, d, reservation); done || err != nil {
 			return nil, err
 		}
@@ -296,7 +302,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	reservation.Kind(false)
 	reservation.Settle(candidate)
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
-	if err := d.conn.Send(server.accept); err != nil {
+	if err := d.sendAccept(server); err != nil {
 		_ = server.Close()
 		return nil, &clientGone{err}
 	}

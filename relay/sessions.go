@@ -142,7 +142,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 		link: &engine.Link{
 			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
 			Pending:     [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
-			Accepted:    engine.Accepted{Version: server.accept.Version, SDU: server.accept.SDU},
+			Accepted:    server.accepted(),
 			IdleTimeout: treatment.IdleTimeout.or(s.IdleTimeout), SessionTimeout: treatment.SessionTimeout.or(s.SessionTimeout),
 		},
 	}

@@ -45,6 +45,10 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 
 // grant keeps the candidates that rules and operators let the client have.
 func (s *Server) grant(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+	candidates, err := d.passable(candidates)
+	if err != nil {
+		return nil, err
+	}
 	admitted, err := s.admit(ctx, d, candidates)
 	if err != nil {
 		return nil, err
