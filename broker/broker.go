@@ -95,7 +95,10 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 	b.security.changed = make(chan struct{}, 1)
 	err := b.bind()
 	if err == nil {
-		err = b.secure(&b.config)
+		var secured *tlsInUse
+		if secured, err = b.prepareTLS(&b.config); err == nil {
+			b.useTLS(secured)
+		}
 	}
 	if err != nil {
 		b.closeListeners()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"servicebroker/certs"
 	"servicebroker/descriptor"
@@ -289,6 +290,14 @@ func (c *Config) checkCertificates() Messages {
 		say("ADDRESS", maker.place(i))
 	}
 	say("UPSTREAM_TLS", maker.outbound())
+	for _, source := range maker.made.sources {
+		for _, e := range source.Expiries() {
+			if !e.Trusted && time.Now().After(e.NotAfter) {
+				all = append(all, Message{File: c.File, Line: 1, Column: 1, Severity: SeverityWarning,
+					Text: fmt.Sprintf("the certificate %s of %s ended at %s: nobody will accept it; renew it", e.Subject, e.From, e.NotAfter.Format(time.RFC3339))})
+			}
+		}
+	}
 	return all
 }
 

@@ -35,12 +35,14 @@ func (b *Broker) reload() (console.ReloadResult, error) {
 			File: m.File, Line: m.Line, Column: m.Column, Severity: string(m.Severity), Text: m.Text,
 		})
 	}
+	secured, err := b.prepareTLS(c)
+	if err != nil {
+		return result, err
+	}
 	if err := b.registrar.SetAdmission(&c.Admission); err != nil {
 		return result, err
 	}
-	if err := b.secure(c); err != nil {
-		return result, err
-	}
+	b.useTLS(secured)
 	certificates, err := b.refreshCertificates()
 	if err != nil {
 		result.Messages = append(result.Messages, console.ConfigMessage{File: c.File, Line: 1, Column: 1, Severity: string(SeverityWarning), Text: err.Error()})

@@ -218,20 +218,18 @@ func (c *Config) listening(i int) ListenSettings {
 	return ListenSettings{}
 }
 
-// secure makes the certificates of c those in use, if all of them can be. Else nothing
-// changes.
-func (b *Broker) secure(c *Config) error {
+// prepareTLS makes of c what useTLS puts in use, if all of it can be.
+func (b *Broker) prepareTLS(c *Config) (*tlsInUse, error) {
 	maker := tlsMaker{config: c, places: b.places(c), before: b.security.current.Load(), log: b.log.With("component", "certificates")}
-	t, err := maker.all()
-	if err != nil {
-		return err
-	}
+	return maker.all()
+}
+
+func (b *Broker) useTLS(t *tlsInUse) {
 	b.security.current.Store(t)
 	select {
 	case b.security.changed <- struct{}{}:
 	default: // it is known already
 	}
-	return nil
 }
 
 // refreshCertificates reads all files again, now, as a reload asks. Those that cannot be
