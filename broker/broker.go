@@ -77,6 +77,7 @@ type Broker struct {
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
+	hops        reachedHops
 	open        openConnections
 }
 
@@ -197,10 +198,11 @@ func (b *Broker) wire() {
 		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Report: b.connectReported, Ended: b.sessionEnded,
 		Connect: b.connect,
-		Resolve: b.hosts.resolve,
-		Own:     b.own,
-		VSNNUM:  b.config.VSNNUM,
-		Log:     b.log.With("component", "relay"),
+		Routes:  func() *relay.Routes { return b.settings().routes },
+		Resolve: b.hosts.resolve, Local: b.hosts.isLocal,
+		Own:    b.own,
+		VSNNUM: b.config.VSNNUM,
+		Log:    b.log.With("component", "relay"),
 	}
 	b.files = configFiles{read: b.config.read, again: make(chan struct{}, 1), watcher: fsnotify.NewWatcher}
 	b.reporters.connects = append(b.reporters.connects, b.logConnect)
@@ -213,7 +215,7 @@ func (b *Broker) wire() {
 func (b *Broker) wireFailover() {
 	c := &b.config
 	b.dialer = failover.Dialer{
-		TotalTimeout: longestDial, Hedge: c.Hedge, Observe: b.prober.Observe,
+		TotalTimeout: longestDial, Hedge: c.Hedge, Observe: b.observed,
 	}
 	if !c.HedgeLearnt {
 		b.dialer.Hedge = offIfZero(c.Hedge)

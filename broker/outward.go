@@ -7,26 +7,26 @@ import (
 	"strings"
 
 	"servicebroker/certs"
-	"servicebroker/descriptor"
 	"servicebroker/relay"
 )
 
 // connect opens a connection to an instance for a client.
 func (b *Broker) connect(ctx context.Context, to relay.Destination) (net.Conn, error) {
-	arrived, _ := netip.ParseAddrPort(to.Arrived)
 	if to.Sealed {
 		to.Address.Protocol = "tcp"
 	}
-	return b.dialInstance(ctx, to.Address, to.Client, arrived)
+	return b.dialInstance(ctx, to)
 }
 
 // dialInstance opens a connection to an instance: a TCP connection, on which a PROXY header
 // tells for whom it is where the instance wants that, and the TLS handshake behind it where
 // the address has PROTOCOL=tcps.
-func (b *Broker) dialInstance(ctx context.Context, address descriptor.Address, client, arrived netip.AddrPort) (net.Conn, error) {
+func (b *Broker) dialInstance(ctx context.Context, to relay.Destination) (net.Conn, error) {
+	address, where := to.Address, to.Dial()
+	arrived, _ := netip.ParseAddrPort(to.Arrived)
 	proxy := &b.settings().config.ProxyProtocol
-	dial := func(ctx context.Context, network, hostPort string) (net.Conn, error) {
-		c, err := new(net.Dialer).DialContext(ctx, network, hostPort)
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, where)
 		if err != nil {
 			return nil, err
 		}
@@ -34,14 +34,14 @@ func (b *Broker) dialInstance(ctx context.Context, address descriptor.Address, c
 		if version == 0 {
 			return c, nil
 		}
-		if err := sendProxyHeader(c, version, client, arrived); err != nil {
+		if err := sendProxyHeader(c, version, to.Client, arrived); err != nil {
 			_ = c.Close()
 			return nil, err
 		}
 		return c, nil
 	}
 	if !strings.EqualFold(address.Protocol, "tcps") {
-		return dial(ctx, "tcp", address.HostPort())
+		return dial(ctx, "tcp", where)
 	}
 	c, err := certs.DialTLS(ctx, dial, address.HostPort(), b.security.current.Load().outbound)
 	if err != nil {

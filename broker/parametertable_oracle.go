@@ -11,13 +11,13 @@ import (
 // routeParameters are about what a connect asks for and where it goes.
 func routeParameters() []Parameter {
 	return []Parameter{
-		{Name: "DEFAULT_SERVICE", Kind: KindOracle, Pending: true, Range: "service name", Meaning: "what a connect that names no service gets", Cost: "misspelt descriptors land there", set: text(func(c *Config) *string { return &c.DefaultService })},
-		{Name: "NEXT_HOP", Kind: KindOracle, Pending: true, Range: "DESCRIPTION", Meaning: "where everything goes that is let in, whatever it asks for", Cost: "registered services are not used", set: setNextHop},
+		{Name: "DEFAULT_SERVICE", Kind: KindOracle, Live: true, Range: "service name", Meaning: "what a connect that names no service gets", Cost: "misspelt descriptors land there", set: text(func(c *Config) *string { return &c.DefaultService })},
+		{Name: "NEXT_HOP", Kind: KindOracle, Live: true, Range: "DESCRIPTION", Meaning: "where everything goes that is let in, whatever it asks for", Cost: "registered services are not used", set: setNextHop},
 		{Name: "ROUTE", Kind: KindOurs, Live: true, Default: "relay", Range: "relay, redirect", Meaning: "relay carries sessions, redirect sends clients to the instance's own address", Cost: "relay takes the broker's bandwidth; redirect needs clients that reach instances", set: setRoute},
 		{Name: "SERVICE", Kind: KindOurs, Live: true, Repeatable: true, Range: "see above", Meaning: "what is different for some services: `(SERVICE=(NAME=sales*)(POLICY=…)(ROUTE=…)(HOLD_TIMEOUT=…)(ATTEMPT_TIMEOUT=…)(IDLE_TIMEOUT=…)(MAX_SESSIONS=…)(RATE=…)(BANDWIDTH=…)(TIERS=a,b;c))`", Cost: "the first that fits applies", set: addService},
 		{Name: "STATIC_SERVICE", Kind: KindOurs, Live: true, Repeatable: true, Range: "see above", Meaning: "what is there without registering: `(STATIC_SERVICE=(NAME=sales)(INSTANCE=sales1)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521))(TIER=1))`", Cost: "its load is not known, and whether it is up only from probes", set: addStaticService},
-		{Name: "USE_SERVICE_AS_TNSNAMES_ALIAS", Kind: KindOracle, Pending: true, Default: "off", Range: "on, off", Meaning: "look the service up as an alias in the tnsnames.ora beside this file", Cost: "aliases go before registered services", set: onOff(func(c *Config) *bool { return &c.ServiceIsAlias })},
-		{Name: "USE_SID_AS_SERVICE", Kind: KindOracle, Pending: true, Default: "off", Range: "on, off", Meaning: "a SID that is no instance's is taken for a service name", Cost: "instances and services of one name are not told apart", set: onOff(func(c *Config) *bool { return &c.SIDIsService })},
+		{Name: "USE_SERVICE_AS_TNSNAMES_ALIAS", Kind: KindOracle, Live: true, Default: "off", Range: "on, off", Meaning: "look the service up as an alias in the tnsnames.ora beside this file", Cost: "aliases go before registered services", set: onOff(func(c *Config) *bool { return &c.ServiceIsAlias })},
+		{Name: "USE_SID_AS_SERVICE", Kind: KindOracle, Live: true, Default: "off", Range: "on, off", Meaning: "a SID that is no instance's is taken for a service name", Cost: "instances and services of one name are not told apart", set: onOff(func(c *Config) *bool { return &c.SIDIsService })},
 		{Name: "VIEW", Kind: KindOurs, Pending: true, Repeatable: true, Range: "see above", Meaning: "addresses as clients from some networks reach them: `(VIEW=(CLIENTS=192.0.2.0/24)(MAP=(FROM=10.1.0.5)(TO=198.51.100.5)))`", Cost: "of no use where all are relayed", set: addView},
 	}
 }

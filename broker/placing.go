@@ -12,11 +12,20 @@ import (
 
 // order places a connect of the relay by the balancer.
 func (b *Broker) order(p relay.Placing, c []servicetable.Candidate) relay.Reservation {
-	return b.balancer.Order(b.ask(p), c)
+	return b.balancerFor(c).Order(b.ask(p), c)
 }
 
 func (b *Broker) foresee(p relay.Placing, c []servicetable.Candidate) []journal.Candidate {
-	return b.balancer.Explain(b.ask(p), c)
+	return b.balancerFor(c).Explain(b.ask(p), c)
+}
+
+// balancerFor is who counts connects: for addresses that clients name themselves one that has
+// forgotten them a moment later, since there are as many of those as clients like.
+func (b *Broker) balancerFor(c []servicetable.Candidate) *loadbalance.Balancer {
+	if len(c) > 0 && c[0].Path != nil && c[0].Path.Named {
+		return new(loadbalance.Balancer)
+	}
+	return &b.balancer
 }
 
 // ask translates; words were checked when the configuration was read.

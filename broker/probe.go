@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 	if address.Protocol != "tcp" && address.Protocol != "tcps" {
 		return fmt.Errorf("it is registered under protocol %q, and only tcp and tcps can be probed", descriptor.Escape(c.Handler.Protocol))
 	}
-	conn, err := b.dialInstance(ctx, address, netip.AddrPort{}, netip.AddrPort{}) // for ourselves
+	conn, err := b.dialInstance(ctx, relay.Destination{Address: address}) // for ourselves
 	if err != nil {
 		return err
 	}
@@ -130,7 +129,11 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 func (b *Broker) aliveLately(route []servicetable.Candidate) bool {
 	memory := b.settings().config.HoldMemory
 	for _, c := range route {
-		if at, known := b.prober.LastAlive(c); known && time.Since(at) < memory {
+		at, known := b.prober.LastAlive(c)
+		if c.Path != nil {
+			at, known = b.hops.reached(c.Registration.Hop)
+		}
+		if known && time.Since(at) < memory {
 			return true
 		}
 	}

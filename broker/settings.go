@@ -19,6 +19,7 @@ type settings struct {
 	redirects   bool                       // some clients are redirected, or all
 	ruleLimits  map[string]relay.Treatment // of rules that have some
 	rules       *relay.RuleSet             // about clients; nil: everyone may have everything
+	routes      *relay.Routes              // where connects go that are not left to the table
 	admin       *relay.RuleSet             // about administration; nil: there are none
 }
 
@@ -40,6 +41,7 @@ func newSettings(c *Config, registrants *registration.Registrants, before *setti
 		IdleTimeout: relay.TimeoutOf(c.IdleTimeout), SessionTimeout: relay.TimeoutOf(c.SessionTimeout),
 		DialTimeout: relay.TimeoutOf(c.DialTimeout),
 	}}
+	s.routes = c.routes()
 	if c.Rules != nil {
 		s.rules = relay.CompileRules(c.Rules, before.rules)
 	}

@@ -32,6 +32,7 @@ func WriteExplanation(w io.Writer, e *journal.Explanation) error {
 	for _, rule := range e.Logged {
 		line("Logged", rule)
 	}
+	line("Route", e.Route)
 	line("Policy", e.Policy)
 	if e.Version > 0 {
 		line("Table", fmt.Sprintf("version %d", e.Version))

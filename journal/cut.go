@@ -78,7 +78,7 @@ func (e *Explanation) own() {
 // cut bounds e in every direction.
 func (e *Explanation) cut() {
 	e.own()
-	for _, t := range [...]bounded{{&e.Client, maxWord}, {&e.Rule, maxText}, {&e.Policy, maxWord}, {&e.Chosen, maxName}, {&e.Text, maxText}} {
+	for _, t := range [...]bounded{{&e.Client, maxWord}, {&e.Route, maxText}, {&e.Rule, maxText}, {&e.Policy, maxWord}, {&e.Chosen, maxName}, {&e.Text, maxText}} {
 		t.cut()
 	}
 	if extra := len(e.Candidates) - maxCandidates; extra > 0 {

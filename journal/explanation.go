@@ -12,7 +12,8 @@ type Explanation struct {
 	User         string    `json:"user,omitempty"`
 	ConnectionID string    `json:"connection_id,omitempty"`
 	Query        Query     `json:"query"`
-	Version      uint64    `json:"table_version"` // of the snapshot that decided
+	Version      uint64    `json:"table_version"`   // of the snapshot that decided
+	Route        string    `json:"route,omitempty"` // where it goes that the table has no say in: "SOURCE_ROUTE: db1:1521, then db2:1521"
 
 	Rule       string      `json:"rule,omitempty"`   // that decided, as written
 	Logged     []string    `json:"logged,omitempty"` // rules that matched and only wanted to be told of, as written

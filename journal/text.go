@@ -55,7 +55,7 @@ func (e *Explanation) Summary() string {
 	for _, pair := range [...][2]string{
 		{"to", e.Chosen}, {"client", e.Client}, {"service", e.Query.Service}, {"sid", e.Query.SID}, {"instance", e.Query.Instance},
 		{"server", e.Query.Server}, {"user", e.User}, {"program", e.Program}, {"machine", e.Machine}, {"connection_id", e.ConnectionID},
-		{"policy", e.Policy}, {"attempts", attempts}, {"held", short(e.Held)}, {"took", short(e.Took)},
+		{"route", e.Route}, {"policy", e.Policy}, {"attempts", attempts}, {"held", short(e.Held)}, {"took", short(e.Took)},
 	} {
 		writePair(&b, pair[0], pair[1])
 	}

@@ -92,19 +92,29 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 // converse asks one candidate to accept the client: it forwards the CONNECT with
 // the edits of tns.md 11.3 and follows the instance's own RESEND and REDIRECT.
 func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
-	address := descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port}
-	data := withAddress(retarget(d.asked, c), address).String()
-	connect := d.forward([]byte(data), d.connect.HeaderFlags&tns.FlagRedirected != 0)
+	to := d.destination(c)
+	connect := d.forward([]byte(d.request(c, to.Address)), d.connect.HeaderFlags&tns.FlagRedirected != 0)
 	for range maxUpstreamRedirects + 1 {
-		server, redirect, err := s.ask(ctx, d.destination(address), connect, commit)
+		server, redirect, err := s.ask(ctx, to, connect, commit)
 		if err != nil || redirect == nil {
 			return server, err
 		}
-		if address, connect, err = follow(d, connect, redirect); err != nil {
+		if to.Address, connect, err = follow(d, connect, redirect); err != nil {
 			return nil, err
+		}
+		if to.At, err = s.mayFollow(ctx, d, c, to.Address); err != nil {
+			return nil, &moveOn{err}
 		}
 	}
 	return nil, &moveOn{fmt.Errorf("instance redirected more than %d times", maxUpstreamRedirects)}
+}
+
+// request is the descriptor to ask a candidate with.
+func (d *dialogue) request(c servicetable.Candidate, at descriptor.Address) string {
+	if c.Path != nil {
+		return c.Path.Descriptor
+	}
+	return withAddress(retarget(d, c), at).String()
 }
 
 // follow prepares the CONNECT that an instance's REDIRECT asks for.
@@ -123,13 +133,29 @@ func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.
 // Destination is where a connection to an instance goes, and for whom.
 type Destination struct {
 	Address descriptor.Address
+	At      netip.Addr // what its host means, where that was judged: nothing else may be dialled. The zero Addr: any of its addresses
 	Client  netip.AddrPort
 	Arrived string // the listening address at which the client came in
 	Sealed  bool   // TLS is between client and instance: open none
 }
 
-func (d *dialogue) destination(address descriptor.Address) Destination {
-	return Destination{Address: address, Client: d.client, Arrived: d.arrived}
+// Dial is the host:port to connect to; Address says whom to expect there.
+func (to *Destination) Dial() string {
+	if to.At.IsValid() {
+		return netip.AddrPortFrom(to.At, uint16(to.Address.Port)).String()
+	}
+	return to.Address.HostPort()
+}
+
+func (d *dialogue) destination(c servicetable.Candidate) Destination {
+	to := Destination{
+		Address: descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port},
+		Client:  d.client, Arrived: d.arrived,
+	}
+	if c.Path != nil {
+		to.At = c.Path.At
+	}
+	return to
 }
 
 // ask opens one connection, sends the CONNECT and reads on until there is a
@@ -209,7 +235,7 @@ func (s *Server) open(ctx context.Context, to Destination) (net.Conn, error) {
 	case s.Connect != nil:
 		return s.Connect(ctx, to)
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", to.Address.HostPort())
+	return new(net.Dialer).DialContext(ctx, "tcp", to.Dial())
 }
 
 // moveOn marks a failure that another candidate could avoid.

@@ -76,6 +76,9 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	}
 	d.record.Outcome, d.record.Chosen = outcome, c.Registration.HandlerKey(c.Handler)
 	d.record.Text = "the session would be relayed to " + d.record.Chosen
+	if d.way != nil {
+		d.record.Text += ", by " + d.record.Route
+	}
 	if outcome == journal.Redirect {
 		d.record.Text = "the client would be redirected to " + c.Handler.Address
 	}

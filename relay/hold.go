@@ -65,7 +65,7 @@ func (s *Server) mayWait(d *dialogue, err error) bool {
 	case isAny(err, servicetable.ErrUnknownService, servicetable.ErrUnknownSID, servicetable.ErrBlocked,
 		servicetable.ErrRestricted, servicetable.ErrRestrictedOrBlocked, servicetable.ErrNoHandler):
 		return true
-	case errors.Is(err, errAway):
+	case isAny(err, errAway, errHostUnknown):
 		return true
 	case errors.As(err, &refused) && !refused.MoveOn():
 		return false
@@ -112,7 +112,7 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 		d.place.Again(cause.Error(), retryFor(cause))
 	}
 	defer waited()
-	defer d.restore()
+	defer s.restore(d)
 	d.slim()
 	for {
 		switch d.place.State() {
@@ -179,13 +179,13 @@ func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (Hol
 		}
 		treatment.HoldTimeout = wantedTimeout
 	}
-	query, client := d.query, d.client.Addr()
+	query, client, routed := d.query, d.client.Addr(), d.way != nil
 	return HoldRequest{
-		Service: heldAs(query), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
+		Service: d.heldAs(), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
 		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
 		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),
-		Ready: func() bool { return s.couldServe(client, query) },
+		Ready: func() bool { return s.couldServe(client, query, routed) },
 		Retry: retryFor(cause),
 	}, nil
 }
@@ -203,7 +203,7 @@ var errNotConfigured = errors.New("holding is off for it (HOLD_TIMEOUT=0)")
 
 // retryFor: where instances are there and do not answer, only trying tells when they do.
 func retryFor(cause error) time.Duration {
-	if dialFailed(cause) || errors.Is(cause, servicetable.ErrHeld) {
+	if dialFailed(cause) || isAny(cause, servicetable.ErrHeld, errHostUnknown) {
 		return retryPause
 	}
 	return 0
@@ -238,16 +238,29 @@ const mostTried = 4
 // slim lets go of what a connect that waits does not need: thousands may wait.
 func (d *dialogue) slim() {
 	d.ref, d.tried = d.record.Ref, d.record.Attempts[:min(len(d.record.Attempts), mostTried)]
-	d.route, d.granted, d.asked, d.record = nil, granted{}, nil, nil
+	d.route, d.granted, d.asked, d.record, d.way = nil, granted{}, nil, nil, nil
 }
 
 // restore is the end of a wait.
-func (d *dialogue) restore() {
+func (s *Server) restore(d *dialogue) {
 	d.bell.disarm()
 	d.asked, _ = descriptor.Parse(string(d.connect.Data)) // as it was understood before
+	_ = s.interpret(d)
 	d.newRecord(d.ref)
 	d.record.Attempts, d.tried = slices.Clip(d.tried), nil
 	d.recordQuestion()
+}
+
+// heldAs names what d waits for: by another way is another thing.
+func (d *dialogue) heldAs() string {
+	name := heldAs(d.query)
+	if d.way == nil {
+		return name
+	}
+	for _, leg := range d.way.legs {
+		name += " via " + strings.ToLower(leg.Address.HostPort())
+	}
+	return brief(name)
 }
 
 // heldAs names what is waited for.
@@ -265,14 +278,21 @@ func (s *Server) queue(d *dialogue, standing standing) string {
 	if s.Group != nil {
 		group = s.Group(d.client.Addr())
 	}
-	return strings.ToLower(strings.Join([]string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group}, "|"))
+	parts := []string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group}
+	if d.way != nil {
+		parts = append(parts, d.way.String())
+	}
+	return strings.ToLower(strings.Join(parts, "|"))
 }
 
 // couldServe tells whether a client that asks so could be served now, as far as that can be told
 // without asking a name service.
-func (s *Server) couldServe(client netip.Addr, q servicetable.Query) bool {
+func (s *Server) couldServe(client netip.Addr, q servicetable.Query, routed bool) bool {
 	if s.HoldWanted != nil && s.HoldWanted(client, q) != "" {
 		return false
+	}
+	if routed { // the table has no say
+		return true
 	}
 	candidates, err := s.Snapshot().Match(q)
 	if err != nil || s.Withhold == nil {

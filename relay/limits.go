@@ -19,7 +19,7 @@ func (s *Server) shares(d *dialogue, c servicetable.Candidate) []*limits.Share {
 	if s.Shares == nil {
 		return nil
 	}
-	return s.Shares(c.Service.Name, d.granted.by(c))
+	return s.Shares(d.offeredAs(c), d.granted.by(c))
 }
 
 // flowOf names those who wait in one line under a Share's rate: clients by their address,
@@ -61,7 +61,7 @@ func (s *Server) enter(d *dialogue, c servicetable.Candidate) error {
 			continue
 		}
 		d.bell.raw = d.conn.NetConn()
-		turn, err := share.Enter(flowOf(share, d, c.Service.Name), d.bell.ring)
+		turn, err := share.Enter(flowOf(share, d, d.offeredAs(c)), d.bell.ring)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (s *Server) awaitTurn(ctx context.Context, d *dialogue) error {
 	d.turn, d.turnOf = nil, nil
 	d.slim()
 	state, err := awaitTurn(ctx, d, turn)
-	d.restore()
+	s.restore(d)
 	switch {
 	case err != nil:
 		return err
@@ -212,7 +212,7 @@ func (s *Server) reshare(one *session) {
 func (s *Server) limited(d *dialogue, c servicetable.Candidate, relayed bool) error {
 	shares := s.shares(d, c)
 	for _, share := range shares {
-		if share.Rate.Full(flowOf(share, d, c.Service.Name)) {
+		if share.Rate.Full(flowOf(share, d, d.offeredAs(c))) {
 			return share.OverRate()
 		}
 	}

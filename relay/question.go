@@ -40,10 +40,10 @@ func question(asked *descriptor.Node) (servicetable.Query, error) {
 // can only choose candidate c: the service by the name it is registered under
 // there, the instance named. A client that gave only a SID keeps it alone,
 // since SID decides where it is present (tns.md 14, "Redirecting").
-func retarget(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node {
-	description := descriptionOf(asked)
+func retarget(d *dialogue, c servicetable.Candidate) *descriptor.Node {
+	description := descriptionOf(d.asked)
 	data := description.Child("CONNECT_DATA")
-	if service := data.Text("SERVICE_NAME"); service != "" {
+	if service := d.query.Service; service != "" {
 		if !strings.EqualFold(service, c.Service.Name) {
 			service = c.Service.Name
 		}
@@ -78,7 +78,9 @@ func descriptionOf(asked *descriptor.Node) *descriptor.Node {
 		switch strings.ToUpper(child.Name) {
 		case "CONNECT_DATA", "ADDRESS", "ADDRESS_LIST", "SOURCE_ROUTE", "DESCRIPTION", "DESCRIPTION_LIST":
 		default:
-			description.Add(child.Clone())
+			if len(descriptor.Addresses(child)) == 0 { // whoever reads it could take one for the client's route
+				description.Add(child.Clone())
+			}
 		}
 	}
 	description.Add(judged.Clone())

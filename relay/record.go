@@ -32,6 +32,7 @@ func (d *dialogue) newRecord(ref string) {
 func (d *dialogue) recordQuestion() {
 	r, q := d.record, d.query
 	r.Query = journal.Query{Service: q.Service, SID: q.SID, Instance: q.Instance, Server: q.Server, ColocationTag: q.ColocationTag}
+	r.Route = descriptor.Escape(d.way.String())
 	r.Program, r.Machine, r.User = clientID(d.asked)
 	r.ConnectionID = descriptor.ConnectData(d.asked).Text("CONNECTION_ID")
 }
@@ -204,13 +205,16 @@ func servedAs(q servicetable.Query, c servicetable.Candidate) string {
 	if q.Service == "" {
 		return "(SID=" + q.SID + ")"
 	}
+	if c.Service.Name == "" { // a route leads on by the name that was asked for
+		return q.Service
+	}
 	return c.Service.Name
 }
 
 // seen tells those who hold connects that one for the service was served.
 func (s *Server) seen(d *dialogue) {
 	if s.Hold != nil {
-		s.Hold.Seen(heldAs(d.query))
+		s.Hold.Seen(d.heldAs())
 	}
 }
 

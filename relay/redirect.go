@@ -116,7 +116,7 @@ func (s *Server) redirection(d *dialogue, c servicetable.Candidate) (*tns.Redire
 		return nil, false
 	}
 	address := descriptor.Address{Protocol: strings.ToUpper(h.Protocol), Host: h.Host, Port: h.Port}
-	for _, description := range []*descriptor.Node{retarget(d.asked, c), essence(d.asked, c)} {
+	for _, description := range []*descriptor.Node{retarget(d, c), essence(d, c)} {
 		m := &tns.Redirect{Address: address.String(), ConnectData: description.String()}
 		if len(m.Address)+1+len(m.ConnectData) <= maxRedirectText {
 			return m, true
@@ -127,8 +127,8 @@ func (s *Server) redirection(d *dialogue, c servicetable.Candidate) (*tns.Redire
 
 // essence is a retargeted descriptor reduced to its CONNECT_DATA, for those
 // whose owner wrote more than a redirect can hold.
-func essence(asked *descriptor.Node, c servicetable.Candidate) *descriptor.Node {
-	data := retarget(asked, c).Child("CONNECT_DATA")
+func essence(d *dialogue, c servicetable.Candidate) *descriptor.Node {
+	data := retarget(d, c).Child("CONNECT_DATA")
 	return &descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}
 }
 

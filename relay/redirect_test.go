@@ -189,7 +189,7 @@ func TestCapturedConnects(t *testing.T) {
 			if _, err := question(asked); err != nil && !strings.Contains(file, "noservice") && !strings.Contains(file, "command") {
 				t.Fatal(err)
 			}
-			n := withAddress(retarget(asked, c), descriptor.Address{Protocol: "tcp", Host: "db9", Port: 1599})
+			n := withAddress(retarget(asking(asked), c), descriptor.Address{Protocol: "tcp", Host: "db9", Port: 1599})
 			if all := descriptor.Addresses(n); len(all) != 1 || all[0].Text("HOST") != "db9" {
 				t.Errorf("addresses of %s", n)
 			}
@@ -201,6 +201,12 @@ func TestCapturedConnects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asking is the dialogue of a client that sent a descriptor.
+func asking(asked *descriptor.Node) *dialogue {
+	q, _ := question(asked)
+	return &dialogue{asked: asked, query: q}
 }
 
 func readCapture(t *testing.T, file string) *tns.Connect {
@@ -245,7 +251,7 @@ func TestOnlyWhatWasJudgedIsSentOn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", sent, err)
 		}
-		if got := retarget(asked, c).String(); got != want {
+		if got := retarget(asking(asked), c).String(); got != want {
 			t.Errorf("%s\n judged %+v\n sent on as %s\n want %s", sent, q, got, want)
 		}
 	}

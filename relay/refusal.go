@@ -59,7 +59,10 @@ var sentinels = []struct {
 }{
 	{errNoConnectData, tns.CodeNoConnectData},
 	{errNoServiceName, tns.CodeNoServiceName},
+	{errBadRoute, tns.CodeBadAddress},
 	{errRejected, tns.CodeRuleRejects},
+	{errUnguarded, tns.CodeRuleRejects},
+	{errHostUnknown, tns.CodeHostUnknown},
 	{errWithheld, tns.CodeBlocked},
 	{errAway, tns.CodeUnknownService},
 	{errBehind, tns.CodeBlocked},

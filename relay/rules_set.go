@@ -153,7 +153,7 @@ func (m *matching) decide(ctx context.Context, c servicetable.Candidate, resolve
 		}
 		if d := &rule.destination; !d.Any && (d.Name == "" || d.Name != host) {
 			if !narrowed {
-				m.narrow(ctx, host, resolve)
+				m.narrow(ctx, &c, resolve)
 				narrowed = true
 			}
 			if !m.left.has(i) {
@@ -214,13 +214,17 @@ func (m *matching) verify(registered string) {
 }
 
 // narrow leaves only those rules that take the candidate's host.
-func (m *matching) narrow(ctx context.Context, host string, resolve resolver) {
-	x := m.set.destinations
+func (m *matching) narrow(ctx context.Context, c *servicetable.Candidate, resolve resolver) {
+	x, host := m.set.destinations, foldHost(c.Handler.Host)
 	clear(m.one)
 	x.any.orInto(m.one)
 	x.named[host].orInto(m.one)
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		x.orAddress(m.one, a.Unmap().WithZone(""), m.names.destinations)
+	} else if c.Path != nil { // each address of such a host is judged by itself
+		if c.Path.At.IsValid() {
+			x.orAddress(m.one, c.Path.At, m.names.destinations)
+		}
 	} else {
 		for _, a := range m.addresses(ctx, host, resolve) {
 			x.orAddress(m.one, a.Unmap().WithZone(""), m.names.destinations)

@@ -74,7 +74,7 @@ func (d *dialogue) passable(candidates []servicetable.Candidate) ([]servicetable
 // passOn hands a sealed client's first message to a candidate. It is accepted once the
 // candidate answers anything: what, is between the two of them.
 func (s *Server) passOn(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
-	to := d.destination(descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port})
+	to := d.destination(c)
 	to.Sealed = true
 	raw, err := s.open(ctx, to)
 	if err != nil {

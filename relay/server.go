@@ -68,6 +68,11 @@ type Server struct {
 	// Withhold returns what operators keep from a client because of where it
 	// comes from; may be nil, and return nil: nothing.
 	Withhold func(client netip.Addr) func(servicetable.Candidate) *Withheld
+	// Routes returns where connects go that are not left to the table; may be nil.
+	Routes func() *Routes
+	// Local tells whether an address is one of this host's own, to which no client's route
+	// leads unless a rule says so; may be nil: only loopback is.
+	Local func(netip.Addr) bool
 	// Lately returns candidates for a query that were there a while ago and are not
 	// now; may be nil: none.
 	Lately func(servicetable.Query) []servicetable.Candidate
@@ -141,6 +146,8 @@ type dialogue struct {
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
 	hello   []byte                   // of a sealed client; nil for others
+	way     *way                     // where it goes that is not left to the table; else nil
+	passing bool                     // it came through another broker, or is to go through one: it is not redirected
 	dn      dn                       // the name in the client's certificate; nil without one
 	granted granted                  // by the rules
 	counted []*ruleHits              // the rules that have been counted for it
@@ -242,11 +249,10 @@ func (s *Server) understand(d *dialogue) (err error) {
 	if d.asked, err = descriptor.Parse(string(d.connect.Data)); err != nil {
 		return err
 	}
-	d.query, err = question(d.asked)
-	d.query.ArrivedOn = d.arrived
 	if d.conn != nil {
 		d.dn = clientDN(d.conn.NetConn())
 	}
+	err = s.interpret(d)
 	d.recordQuestion()
 	return err
 }
@@ -283,7 +289,7 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 
 // relay finds an instance that accepts the client, and tells the client.
 func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) (a *accepted, err error) {
-	if hopsOf(d.connect) >= maxHops {
+	if hopsOf(d.connect) >= maxHops && (d.way == nil || !d.way.named) {
 		return nil, errCircle
 	}
 	shares, err := s.takeSessions(d, reservation.Route()[0])

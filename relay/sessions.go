@@ -185,6 +185,9 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Started:     time.Now(),
 		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database, Offered: c.Service.Name,
 	}
+	if info.Offered == "" {
+		info.Offered = asksFor(d.query)
+	}
 	info.Program, info.Machine, info.User = clientID(d.asked)
 	if rule := d.granted.by(c); rule != nil {
 		info.Rule = rule.Text

@@ -17,10 +17,7 @@ type standing struct {
 
 // standing finds the rules that fit client and service, whatever the instance.
 func (s *Server) standing(ctx context.Context, d *dialogue) standing {
-	if s.Rules == nil {
-		return standing{}
-	}
-	rules := s.Rules()
+	rules := s.rules()
 	if rules == nil {
 		return standing{}
 	}

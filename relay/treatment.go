@@ -100,7 +100,11 @@ func (s *Server) treatment(d *dialogue, c servicetable.Candidate) Treatment {
 	if rule := d.granted.by(c); rule != nil {
 		t = rule.Treatment
 	}
-	return t.Or(s.serviceTreatment(d))
+	t = t.Or(s.serviceTreatment(d))
+	if c.Path != nil || d.passing {
+		t.Mode = ModeRelay // who sent it here had a reason not to go there
+	}
+	return t
 }
 
 // dialLimit is how long all attempts along a route may take together; 0: no limit. What

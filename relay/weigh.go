@@ -22,8 +22,7 @@ var errWithheld = errors.New("operators keep all instances of the service from c
 func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candidate, error) {
 	snapshot := s.Snapshot()
 	d.granted = granted{}
-	candidates, err := snapshot.Match(d.query)
-	passed := snapshot.PassedOver(d.query)
+	candidates, passed, err := s.offered(ctx, d, snapshot)
 	d.recordMatch(snapshot, passed)
 	if s.HoldWanted != nil {
 		if why := s.HoldWanted(d.client.Addr(), d.query); why != "" && s.standing(ctx, d).refusal == nil {
@@ -37,10 +36,19 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 		return nil, err
 	}
 	granted, err := s.grant(ctx, d, candidates)
-	if err == nil || errors.Is(err, errDropped) {
+	if err == nil || errors.Is(err, errDropped) || d.way != nil {
 		return granted, err
 	}
 	return s.secondBest(ctx, d, passed, err)
+}
+
+// offered finds who offers what a connect asks for, and who is passed over.
+func (s *Server) offered(ctx context.Context, d *dialogue, snapshot *servicetable.Snapshot) ([]servicetable.Candidate, []servicetable.Rejected, error) {
+	if d.way != nil {
+		return s.hops(ctx, d), nil, nil
+	}
+	candidates, err := snapshot.Match(d.query)
+	return candidates, snapshot.PassedOver(d.query), err
 }
 
 // grant keeps the candidates that rules and operators let the client have.
@@ -53,7 +61,11 @@ func (s *Server) grant(ctx context.Context, d *dialogue, candidates []servicetab
 	if err != nil {
 		return nil, err
 	}
-	return s.withhold(d, admitted)
+	kept, err := s.withhold(d, admitted)
+	if err != nil {
+		return nil, err
+	}
+	return d.reachable(kept)
 }
 
 // errAway is what a client gets whose own instances are away while others, which it may
@@ -93,21 +105,38 @@ func (s *Server) secondBest(ctx context.Context, d *dialogue, passed []serviceta
 
 // admit keeps the candidates that the rules grant to the client.
 func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
-	if s.Rules == nil || len(candidates) == 0 {
+	if len(candidates) == 0 {
 		return candidates, nil
 	}
-	rules := s.Rules()
+	rules := s.rules()
 	if rules == nil {
-		return candidates, nil
+		return s.guarded(d, candidates)
 	}
 	j := rules.judge(ctx, d.subject(), candidates, s.Resolve)
 	d.granted = j.granted
 	d.recordRules(candidates, j.logged)
 	d.countRules(j.counted)
 	if len(j.admitted) == 0 {
+		if _, err := d.reachable(candidates); err != nil && j.refusal == errRejected && s.standing(ctx, d).refusal == nil {
+			return nil, err // which rule would be about it, nobody can tell
+		}
 		return nil, j.refusal
 	}
-	return j.admitted, nil
+	return s.guarded(d, j.admitted)
+}
+
+func (s *Server) guarded(d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+	if d.way == nil || !d.way.named {
+		return candidates, nil
+	}
+	return s.guard(d, candidates, d.granted)
+}
+
+func (s *Server) rules() *RuleSet {
+	if s.Rules == nil {
+		return nil
+	}
+	return s.Rules()
 }
 
 // withhold leaves out what operators keep from clients of this client's network.
@@ -154,7 +183,7 @@ func (s *Server) stillWanted(d *dialogue, c servicetable.Candidate) error {
 		}
 	}
 	snapshot := s.Snapshot()
-	if snapshot.Version() == d.record.Version {
+	if c.Path != nil || snapshot.Version() == d.record.Version {
 		return nil
 	}
 	now, err := snapshot.Match(d.query)

@@ -1,5 +1,7 @@
 package servicetable
 
+import "net/netip"
+
 // Query is what a client asks for. Names match without regard to case.
 type Query struct {
 	Service  string // SERVICE_NAME; where it and SID are both given, it decides
@@ -18,5 +20,14 @@ type Candidate struct {
 	Service      *Service // its Name is the name as this instance registered it, by which to ask for it there
 	Handler      *Handler
 	Status       Status
-	Forwards     bool // as Registration.Forwards says of the handler
+	Forwards     bool  // as Registration.Forwards says of the handler
+	Path         *Path // of one that a route names, and no registration; else nil
+}
+
+// Path is how a candidate is reached that a route names: its Registration, Service and Handler are made up for it, and no
+// snapshot has them.
+type Path struct {
+	At         netip.Addr // what the handler's host meant when it was judged; nothing else may be dialled
+	Descriptor string     // to ask for the service with
+	Named      bool       // by the client: the configuration says nothing of it
 }

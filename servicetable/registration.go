@@ -15,6 +15,7 @@ type Registration struct {
 	Instance string // instance name as registered
 	Host     string // inner value of the registered (HOST=…), trimmed of blanks
 	HostRaw  string // the host text as registered, nsgr.md 4.3
+	Hop      string // host:port of an address that a route names; "" of all that is in a table
 
 	NodeLoad, NodeMax uint32 // load of the machine and its maximum, as sent, nsgr.md 4.3
 	Load, Max         uint32 // load of the instance and its maximum (SESSIONS), as sent, nsgr.md 4.3
@@ -42,8 +43,13 @@ type Registration struct {
 	Marks    []Mark // on the whole instance, besides those that Table.Mark holds by key; they end with the registration
 }
 
-// Key returns "instance@host", the name by which people and marks refer to the instance.
-func (r *Registration) Key() string { return r.Instance + "@" + r.Host }
+// Key returns "instance@host", the name by which people and marks refer to the instance, or its Hop.
+func (r *Registration) Key() string {
+	if r.Hop != "" {
+		return r.Hop
+	}
+	return r.Instance + "@" + r.Host
+}
 
 // HandlerKey returns "instance@host/handler", the name by which marks refer to one handler of the instance.
 func (r *Registration) HandlerKey(h *Handler) string { return r.Key() + "/" + h.Name }
