@@ -104,7 +104,7 @@ func dialInOrder(ctx context.Context, route []servicetable.Candidate, attempt At
 // connect hands the relay one end of a pipe whose other end the listener at that
 // address serves; nobody there is a refused connection.
 func (w *world) connect(_ context.Context, to Destination) (net.Conn, error) {
-	address := to.Address.HostPort()
+	address := to.Dial()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, address)
