@@ -160,7 +160,10 @@ func (p *prepared) takesService(s *subject, registered string) bool {
 		return true
 	}
 	for _, pattern := range p.services {
-		if glob(pattern, s.asked) || !s.bySID && glob(pattern, registered) {
+		switch {
+		case s.bySID && glob(pattern, s.asked):
+			return true
+		case !s.bySID && (servicetable.ServiceFits(pattern, s.asked) || servicetable.ServiceFits(pattern, registered)):
 			return true
 		}
 	}

@@ -196,6 +196,14 @@ func (x *textIndex) orInto(b ruleSetBits, text string) {
 	}
 }
 
+// orDomainless adds the rules whose patterns have no domain, and mean the service in any.
+// Patterns that have one fit no name without.
+func (x *textIndex) orDomainless(b ruleSetBits, service string) {
+	if dot := strings.IndexByte(service, '.'); dot > 0 {
+		x.orInto(b, service[:dot])
+	}
+}
+
 // hostIndex finds rules by an address, or the text of a host.
 type hostIndex struct {
 	unused   bool // every rule takes every host

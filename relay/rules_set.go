@@ -181,8 +181,12 @@ func (m *matching) clientRules(registered string) {
 	m.registered, m.known = registered, true
 	clear(m.client)
 	s.services.orInto(m.client, m.who.asked)
-	if folded := fold(registered); !m.who.bySID && folded != m.who.asked {
-		s.services.orInto(m.client, folded)
+	if !m.who.bySID {
+		s.services.orDomainless(m.client, m.who.asked)
+		if folded := fold(registered); folded != m.who.asked {
+			s.services.orInto(m.client, folded)
+			s.services.orDomainless(m.client, folded)
+		}
 	}
 	if !s.sources.unused {
 		clear(m.one)

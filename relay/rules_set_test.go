@@ -27,7 +27,7 @@ func plainly(rules Rules, c connectOf, host string) (decides int, logged []int) 
 			plainText(r.User, c.user) && plainText(r.Program, c.program)
 		service := len(r.Services) == 0
 		for _, pattern := range r.Services {
-			service = service || plainText(pattern, c.service) || !c.sid && plainText(pattern, c.table)
+			service = service || plainText(pattern, c.service) || !c.sid && (plainText(pattern, c.table) || plainDomainless(pattern, c.service) || plainDomainless(pattern, c.table))
 		}
 		switch {
 		case !matches || !service:
@@ -57,6 +57,12 @@ func plainlyTakes(p HostPattern, text string, addresses []netip.Addr) bool {
 	return false
 }
 
+// plainDomainless tells whether a pattern without a domain means the service in that of text.
+func plainDomainless(pattern, text string) bool {
+	short, _, qualified := strings.Cut(text, ".")
+	return qualified && short != "" && !strings.Contains(pattern, ".") && plainText(pattern, short)
+}
+
 func plainText(pattern, text string) bool {
 	if pattern == "" {
 		return true
@@ -73,11 +79,11 @@ func (d drawing) of(label string, words ...string) string {
 }
 
 func (d drawing) pattern(label string) string {
-	return rapid.OneOf(rapid.SampledFrom([]string{"*", "*", "a", "ab", "sales", "SALES", "sal*", "*les", "s*s"}), rapid.StringMatching(`[ab*]{1,4}`)).Draw(d.T, label)
+	return rapid.OneOf(rapid.SampledFrom([]string{"*", "*", "a", "ab", "sales", "SALES", "sal*", "*les", "s*s", "sales.x", "*.x", "sales.*", "a*.x"}), rapid.StringMatching(`[ab*]{1,4}`)).Draw(d.T, label)
 }
 
 func (d drawing) text(label string) string {
-	return rapid.OneOf(rapid.SampledFrom([]string{"a", "ab", "sales", "Sales", "saves"}), rapid.StringMatching(`[ab]{0,4}`)).Draw(d.T, label)
+	return rapid.OneOf(rapid.SampledFrom([]string{"a", "ab", "sales", "Sales", "saves", "sales.x", "Sales.y", "ab.x"}), rapid.StringMatching(`[ab]{0,4}`)).Draw(d.T, label)
 }
 
 func (d drawing) host(label string) string {

@@ -16,7 +16,7 @@ func plainStanding(rules Rules, c connectOf) (could []int, accepts int, refusal 
 	for i, r := range rules {
 		fits := len(r.Services) == 0
 		for _, pattern := range r.Services {
-			fits = fits || plainText(pattern, c.service)
+			fits = fits || plainText(pattern, c.service) || !c.sid && plainDomainless(pattern, c.service)
 		}
 		if !fits || r.Action == Log || !plainlyTakes(r.Source, "", []netip.Addr{netip.MustParseAddr(c.from)}) ||
 			!plainText(r.User, c.user) || !plainText(r.Program, c.program) {
