@@ -145,6 +145,7 @@ func (c ruleCase) judged(t *testing.T, b *Broker) string {
 func TestWhatRulesMean(t *testing.T) {
 	b := ruleWorld(t)
 	cases := slices.Concat(sourceCases(), destinationCases(), perCandidateCases(), serviceCases(), whoCases(), orderCases(), groupCases())
+	t.Logf("%d cases", len(cases))
 	if len(cases) < 200 {
 		t.Errorf("%d cases", len(cases))
 	}
