@@ -30,7 +30,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Database: func(r *servicetable.Registration) string { return r.Database },
 		Unready:  b.unready, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
 		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
-		Held: b.Held, Quarantine: b.Quarantine, SetLoad: b.SetLoad, CloseSession: b.closeSession,
+		Held: b.Held, Quarantine: b.Quarantine, Certificates: b.consoleCertificates, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
 		Shutdown: b.Shutdown,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
@@ -100,6 +100,15 @@ func (b *Broker) identity() console.Identity {
 		i.Listening = append(i.Listening, console.Endpoint{Protocol: at.Protocol, Host: at.Host, Port: at.Port})
 	}
 	return i
+}
+
+// consoleCertificates shows the certificates in use in the words of the API.
+func (b *Broker) consoleCertificates() []console.Certificate {
+	var all []console.Certificate
+	for _, e := range b.Certificates() {
+		all = append(all, console.Certificate{From: e.From, Subject: e.Subject, Authority: e.Trusted, Expires: e.NotAfter})
+	}
+	return all
 }
 
 // consoleSessions shows the relay's sessions in the words of the API.

@@ -151,3 +151,14 @@ func TestDialTLSClosesOnFailure(t *testing.T) {
 	}
 	_ = server.Close()
 }
+
+// Who only looks takes any certificate.
+func TestDialTLSUnverified(t *testing.T) {
+	l := serve(t, loaded(t, &Source{Certificate: newFolder(t).pair(t, "cert.pem", newAuthority(t, "foreign").host(t))}))
+	c, err := DialTLS(t.Context(), to(l.address), "whatever:2484", &Outbound{Unverified: true})
+	must(t, err)
+	if got := c.PeerDN(); got != "CN=db1,OU=Sales,O=Acme,C=US" {
+		t.Errorf("%q", got)
+	}
+	must(t, c.Close())
+}

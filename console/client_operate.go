@@ -80,6 +80,11 @@ func (c *Client) Quarantine(ctx context.Context) (QuarantineList, error) {
 	return get[QuarantineList](ctx, c, "/api/v1/quarantine")
 }
 
+// Certificates returns the TLS certificates in use.
+func (c *Client) Certificates(ctx context.Context) (CertificateList, error) {
+	return get[CertificateList](ctx, c, "/api/v1/certificates")
+}
+
 // Decide approves or rejects what is quarantined under an id.
 func (c *Client) Decide(ctx context.Context, kind intent.Kind, id string, d Decision) (IntentView, error) {
 	return call[IntentView](ctx, c, "POST /api/v1/quarantine/"+segment(id)+"/"+string(kind), d)

@@ -151,7 +151,7 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		"GET /api/v1/explain?descriptor=sales&from=192.0.2.1&user=u&program=p", "GET /api/v1/explain?descriptor=((", "GET /api/v1/explain", "GET /api/v1/explain?client=192.0.2.9",
 		"GET /api/v1/explain/" + ref, "GET /api/v1/explain/none", "GET /api/v1/explanations", "GET /api/v1/explanations?outcome=gone&limit=1", "GET /api/v1/explanations?outcome=odd", "GET /api/v1/explanations?limit=0",
 		"GET /api/v1/intents", "GET /api/v1/intents/d1", "GET /api/v1/intents/none", "GET /api/v1/events", "GET /api/v1/events?since=1&kind=moved,died&limit=2", "GET /api/v1/events?since=2030-05-06T12:00:00Z", "GET /api/v1/events?kind=odd",
-		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
+		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/certificates", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
 		"GET /api/v1/status", "GET /api/v1/status?summary=true", "GET /api/v1/status?summary=yes", "GET /api/v1/openapi.json", "GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/sales", "GET /readyz/none",
 		"GET /show", "GET /show/connections/detail?in=idle", "GET /show/connections/detail?in=limbo",
 		"POST /api/v1/quarantine/q1/approve", "POST /api/v1/quarantine/q1/reject", "POST /api/v1/quarantine/none/approve", "POST /api/v1/reload",

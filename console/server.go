@@ -45,6 +45,8 @@ type Server struct {
 	EndIntent func(ctx context.Context, id string) (IntentView, error)
 	// Held lists the connects that wait.
 	Held func() []Held
+	// Certificates lists the TLS certificates in use, our own first.
+	Certificates func() []Certificate
 	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject,
 	// and the entry's Service, Instance and, as Quarantine, ID as the target.
 	Quarantine func() []QuarantineEntry

@@ -63,6 +63,12 @@ func newOperated(t *testing.T) *operated {
 			{ID: "q3", Service: "hr", Instance: "hr1@h2", Peer: "192.0.2.67", Cause: "its handler is elsewhere", Since: noon()},
 		}
 	}
+	o.Certificates = func() []Certificate {
+		return []Certificate{
+			{From: "/etc/cman.pem", Subject: "CN=cman", Expires: noon().Add(72 * time.Hour)}, {From: "/etc/old.pem", Subject: "CN=old", Expires: noon()},
+			{From: "/etc/ca.pem", Subject: "CN=root", Authority: true, Expires: noon().Add(8760 * time.Hour)},
+		}
+	}
 	o.SetLoad = func(l LoadReport) error { o.loads = append(o.loads, l); return nil }
 	o.CloseSession = func(id uint64) error {
 		if id == 18 && slices.Contains(o.closed, 17) || id > 18 {

@@ -49,7 +49,10 @@ func runOperated(t *testing.T) (o *operated, socket, plain string) {
 	o.server = &console.Server{
 		Snapshot: o.table.Snapshot, Sessions: o.sessions, Journal: &o.journal, Explain: o.explain,
 		Intents: o.intents, SetIntent: o.setIntent, EndIntent: o.endIntent,
-		Held:         func() []console.Held { return o.held },
+		Held: func() []console.Held { return o.held },
+		Certificates: func() []console.Certificate {
+			return []console.Certificate{{From: "/etc/cman.pem", Subject: "CN=cman", Expires: time.Now().Add(73 * time.Hour)}}
+		},
 		Quarantine:   func() []console.QuarantineEntry { return o.quarantine },
 		SetLoad:      o.setLoad,
 		CloseSession: o.closeSession,

@@ -36,19 +36,20 @@ type cli struct {
 	Events   eventsCommand   `cmd:"" help:"Show what happened: registrations, changes, moves, drains, ejections, holds."`
 	Held     heldCommand     `cmd:"" help:"Show connects that wait for their service."`
 
-	Drain       drainCommand       `cmd:"" help:"Send no new connects there, and let sessions end."`
-	Resume      resumeCommand      `cmd:"" help:"Undo a drain or maintenance."`
-	Weight      weightCommand      `cmd:"" help:"Use so many per cent of the capacity."`
-	Hold        holdCommand        `cmd:"" help:"Let new connects wait until released."`
-	Release     releaseCommand     `cmd:"" help:"Undo a hold."`
-	Maintenance maintenanceCommand `cmd:"" help:"Send no new connects there, and no probes."`
-	Intents     intentsCommand     `cmd:"" help:"Show what operators want and how far it is."`
-	Quarantine  quarantineCommand  `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
-	Close       closeCommand       `cmd:"" help:"End sessions."`
-	Reload      reloadCommand      `cmd:"" help:"Let the broker read its configuration again."`
-	Shutdown    shutdownCommand    `cmd:"" help:"Let the broker take no new connects and end when sessions are over."`
-	Parameters  parametersCommand  `cmd:"" help:"Show the settings in force."`
-	Rules       rulesCommand       `cmd:"" help:"Show the rules in force."`
+	Drain        drainCommand        `cmd:"" help:"Send no new connects there, and let sessions end."`
+	Resume       resumeCommand       `cmd:"" help:"Undo a drain or maintenance."`
+	Weight       weightCommand       `cmd:"" help:"Use so many per cent of the capacity."`
+	Hold         holdCommand         `cmd:"" help:"Let new connects wait until released."`
+	Release      releaseCommand      `cmd:"" help:"Undo a hold."`
+	Maintenance  maintenanceCommand  `cmd:"" help:"Send no new connects there, and no probes."`
+	Intents      intentsCommand      `cmd:"" help:"Show what operators want and how far it is."`
+	Certificates certificatesCommand `cmd:"" help:"Show the TLS certificates in use, and until when."`
+	Quarantine   quarantineCommand   `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
+	Close        closeCommand        `cmd:"" help:"End sessions."`
+	Reload       reloadCommand       `cmd:"" help:"Let the broker read its configuration again."`
+	Shutdown     shutdownCommand     `cmd:"" help:"Let the broker take no new connects and end when sessions are over."`
+	Parameters   parametersCommand   `cmd:"" help:"Show the settings in force."`
+	Rules        rulesCommand        `cmd:"" help:"Show the rules in force."`
 
 	Ping     pingCommand     `cmd:"" help:"Ask a listener, or a service, whether it answers."`
 	Register registerCommand `cmd:"" help:"Register a local database with brokers and keep it registered."`

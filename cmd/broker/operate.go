@@ -189,6 +189,13 @@ func (c *quarantineListCommand) Run(ctx context.Context, t *terminal, global *cl
 	return show(t, global, list, err, asOfNow(console.WriteQuarantine))
 }
 
+type certificatesCommand struct{}
+
+func (c *certificatesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Certificates(ctx)
+	return show(t, global, list, err, asOfNow(console.WriteCertificates))
+}
+
 // quarantineDecision is what is said with a decision.
 type quarantineDecision struct {
 	ID     string `arg:"" help:"As broker quarantine shows it."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -9,14 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/certs"
 	"servicebroker/descriptor"
 	"servicebroker/tns"
 )
 
 type pingCommand struct {
-	Target  string        `arg:"" help:"HOST:PORT asks the listener there (as tnsping does); HOST:PORT/SERVICE tries a connect up to its acceptance."`
+	Target  string        `arg:"" help:"HOST:PORT asks the listener there (as tnsping does); HOST:PORT/SERVICE tries a connect up to its acceptance; tcps://… goes over TLS."`
 	Count   int           `default:"1" help:"How often."`
 	Timeout time.Duration `default:"5s" help:"How long to wait for each answer."`
+
+	CA          string `name:"ca" placeholder:"FILE" help:"Over TLS: PEM file of who has to have signed the certificate there. Default: any certificate will do, and is shown."`
+	Certificate string `placeholder:"FILE" help:"Over TLS: PEM file of a certificate and key to show there."`
 }
 
 // Run pings Count times and fails if one of them did.
@@ -36,13 +41,17 @@ func (c *pingCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Target, err)}
 	}
-	if !strings.EqualFold(address.Protocol, "tcp") {
-		return &exitError{exitUsage, fmt.Errorf("%s: only tcp can be pinged in this version", c.Target)}
+	trust, err := c.trust()
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if !strings.EqualFold(address.Protocol, "tcp") && !strings.EqualFold(address.Protocol, "tcps") {
+		return &exitError{exitUsage, fmt.Errorf("%s: %s cannot be pinged: use tcp or tcps", c.Target, address.Protocol)}
 	}
 	failed := 0
 	for range c.Count {
 		began := time.Now()
-		said, err := c.once(ctx, address, target)
+		said, err := c.once(ctx, address, target, trust)
 		if err != nil {
 			failed++
 			said = err.Error()
@@ -68,23 +77,52 @@ func printPing(t *terminal, global *cli, said string, ok bool, took time.Duratio
 	fmt.Fprintf(t.out, "failed (%.2f ms): %s\n", ms, said)
 }
 
+// trust is whom to believe over TLS.
+func (c *pingCommand) trust() (*certs.Outbound, error) {
+	o := &certs.Outbound{Source: &certs.Source{CA: c.CA, Certificate: c.Certificate}, Unverified: c.CA == ""}
+	return o, o.Source.Load()
+}
+
 // once makes one attempt and returns what was answered.
-func (c *pingCommand) once(ctx context.Context, address descriptor.Address, target *descriptor.Node) (string, error) {
+func (c *pingCommand) once(ctx context.Context, address descriptor.Address, target *descriptor.Node, trust *certs.Outbound) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address.HostPort())
-	if err != nil {
-		return "", err
+	dial, shown := new(net.Dialer).DialContext, ""
+	var conn net.Conn
+	if strings.EqualFold(address.Protocol, "tcps") {
+		secure, err := certs.DialTLS(ctx, dial, address.HostPort(), trust)
+		if err != nil {
+			return "", err
+		}
+		conn, shown = secure, describeTLS(secure, trust)
+	} else {
+		plain, err := dial(ctx, "tcp", address.HostPort())
+		if err != nil {
+			return "", err
+		}
+		conn = plain
 	}
 	defer conn.Close()
 	if descriptor.ConnectData(target).Text("SERVICE_NAME") == "" {
-		return tns.Ping(ctx, conn)
+		said, err := tns.Ping(ctx, conn)
+		return said + shown, err
 	}
 	reply, err := tns.TryService(ctx, conn, []byte(target.String()))
 	if err != nil {
 		return "", err
 	}
-	return describeReply(reply)
+	said, err := describeReply(reply)
+	return said + shown, err
+}
+
+// describeTLS tells what was seen of the other side.
+func describeTLS(c *certs.Conn, trust *certs.Outbound) string {
+	state := c.ConnectionState()
+	text := fmt.Sprintf(" over %s with %s until %s", tls.VersionName(state.Version), certs.Subject(state.PeerCertificates[0]), state.PeerCertificates[0].NotAfter.UTC().Format(time.RFC3339))
+	if trust.Unverified {
+		text += ", not verified"
+	}
+	return descriptor.Escape(text)
 }
 
 // describeReply tells a person what a listener said to a CONNECT.

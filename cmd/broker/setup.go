@@ -7,10 +7,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"servicebroker/console"
+	"servicebroker/descriptor"
 )
 
 type setupCommand struct {
@@ -25,17 +25,17 @@ type brokerAddress struct {
 }
 
 // at completes the address from what the broker tells.
-func (a brokerAddress) at(ctx context.Context, global *cli) (host string, port int, err error) {
-	host, port = a.Host, a.Port
+func (a brokerAddress) at(ctx context.Context, global *cli) (at descriptor.Address, err error) {
+	host, port := a.Host, a.Port
 	if host != "" && port != 0 {
-		return host, port, nil
+		return descriptor.Address{Protocol: "tcp", Host: host, Port: port}, nil
 	}
 	status, err := global.client().Status(ctx)
 	if err != nil {
-		return "", 0, unreachable(fmt.Errorf("%w; or give --host and --port", err))
+		return at, unreachable(fmt.Errorf("%w; or give --host and --port", err))
 	}
 	if len(status.Listening) == 0 {
-		return "", 0, errors.New("the broker does not listen: give --host and --port")
+		return at, errors.New("the broker does not listen: give --host and --port")
 	}
 	first := status.Listening[0]
 	for _, one := range status.Listening {
@@ -53,7 +53,13 @@ func (a brokerAddress) at(ctx context.Context, global *cli) (host string, port i
 			host = first.Host
 		}
 	}
-	return host, port, nil
+	for _, one := range status.Listening {
+		if one.Port == port {
+			first = one
+			break
+		}
+	}
+	return descriptor.Address{Protocol: first.Protocol, Host: host, Port: port}, nil
 }
 
 type setupDatabaseCommand struct {
@@ -64,11 +70,14 @@ type setupDatabaseCommand struct {
 // Run prints the steps in the order in which they work: a name has to resolve and the broker has to take the
 // registration before the database is told.
 func (c *setupDatabaseCommand) Run(ctx context.Context, t *terminal, global *cli) error {
-	host, port, err := c.at(ctx, global)
+	address, err := c.at(ctx, global)
 	if err != nil {
 		return err
 	}
-	at := net.JoinHostPort(host, strconv.Itoa(port))
+	host, at, ping := address.Host, address.HostPort(), address.HostPort()
+	if address.Protocol == "tcps" {
+		at, ping = address.String(), "tcps://"+ping
+	}
 	found, lookup := net.DefaultResolver.LookupHost(ctx, host)
 	here := strings.Join(found, ", ")
 	if lookup != nil {
@@ -83,7 +92,7 @@ func (c *setupDatabaseCommand) Run(ctx context.Context, t *terminal, global *cli
    From here %[1]s means %[2]s. On the database's host:
 
      getent hosts %[1]s
-     broker ping %[3]s
+     broker ping %[7]s
 
 2. The broker has to take the registration. In PARAMETER_LIST of its cman.ora, with the database's address or network, then broker reload:
 
@@ -104,7 +113,7 @@ func (c *setupDatabaseCommand) Run(ctx context.Context, t *terminal, global *cli
 
      %[6]s
      ALTER SYSTEM REGISTER;
-`, host, here, at, givenText(c.RemoteListener), quoted(value), undo)
+`, host, here, at, givenText(c.RemoteListener), quoted(value), undo, ping)
 	if lookup != nil {
 		return fmt.Errorf("%s does not resolve from here: make the name first, or give --host another", host)
 	}
@@ -128,7 +137,7 @@ type setupClientCommand struct {
 
 // Run prints the forms in which drivers take a connect identifier. That nobody offers the service now is told last.
 func (c *setupClientCommand) Run(ctx context.Context, t *terminal, global *cli) error {
-	host, port, err := c.at(ctx, global)
+	address, err := c.at(ctx, global)
 	if err != nil {
 		return err
 	}
@@ -145,15 +154,59 @@ func (c *setupClientCommand) Run(ctx context.Context, t *terminal, global *cli) 
 	if exit, is := errors.AsType[*exitError](err); is {
 		return exit
 	}
-	if printed := writeClient(t.out, name, host, port); printed != nil {
-		return printed
+	if address.Protocol != "tcps" {
+		if printed := writeClient(t.out, name, address); printed != nil {
+			return printed
+		}
+		address.Port = c.tcps(ctx, global)
+	}
+	if address.Port != 0 {
+		if printed := writeSecureClient(t.out, name, address); printed != nil {
+			return printed
+		}
 	}
 	return err
 }
 
-func writeClient(w io.Writer, service, host string, port int) error {
+// tcps is the port of the first address with TLS; 0 if there is none, or nobody tells.
+func (c *setupClientCommand) tcps(ctx context.Context, global *cli) int {
+	status, err := global.client().Status(ctx)
+	if err != nil {
+		return 0
+	}
+	for _, one := range status.Listening {
+		if one.Protocol == "tcps" {
+			return one.Port
+		}
+	}
+	return 0
+}
+
+func writeSecureClient(w io.Writer, service string, at descriptor.Address) error {
 	alias, _, _ := strings.Cut(service, ".")
-	easy := fmt.Sprintf("%s/%s", net.JoinHostPort(host, strconv.Itoa(port)), service)
+	_, err := fmt.Fprintf(w, `
+Over TLS; clients have to trust who signed the broker's certificate, and HOST has to be a name in it:
+
+  tcps://%[1]s/%[2]s
+
+  %[3]s_TLS =
+    (DESCRIPTION =
+      (CONNECT_TIMEOUT = 60)(TRANSPORT_CONNECT_TIMEOUT = 3)(RETRY_COUNT = 3)(RETRY_DELAY = 1)
+      (ADDRESS_LIST = (LOAD_BALANCE = on)(FAILOVER = on)
+        (ADDRESS = (PROTOCOL = TCPS)(HOST = %[4]s)(PORT = %[5]d)))
+      (CONNECT_DATA = (SERVICE_NAME = %[2]s))
+      (SECURITY = (SSL_SERVER_DN_MATCH = yes)))
+
+Try it:
+
+  broker ping tcps://%[1]s/%[2]s
+`, at.HostPort(), service, strings.ToUpper(alias), at.Host, at.Port)
+	return err
+}
+
+func writeClient(w io.Writer, service string, at descriptor.Address) error {
+	alias, _, _ := strings.Cut(service, ".")
+	easy := at.HostPort() + "/" + service
 	_, err := fmt.Fprintf(w, `Easy Connect (sqlplus, python-oracledb, node-oracledb, ODP.NET, go-ora):
 
   %[1]s
@@ -175,6 +228,6 @@ Try it:
 
   broker ping %[1]s
   broker explain %[5]s
-`, easy, strings.ToUpper(alias), host, port, service)
+`, easy, strings.ToUpper(alias), at.Host, at.Port, service)
 	return err
 }

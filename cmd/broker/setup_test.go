@@ -44,6 +44,7 @@ func TestSetupDatabase(t *testing.T) {
 func TestSetupClient(t *testing.T) {
 	o, api := reachable(t)
 	says(t, []string{"--api", api, "setup", "client", "SALES"}, "  localhost:1521/sales.example.com\n", "jdbc:oracle:thin:@//localhost:1521/sales.example.com\n", "  SALES =\n    (DESCRIPTION =\n",
+		"  SALES_TLS =\n", "(ADDRESS = (PROTOCOL = TCPS)(HOST = localhost)(PORT = 2484))", "broker ping tcps://localhost:2484/sales.example.com\n",
 		"(ADDRESS = (PROTOCOL = TCP)(HOST = localhost)(PORT = 1521))", "(CONNECT_DATA = (SERVICE_NAME = sales.example.com))")
 	out, errs, code := command(t, "--api", api, "setup", "client", "hr")
 	if code != exitNo || !strings.Contains(out, "localhost:1521/hr\n") || !strings.Contains(errs, "hr") {
@@ -54,5 +55,9 @@ func TestSetupClient(t *testing.T) {
 	o.server.Identity = func() console.Identity {
 		return console.Identity{Machine: "localhost", Listening: []console.Endpoint{{Protocol: "tcps", Host: "192.0.2.1", Port: 2484}}}
 	}
-	says(t, []string{"--api", api, "setup", "client", "sales"}, "192.0.2.1:2484/sales.example.com\n")
+	says(t, []string{"--api", api, "setup", "client", "sales"}, "tcps://192.0.2.1:2484/sales.example.com\n")
+	if out, _, _ := command(t, "--api", api, "setup", "client", "sales"); strings.Contains(out, "jdbc:oracle:thin:@//") {
+		t.Errorf("without TLS there is nothing: %s", out)
+	}
+	says(t, []string{"--api", api, "setup", "database"}, "REMOTE_LISTENER='(ADDRESS=(PROTOCOL=tcps)(HOST=192.0.2.1)(PORT=2484))'", "broker ping tcps://192.0.2.1:2484")
 }
