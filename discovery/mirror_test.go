@@ -16,7 +16,7 @@ import (
 
 // place is a destination that can fail in all ways. Its fields are to be used under do while a mirror runs.
 type place struct {
-	mu sync.Mutex
+	mu      sync.Mutex
 	has     string // the copy
 	syncs   []time.Time
 	outcome func() error  // nil: success; after an error the copy is broken

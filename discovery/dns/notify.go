@@ -1,0 +1,70 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// notify tells one secondary of each change until ctx ends (RFC 1996). A secondary that does not answer comes by itself within
+// the minute that the SOA names.
+func (s *Server) notify(ctx context.Context, to Secondary) {
+	told := map[string]uint32{}
+	silent := false
+	for {
+		c := s.content.Load()
+		for _, z := range c.seen(s.views(), to.Addr.Addr()) {
+			if serial, before := told[z.name]; before && serial == z.serial {
+				continue
+			}
+			err := s.tell(ctx, to, z, c.superseded)
+			if err == nil {
+				told[z.name] = z.serial
+			} else if !silent && ctx.Err() == nil && s.Log != nil {
+				s.Log.Warn("a secondary name server does not take notice of changes", "secondary", to.Addr.String(), "cause", err.Error(),
+					"remedy", "check that it runs, has this broker as a primary, and shares the key")
+			}
+			silent = err != nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.superseded:
+		}
+	}
+}
+
+// tell notifies a secondary of one zone, again and again for some seconds if it is silent.
+func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-chan struct{}) error {
+	var err error
+	for wait := 500 * time.Millisecond; wait <= 8*time.Second; wait *= 2 {
+		m := new(wire.Msg)
+		m.SetNotify(z.name)
+		m.Answer = z.soa.rrs
+		m.RecursionDesired = false
+		client := &wire.Client{Net: "udp", Timeout: wait, TsigSecret: s.secrets}
+		if key, signed := s.key(to.Key); signed {
+			m.SetTsig(key.name(), key.algorithm(), fudge, time.Now().Unix())
+		}
+		var reply *wire.Msg
+		if reply, _, err = client.ExchangeContext(ctx, m, to.Addr.String()); err == nil {
+			if reply.Rcode == wire.RcodeSuccess {
+				return nil
+			}
+			err = fmt.Errorf("it answers NOTIFY for %s with %s", z.name, wire.RcodeToString[reply.Rcode])
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-superseded:
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+	return err
+}

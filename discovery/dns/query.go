@@ -1,0 +1,194 @@
+package dns
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// maxUDP is the largest answer over UDP: what passes without being cut into fragments.
+const maxUDP = 1232
+
+// content is all that is served, as of one Sync.
+type content struct {
+	zones      []*zone   // as most see them
+	views      [][]*zone // as the clients of each view do
+	superseded chan struct{}
+}
+
+// seen returns the zones as a client sees them.
+func (c *content) seen(views []View, from netip.Addr) []*zone {
+	from = from.Unmap().WithZone("")
+	for i := range views {
+		for _, p := range views[i].Clients {
+			if p.Contains(from) && i < len(c.views) {
+				return c.views[i]
+			}
+		}
+	}
+	return c.zones
+}
+
+// within returns the zone that name, in lower case, belongs to; nil if there is none.
+func within(zones []*zone, name string) *zone {
+	var best *zone
+	for _, z := range zones {
+		if (best == nil || len(z.name) > len(best.name)) && (name == z.name || strings.HasSuffix(name, "."+z.name)) {
+			best = z
+		}
+	}
+	return best
+}
+
+// query is one question and the answer to it in the making.
+type query struct {
+	request, reply *wire.Msg
+	name           string // in lower case
+	kind           uint16
+	zone           *zone
+	secure         bool // signatures are wanted and to be had
+	now            time.Time
+	turn           uint32 // by how much answers are rotated, so that clients that take the first spread
+}
+
+// begin checks what holds for all questions. It returns false if the reply is complete.
+func (q *query) begin(zones []*zone) bool {
+	q.reply.SetReply(q.request)
+	q.reply.RecursionAvailable = false
+	if opt := q.request.IsEdns0(); opt != nil {
+		q.reply.SetEdns0(maxUDP, opt.Do())
+		if opt.Version() != 0 {
+			q.reply.Rcode = wire.RcodeBadVers
+			return false
+		}
+	}
+	if len(q.request.Question) != 1 {
+		q.reply.Rcode = wire.RcodeFormatError
+		return false
+	}
+	if q.request.Opcode != wire.OpcodeQuery {
+		q.reply.Rcode = wire.RcodeNotImplemented
+		return false
+	}
+	question := q.request.Question[0]
+	q.name, q.kind = strings.ToLower(question.Name), question.Qtype
+	q.zone = within(zones, q.name)
+	if q.zone == nil || question.Qclass != wire.ClassINET {
+		q.reply.Rcode = wire.RcodeRefused // neither ours nor looked up for anyone
+		return false
+	}
+	opt := q.request.IsEdns0()
+	q.secure = opt != nil && opt.Do() && q.zone.signer != nil
+	q.reply.Authoritative = true
+	return true
+}
+
+// answer fills in what the zone says.
+func (q *query) answer() {
+	n := q.zone.nodes[q.name]
+	switch {
+	case n == nil:
+		q.deny(nil)
+	case q.kind == wire.TypeANY:
+		// RFC 8482: who asks for all gets no more than this.
+		q.put(&q.reply.Answer, &rrset{rrs: []wire.RR{&wire.HINFO{
+			Hdr: wire.RR_Header{Name: q.name, Rrtype: wire.TypeHINFO, Class: wire.ClassINET, Ttl: 3600}, Cpu: "RFC8482",
+		}}})
+	default:
+		set := n.set(q.kind)
+		if set == nil {
+			q.deny(n)
+			return
+		}
+		q.put(&q.reply.Answer, set)
+		if q.kind == wire.TypeSRV || q.kind == wire.TypeNS {
+			q.glue(set)
+		}
+	}
+}
+
+// put adds set to a section, and its signature.
+func (q *query) put(section *[]wire.RR, set *rrset) {
+	first := 0
+	if n := len(set.rrs); n > 1 {
+		first = int(q.turn % uint32(n))
+	}
+	*section = append(append(*section, set.rrs[first:]...), set.rrs[:first]...)
+	if q.secure {
+		if sig := q.zone.signer.sign(set, q.now); sig != nil {
+			*section = append(*section, sig)
+		}
+	}
+}
+
+// maxGlue is for how many targets addresses are added.
+const maxGlue = 16
+
+// glue adds the addresses of targets, so that they need not be asked for.
+func (q *query) glue(set *rrset) {
+	added := map[string]bool{}
+	for _, rr := range q.reply.Answer {
+		target := ""
+		switch rr := rr.(type) {
+		case *wire.SRV:
+			target = rr.Target
+		case *wire.NS:
+			target = rr.Ns
+		}
+		n := q.zone.nodes[target]
+		if n == nil || added[target] || len(added) == maxGlue {
+			continue
+		}
+		added[target] = true
+		for _, kind := range []uint16{wire.TypeA, wire.TypeAAAA} {
+			if set := n.set(kind); set != nil {
+				q.put(&q.reply.Extra, set)
+			}
+		}
+	}
+}
+
+// deny says that there is no such type at n, or no such name if n is nil.
+func (q *query) deny(n *node) {
+	q.put(&q.reply.Ns, q.zone.soa)
+	var kinds []uint16
+	switch {
+	case n != nil:
+		for _, set := range n.sets {
+			kinds = append(kinds, set.rrs[0].Header().Rrtype)
+		}
+	case q.secure:
+		kinds = []uint16{typeNXNAME}
+	default:
+		q.reply.Rcode = wire.RcodeNameError
+	}
+	if q.secure && len(q.name) < 250 { // the name after a longer one has no place
+		q.put(&q.reply.Ns, denial(q.name, kinds, q.zone.ttl))
+	}
+}
+
+// fit cuts the reply to what fits into size. Addresses beside an SRV are left out without saying so, RFC 2181 9.
+func (q *query) fit(size int) {
+	q.reply.Compress = true
+	if q.reply.Len() <= size {
+		return
+	}
+	kept := q.reply.Extra[:0:0]
+	if opt := q.reply.IsEdns0(); opt != nil {
+		kept = append(kept, opt)
+	}
+	q.reply.Extra = kept
+	if q.reply.Len() > size {
+		q.reply.Truncate(size)
+	}
+}
+
+// size is how long the answer may be over UDP.
+func (q *query) size() int {
+	if opt := q.request.IsEdns0(); opt != nil {
+		return min(max(int(opt.UDPSize()), wire.MinMsgSize), maxUDP)
+	}
+	return wire.MinMsgSize
+}

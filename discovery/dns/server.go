@@ -1,0 +1,344 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// Server serves zones from memory. It is a destination of publications; Run serves what the last Sync brought. Its fields are not
+// to be changed once either has been called.
+type Server struct {
+	Layout      *Layout       // the one by which the publications are made
+	TTL         time.Duration // how long answers may be kept, also those that say no; 0: 5 s
+	State       string        // folder for serials and keys; "": serials come from the clock, and Sign is refused
+	Secondaries []Secondary
+	Keys        []Key
+	Sign        bool // sign answers; keys are made on first use
+	// RateLimit bounds the answers a second over UDP to each network that may be forged; 0: 1000, less than 0: none.
+	RateLimit  int
+	RateExempt []netip.Prefix // networks without that bound; nil: loopback
+	// Memory is how long the name of a service that is gone still exists, with a TXT that says so: "no such name" is an answer that
+	// resolvers and clients hold against everything below it. 0: 5 minutes.
+	Memory time.Duration
+
+	Log      *slog.Logger
+	Answered func(kind uint16, rcode int) // told of every answer; may be nil
+
+	content atomic.Pointer[content]
+	turn    atomic.Uint32
+
+	mu        sync.Mutex // guards what follows, and orders Syncs
+	prepared  bool
+	serials   serials
+	signers   map[string]*signer
+	gone      map[string]time.Time // names of services that are gone, and until when they exist
+	secrets   map[string]string
+	rates     *rates
+	transfers chan struct{}
+	ready     chan struct{} // closed by the first Sync
+}
+
+// prepare checks the settings once.
+func (s *Server) prepare() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.prepared {
+		return nil
+	}
+	s.secrets = map[string]string{}
+	for _, k := range s.Keys {
+		if err := k.check(); err != nil {
+			return err
+		}
+		s.secrets[k.name()] = k.Secret
+	}
+	for _, to := range s.Secondaries {
+		if _, known := s.key(to.Key); to.Key != "" && !known {
+			return fmt.Errorf("secondary %s names key %q, which is not there: give its secret", to.Addr, to.Key)
+		}
+	}
+	switch {
+	case s.Sign && len(s.Secondaries) > 0:
+		return errors.New("a zone that is signed with each answer cannot be copied by secondaries: leave signing to the primary they share, or run several brokers instead")
+	case s.Sign && s.State == "":
+		return errors.New("signing needs a folder to keep keys in: set STATE_DIRECTORY")
+	}
+	if s.State != "" {
+		s.serials.path = filepath.Join(s.State, "dns.serial")
+	}
+	exempt := s.RateExempt
+	if exempt == nil {
+		exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	if s.RateLimit >= 0 {
+		limit := s.RateLimit
+		if limit == 0 {
+			limit = 1000
+		}
+		s.rates = newRates(limit, exempt)
+	}
+	s.signers, s.gone = map[string]*signer{}, map[string]time.Time{}
+	s.transfers, s.ready = make(chan struct{}, maxTransfers), make(chan struct{})
+	s.prepared = true
+	return nil
+}
+
+func (s *Server) key(name string) (Key, bool) {
+	at := slices.IndexFunc(s.Keys, func(k Key) bool { return name != "" && k.name() == wire.CanonicalName(name) })
+	if at < 0 {
+		return Key{}, false
+	}
+	return s.Keys[at], true
+}
+
+func (s *Server) views() []View {
+	if s.Layout == nil {
+		return nil
+	}
+	return s.Layout.Views
+}
+
+func (s *Server) ttl() uint32 {
+	if s.TTL > 0 {
+		return uint32(max(s.TTL.Seconds(), 1))
+	}
+	return 5
+}
+
+// Sync serves p from now on.
+func (s *Server) Sync(_ context.Context, p Publication) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.content.Load()
+	if before == nil {
+		before = &content{}
+	}
+	edition := edition{ttl: s.ttl()}
+	next := &content{superseded: make(chan struct{})}
+	changed := before.superseded == nil
+	update := func(zones []Zone, old []*zone) ([]*zone, error) {
+		list := make([]*zone, 0, len(zones))
+		for _, z := range zones {
+			if z.Name == "" {
+				continue
+			}
+			built, isNew, err := s.update(s.remembered(z), &edition, p.Version, within(old, z.Name))
+			if err != nil {
+				return nil, err
+			}
+			changed = changed || isNew
+			list = append(list, built)
+		}
+		return list, nil
+	}
+	var err error
+	s.forget(p, before, time.Now())
+	if next.zones, err = update(p.Zones, before.zones); err != nil {
+		return err
+	}
+	for i := range p.Views {
+		var old []*zone
+		if i < len(before.views) {
+			old = before.views[i]
+		}
+		zones, err := update(p.Views[i], old)
+		if err != nil {
+			return err
+		}
+		next.views = append(next.views, zones)
+	}
+	if changed {
+		s.content.Store(next)
+		if before.superseded != nil {
+			close(before.superseded)
+		} else {
+			close(s.ready)
+		}
+	}
+	return nil
+}
+
+// update returns what follows a zone, and whether it is another. All that change in one Sync get one serial.
+func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, bool, error) {
+	if old != nil && old.name != z.Name {
+		old = nil
+	}
+	var past []Record
+	if old != nil {
+		past = old.records
+	}
+	z.Records = stamp(z.Records, past, version)
+	if old != nil && slices.Equal(old.records, z.Records) {
+		return old, false, nil
+	}
+	if e.serial == 0 {
+		serial, err := s.serials.next(version)
+		if err != nil {
+			return nil, false, err
+		}
+		e.serial = serial
+	}
+	edition := *e
+	if s.Sign {
+		var err error
+		if edition.signer, err = s.signer(z.Name); err != nil {
+			return nil, false, err
+		}
+	}
+	next := build(z, edition, old)
+	if old != nil {
+		next.follow(old)
+	}
+	return next, true, nil
+}
+
+func (s *Server) signer(zone string) (*signer, error) {
+	if known := s.signers[zone]; known != nil {
+		return known, nil
+	}
+	made, err := loadSigner(filepath.Join(s.State, "dnssec"), zone)
+	if err != nil {
+		return nil, err
+	}
+	s.signers[zone] = made
+	if s.Log != nil {
+		s.Log.Info("a zone is signed: its parent zone needs this record", "zone", zone, "ds", made.ds())
+	}
+	return made, nil
+}
+
+// DS returns the records that the parent zones need, once there are signed zones.
+func (s *Server) DS() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, zone := range sortedKeys(s.signers) {
+		all = append(all, s.signers[zone].ds())
+	}
+	return all
+}
+
+// forget notes which services are gone since before, and forgets those that have been for long.
+func (s *Server) forget(p Publication, before *content, now time.Time) {
+	if len(p.Zones) == 0 {
+		return
+	}
+	memory := s.Memory
+	if memory == 0 {
+		memory = 5 * time.Minute
+	}
+	for name, until := range s.gone {
+		if !now.Before(until) {
+			delete(s.gone, name)
+		}
+	}
+	there := map[string]bool{}
+	for i := range p.Zones[0].Records {
+		if r := &p.Zones[0].Records[i]; r.State != "" {
+			there[r.Name] = true
+			delete(s.gone, r.Name)
+		}
+	}
+	if z := within(before.zones, p.Zones[0].Name); z != nil {
+		for i := range z.records {
+			if r := &z.records[i]; r.State != "" && r.State != stateGone && !there[r.Name] {
+				s.gone[r.Name] = now.Add(memory)
+			}
+		}
+	}
+}
+
+const stateGone = "gone"
+
+// remembered returns z with the names of services that are gone.
+func (s *Server) remembered(z Zone) Zone {
+	if len(s.gone) == 0 {
+		return z
+	}
+	z.Records = slices.Clone(z.Records)
+	for name := range s.gone {
+		if wire.IsSubDomain(z.Name, name) {
+			z.Records = append(z.Records, Record{Name: name, Type: wire.TypeTXT, State: stateGone})
+		}
+	}
+	z.Records = sorted(z.Records)
+	return z
+}
+
+// ServeDNS answers one request.
+func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
+	from := addressOf(w.RemoteAddr())
+	now := time.Now()
+	q := &query{request: request, reply: new(wire.Msg), now: now, turn: s.turn.Add(1)}
+	if isUDP(w) && s.rates != nil {
+		switch s.rates.judge(from, now) {
+		case drops:
+			return
+		case slip:
+			q.reply.SetReply(request)
+			q.reply.Truncated = true
+			s.write(w, q)
+			return
+		}
+	}
+	c := s.content.Load()
+	switch {
+	case request.IsTsig() != nil && w.TsigStatus() != nil:
+		q.reply.SetRcode(request, wire.RcodeNotAuth)
+	case c == nil:
+		q.reply.SetRcode(request, wire.RcodeServerFailure)
+	case !q.begin(c.seen(s.views(), from)):
+	case q.kind == wire.TypeAXFR || q.kind == wire.TypeIXFR:
+		s.transfer(w, q, from)
+		return
+	default:
+		q.answer()
+	}
+	s.write(w, q)
+}
+
+// write sends the reply, cut to what fits.
+func (s *Server) write(w wire.ResponseWriter, q *query) {
+	size := wire.MaxMsgSize
+	if isUDP(w) {
+		size = q.size()
+	}
+	q.fit(size)
+	if tsig := q.request.IsTsig(); tsig != nil && w.TsigStatus() == nil {
+		q.reply.SetTsig(tsig.Hdr.Name, tsig.Algorithm, fudge, q.now.Unix())
+	}
+	if s.Answered != nil {
+		s.Answered(q.kind, q.reply.Rcode)
+	}
+	_ = w.WriteMsg(q.reply) // who is gone needs no answer
+}
+
+func isUDP(w wire.ResponseWriter) bool {
+	_, is := w.RemoteAddr().(*net.UDPAddr)
+	return is
+}
+
+func addressOf(a net.Addr) netip.Addr {
+	var port netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		port = a.AddrPort()
+	case *net.TCPAddr:
+		port = a.AddrPort()
+	}
+	return port.Addr()
+}

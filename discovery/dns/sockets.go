@@ -1,0 +1,161 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	wire "github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+)
+
+// Sockets are what a Server listens on: one address over TCP, and over UDP with a socket for each processor.
+type Sockets struct {
+	UDP []net.PacketConn
+	TCP net.Listener
+}
+
+// Listen opens sockets at an address, "host:port". With port 0 any free one is taken, the same for both.
+func Listen(ctx context.Context, address string) (*Sockets, error) {
+	sockets := &Sockets{}
+	reuse := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+		return errors.Join(err, failed)
+	}}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("DNS cannot be served at %s: %w", address, err)
+	}
+	sockets.TCP = l
+	for range runtime.GOMAXPROCS(0) {
+		conn, err := reuse.ListenPacket(ctx, "udp", l.Addr().String())
+		if err != nil {
+			sockets.Close()
+			return nil, fmt.Errorf("DNS cannot be served at %s: %w", address, err)
+		}
+		sockets.UDP = append(sockets.UDP, conn)
+	}
+	return sockets, nil
+}
+
+// Close closes all sockets.
+func (s *Sockets) Close() {
+	if s.TCP != nil {
+		s.TCP.Close()
+	}
+	for _, c := range s.UDP {
+		c.Close()
+	}
+}
+
+const (
+	maxConns   = 512 // over TCP, at the same time
+	idleTime   = 8 * time.Second
+	stopWithin = 2 * time.Second
+)
+
+// Run serves at the sockets, which it closes, and notifies secondaries, until ctx ends. It returns at once with an error if the
+// settings are wrong.
+func (s *Server) Run(ctx context.Context, sockets *Sockets) error {
+	defer sockets.Close()
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var working sync.WaitGroup
+	var failed error
+	var once sync.Once
+	servers := s.servers(sockets)
+	for _, server := range servers {
+		working.Go(func() {
+			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
+				once.Do(func() { failed = fmt.Errorf("DNS is not served any more: %w", err) })
+			}
+			cancel()
+		})
+	}
+	for _, to := range s.Secondaries {
+		working.Go(func() {
+			if s.loaded(ctx) {
+				s.notify(ctx, to)
+			}
+		})
+	}
+	<-ctx.Done()
+	sockets.Close()
+	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer done()
+	for _, server := range servers {
+		_ = server.ShutdownContext(stopping) // one that has not started ends by its closed socket
+	}
+	working.Wait()
+	return failed
+}
+
+func (s *Server) servers(sockets *Sockets) []*wire.Server {
+	base := func() *wire.Server {
+		return &wire.Server{Handler: s, TsigSecret: s.secrets, ReadTimeout: idleTime, WriteTimeout: idleTime, IdleTimeout: func() time.Duration { return idleTime }}
+	}
+	tcp := base()
+	tcp.Listener, tcp.MaxTCPQueries = newBounded(sockets.TCP, maxConns), -1
+	all := []*wire.Server{tcp}
+	for _, conn := range sockets.UDP {
+		udp := base()
+		udp.PacketConn, udp.UDPSize = conn, 4096
+		all = append(all, udp)
+	}
+	return all
+}
+
+// loaded waits for the first Sync; false if ctx ended before.
+func (s *Server) loaded(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.ready:
+		return true
+	}
+}
+
+// bounded is a listener that closes connections beyond so many at once.
+type bounded struct {
+	net.Listener
+	free chan struct{}
+}
+
+func newBounded(l net.Listener, n int) *bounded { return &bounded{l, make(chan struct{}, n)} }
+
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		conn, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case b.free <- struct{}{}:
+			return &counted{Conn: conn, release: sync.OnceFunc(func() { <-b.free })}, nil
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// counted is a connection of a bounded listener.
+type counted struct {
+	net.Conn
+	release func()
+}
+
+func (c *counted) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
