@@ -27,16 +27,13 @@ func (b *Broker) accept(ctx context.Context, at int) {
 		conn, err := l.Accept()
 		if err == nil {
 			pause = shortestAcceptPause
-			b.open.enter(conn, phaseReading)
-			b.connections.Go(func() {
-				defer b.open.leave(conn)
-				b.serve(ctx, at, conn)
-			})
+			b.arrived(ctx, at, conn)
 			continue
 		}
 		if b.stopping.Load() || errors.Is(err, net.ErrClosed) {
 			return
 		}
+		b.limiting.makeRoom(err)
 		b.log.Error("cannot accept connections for the moment", "address", l.Addr().String(), "cause", err.Error(), "pause", pause.String())
 		select {
 		case <-time.After(pause):
@@ -49,36 +46,57 @@ func (b *Broker) accept(ctx context.Context, at int) {
 
 // serve reads the first packet of a connection and hands it to whoever holds
 // that dialogue, who closes it.
-func (b *Broker) serve(ctx context.Context, at int, raw net.Conn) {
+func (b *Broker) serve(ctx context.Context, a *arrival) {
+	raw := a.raw
 	if t, ok := raw.(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6})
+		_ = t.SetKeepAliveConfig(b.keepAlive())
 	}
-	if b.config.InboundTimeout > 0 {
-		_ = raw.SetDeadline(time.Now().Add(b.config.InboundTimeout))
+	switch limit := b.config.InboundTimeout; {
+	case a.refusal != nil:
+		_ = raw.SetDeadline(time.Now().Add(refusalPatience))
+	case limit > 0:
+		_ = raw.SetDeadline(time.Now().Add(limit))
 	}
-	unwrapped := b.unwrap(ctx, at, raw)
+	unwrapped := b.unwrap(ctx, a)
 	if unwrapped == nil {
 		return
 	}
 	conn := tns.NewConn(unwrapped)
-	connect, err := conn.ReadConnect()
-	if err != nil {
+	connect, err := readConnect(conn)
+	b.spoke(a)
+	switch {
+	case err != nil && a.refusal != nil:
+		_ = raw.Close()
+		return
+	case err != nil:
 		b.refuseUnread(conn, err)
 		return
 	}
 	switch command := commandOf(connect.Data); {
-	case command == "":
+	case command == "" && a.refusal == nil:
 		b.open.enter(raw, phaseClient)
-		b.relay.Serve(ctx, conn, connect)
+		b.relay.Serve(ctx, conn, connect, a.turns...)
 	case strings.EqualFold(command, "service_register_NSGR"):
+		b.registers(a)
 		b.open.enter(raw, phaseRegistration)
 		_ = raw.SetDeadline(time.Time{})
 		if err := b.registrar.Serve(ctx, conn, connect); err != nil {
 			b.log.Debug("registration connection ended", "peer", raw.RemoteAddr().String(), "cause", err.Error())
 		}
+	case a.refusal != nil:
+		b.turnAway(a, conn)
 	default:
 		b.administer(ctx, conn, connect, command)
 	}
+}
+
+// readConnect reads a CONNECT, and takes no memory for it before its first byte is there:
+// there may be thousands that never send one.
+func readConnect(conn *tns.Conn) (*tns.Connect, error) {
+	if err := conn.Watch(); err != nil {
+		return nil, err
+	}
+	return conn.ReadConnect()
 }
 
 // refuseUnread ends a connection that brought no readable CONNECT: with the
@@ -87,7 +105,8 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 	code := tns.CodeBadPacket
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		code = tns.CodeInboundTimeout
+		b.refuse(conn, tns.CodeInboundTimeout, "no complete CONNECT within INBOUND_CONNECT_TIMEOUT")
+		return
 	case errors.Is(err, tns.ErrNotConnect) && !conn.OverTLS() && bytes.HasPrefix(conn.Buffered(), tlsRecord):
 		// What is sent in clear is what TLS clients know this mistake by.
 		b.refuse(conn, tns.CodeProtocolAdapter, "a TLS handshake on "+conn.NetConn().LocalAddr().String()+", which is without TLS: write PROTOCOL=tcp in the client's descriptor, or an address with TLS")

@@ -33,7 +33,7 @@ func TestDifferenceIsWhatAReloadDoes(t *testing.T) {
 	if d := r.against(file); !d.Empty() || strings.Join(d.Lines(), "\n") != "Nothing would change." {
 		t.Errorf("its own file would change %v", d.Lines())
 	}
-	r.rewrite(file, "(HOLD_TIMEOUT=30)(POLICY=sessions)(PROBE_INTERVAL=8)(MAX_HELD=10000)(TDM=yes)(CLIENT_RATE=5)(STATIC_SERVICE=(NAME=x)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521)))")
+	r.rewrite(file, "(HOLD_TIMEOUT=30)(POLICY=sessions)(PROBE_INTERVAL=8)(MAX_HELD=10000)(TDM=yes)(PEERS=http://b2:8521)(STATIC_SERVICE=(NAME=x)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521)))")
 	d := r.against(file)
 	same(t, "difference", strings.ReplaceAll(`A reload puts in force:
   HOLD_TIMEOUT: 0 → 30 (F:3)

@@ -16,6 +16,7 @@ import (
 
 	"servicebroker/certs"
 	"servicebroker/journal"
+	"servicebroker/limits"
 	"servicebroker/relay"
 	"servicebroker/tns"
 )
@@ -24,8 +25,9 @@ import (
 // of a peer that has to send one, and runs the TLS handshake on an address with
 // PROTOCOL=tcps. nil: the connection has been ended, and whoever should know why has been
 // told. The deadline set on raw bounds it.
-func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
-	front, c := &b.security.current.Load().listening[at], raw
+func (b *Broker) unwrap(ctx context.Context, a *arrival) net.Conn {
+	raw := a.raw
+	front, c := &b.security.current.Load().listening[a.at], raw
 	if isAmong(front.proxies, raw.RemoteAddr()) {
 		var err error
 		if c, err = readProxyHeader(raw); err != nil {
@@ -33,11 +35,18 @@ func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
 			return nil
 		}
 	}
+	if !a.named && a.refusal == nil {
+		a.refusal = b.judgeClient(a, addrPortOf(c.RemoteAddr()))
+	}
 	switch {
 	case front.source == nil:
 		return c
+	case a.refusal != nil: // a handshake costs more than serving the client would
+		b.explainLimit(a, a.refusal)
+		reset(raw)
+		return nil
 	case front.passthrough:
-		if c = b.passOn(ctx, front, raw, c); c == nil {
+		if c = b.passOn(ctx, front, a, c); c == nil {
 			return nil
 		}
 	}
@@ -46,8 +55,8 @@ func (b *Broker) unwrap(ctx context.Context, at int, raw net.Conn) net.Conn {
 
 // passOn hands a client to an instance with TLS in its connection, if it says in its first
 // message what it asks for. Who does not is returned, for TLS to be ended here, if there is
-// a certificate for that. raw is the connection as it was accepted, under c.
-func (b *Broker) passOn(ctx context.Context, front *front, raw, c net.Conn) net.Conn {
+// a certificate for that. c is a's connection, or what goes over it.
+func (b *Broker) passOn(ctx context.Context, front *front, a *arrival, c net.Conn) net.Conn {
 	hello, err := certs.PeekHello(c)
 	replayed := certs.Replay(c, hello.Bytes)
 	if err != nil {
@@ -58,10 +67,11 @@ func (b *Broker) passOn(ctx context.Context, front *front, raw, c net.Conn) net.
 		return nil
 	}
 	if asked, ok := certs.ParseSNI(hello.ServerName); ok {
-		b.open.enter(raw, phaseClient)
+		b.spoke(a)
+		b.open.enter(a.raw, phaseClient)
 		b.relay.ServeSealed(ctx, c, relay.Sealed{
 			Service: asked.Service, Instance: asked.Instance, Server: asked.Server, ColocationTag: asked.ColocationTag, Hello: hello.Bytes,
-		})
+		}, a.turns...)
 		return nil
 	}
 	if _, err := front.source.ServerConfig(); err == nil {
@@ -161,9 +171,21 @@ func (b *Broker) explainEnd(raw net.Conn, cause string) {
 
 // explainRefusal tells everyone but the client, and returns the REF of what was kept.
 func (b *Broker) explainRefusal(raw net.Conn, code tns.Code, cause string, secure bool) (ref string) {
+	return b.explainOnce(raw, code, cause, secure, code.String()+": "+cause)
+}
+
+// explainOnce is explainRefusal for what is of one kind: where a client address is refused
+// for the same again and again it is told once in a while, and then how often.
+func (b *Broker) explainOnce(raw net.Conn, code tns.Code, cause string, secure bool, kind string) (ref string) {
 	peer := raw.RemoteAddr()
 	e := &journal.Explanation{
 		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer.String(), Outcome: journal.Refuse, Code: int(code), Text: cause,
+	}
+	first, again := b.limiting.repeats.Note(kind+" for "+limits.SourceOf(addrPortOf(peer).Addr()).String(), func() any { return e.Ref })
+	if ref, ok := first.(string); ok && again {
+		e.Ref = ref
+		b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(peer), Arrived: raw.LocalAddr().String(), Secure: secure, Repeated: true})
+		return ref
 	}
 	b.log.Info("refused", "ref", e.Ref, "client", peer.String(), "address", raw.LocalAddr().String(), "code", code.String(), "cause", cause)
 	b.journal.Keep(e)

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"cmp"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"servicebroker/limits"
@@ -11,6 +13,14 @@ import (
 
 // limiting is what bounds how much is let in. What it counts goes on through reloads.
 type limiting struct {
+	connections limits.Count // of clients, and those that have not said what they want
+	silent      limits.Silent
+	sources     limits.Sources
+	listeners   listenerRates
+	addresses   []string // that are listened on
+	slots       limits.Slots
+	closed      atomic.Uint64 // connections that were ended without an answer
+
 	room    limits.Count // connects that wait for a turn, all together
 	shares  limits.Shares
 	repeats limits.Repeats
@@ -28,6 +38,14 @@ func (b *Broker) wireLimits() {
 		b.log.Warn("refused again and again", "limit", key, "times", more, "ref", first, "within", repeatsWithin.String())
 	}
 	l.repeats.Every = repeatsWithin
+	l.slots = limits.Slots{Most: refusalSlots, Each: refusalSlotsEach}
+	l.sources.Room = &l.room
+	l.sources.Blocked = func(source netip.Prefix, until time.Time) {
+		b.log.Warn("IP rate limit enforced for ip address "+source.Addr().String(), "source", source.String(), "until", until.UTC().Format(time.RFC3339))
+	}
+	l.listeners = newListenerRates(len(b.listeners), b.config.Listening, &l.room)
+	l.addresses = b.Addresses()
+	b.relay.SDU = func() int { return b.settings().config.SDU }
 	b.relay.Shares, b.relay.Repeats = b.sharesOf, &l.repeats
 }
 
@@ -136,8 +154,33 @@ func (s *settings) tenant(name string) *Tenant {
 
 // applyLimits puts the limits of the settings in force.
 func (b *Broker) applyLimits() {
+	l, c := &b.limiting, b.settings().config
+	l.connections.Configure(c.Limits.MaxConnections)
+	l.sources.Configure(limits.SourceSettings{
+		Rate: c.Limits.ClientRate, Wait: c.Limits.AcceptQueueWait,
+		Count: c.Limits.IPRateCount, Interval: c.Limits.IPRateInterval, Block: c.Limits.IPRateBlock,
+	})
+	l.listeners.configure(b.config.Listening, &c.Limits)
 	b.limiting.shares.Reconfigure()
 	b.relay.Reshare()
+}
+
+func newListenerRates(n int, listening []ListenSettings, room *limits.Count) listenerRates {
+	r := listenerRates{own: make([]*limits.Rate, n), under: make([]bool, n), together: &limits.Rate{Room: room}}
+	for i := range r.own {
+		r.own[i] = &limits.Rate{Room: room}
+		r.under[i] = i < len(listening) && listening[i].RateLimited && listening[i].Rate == 0
+	}
+	return r
+}
+
+// configure puts the rates in force. Which addresses are under which waits for a restart,
+// as all that an ADDRESS says.
+func (r *listenerRates) configure(listening []ListenSettings, l *Limits) {
+	for i := range min(len(listening), len(r.own)) {
+		r.own[i].Configure(listening[i].Rate, l.AcceptQueueWait)
+	}
+	r.together.Configure(l.ConnectionRate, l.AcceptQueueWait)
 }
 
 // heldFor is the tenant whose share of MAX_HELD a connect for a service takes, and how

@@ -186,6 +186,9 @@ func (b *Broker) listenerLog(entry func() string) {
 
 // logConnect writes down what became of a connect. Refused commands have their own entry.
 func (b *Broker) logConnect(r *relay.ConnectReport) {
+	if r.Repeated { // the first of its kind is there, and how many follow is logged
+		return
+	}
 	if code := tns.Code(r.Explanation.Code); r.Asked == nil && (code == tns.CodeAdminRefused || code == tns.CodeUnknownCommand) {
 		return
 	}

@@ -107,7 +107,7 @@ func (r *Rate) Counts() RateCounts {
 // Enter lets one of a flow through, which no Turn and no error says, or gives it a Turn to
 // wait for. The error is ErrRate: its turn would not come in time, by what is known now.
 // wake is called once the Turn's state is no longer Waiting, unless it was left before; it
-// must not block, nor call the Rate, and may come a little after Leave.
+// must not block, nor call the Rate, and may come a little after Leave. It may be nil, and set by Notify.
 func (r *Rate) Enter(name string, wake func()) (*Turn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -228,13 +228,17 @@ func (r *Rate) settle(now time.Time) {
 		r.take(t, Go)
 		r.tokens--
 		r.counts.Waited++
-		woken = append(woken, t.wake)
+		if t.wake != nil {
+			woken = append(woken, t.wake)
+		}
 	}
 	for r.arrivals.n > 0 && !r.arrivals.first.of.deadline.After(now) {
 		t := r.arrivals.first.of
 		r.take(t, Expired)
 		r.counts.Refused++
-		woken = append(woken, t.wake)
+		if t.wake != nil {
+			woken = append(woken, t.wake)
+		}
 	}
 	r.arm(now)
 	r.mu.Unlock()
@@ -269,6 +273,20 @@ func (r *Rate) fire() {
 	now := time.Now()
 	r.refill(now)
 	r.settle(now)
+}
+
+// Notify sets what is called once the state is no longer Waiting. Where it is not
+// already, nothing is called.
+func (t *Turn) Notify(wake func()) {
+	t.rate.mu.Lock()
+	defer t.rate.mu.Unlock()
+	t.wake = wake
+}
+
+// Wait is a Turn that somebody has to wait for, and why he is refused if it does not come.
+type Wait struct {
+	Turn *Turn
+	Over error
 }
 
 // State returns what became of it.

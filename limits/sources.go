@@ -85,14 +85,14 @@ func (s *Sources) Configure(settings SourceSettings) {
 }
 
 // Arrive counts a connect of an address and lets it through, which no Turn and no error
-// says, or gives it a Turn. The error is an *ExceededError. wake is as for Rate.
-func (s *Sources) Arrive(a netip.Addr, wake func()) (*Turn, error) {
+// says, or gives it a Turn to wait for. The error is an *ExceededError.
+func (s *Sources) Arrive(a netip.Addr) (Wait, error) {
 	key := SourceOf(a)
 	now := time.Now()
 	s.mu.Lock()
 	if s.settings.Count == 0 && s.settings.Rate == 0 || !key.IsValid() {
 		s.mu.Unlock()
-		return nil, nil
+		return Wait{}, nil
 	}
 	one := s.find(key)
 	began, err := s.within(one, now)
@@ -104,13 +104,16 @@ func (s *Sources) Arrive(a netip.Addr, wake func()) (*Turn, error) {
 		s.Blocked(key, until)
 	}
 	if err != nil || rate == nil {
-		return nil, err
+		return Wait{}, err
 	}
-	turn, err := rate.Enter("", wake)
-	if err != nil {
-		return nil, settings.exceeded(key)
+	turn, err := rate.Enter("", nil)
+	switch {
+	case err != nil:
+		return Wait{}, settings.exceeded(key)
+	case turn == nil:
+		return Wait{}, nil
 	}
-	return turn, nil
+	return Wait{turn, settings.exceeded(key)}, nil
 }
 
 // Foresee tells why a connect of an address would be refused now, nil if it would not.

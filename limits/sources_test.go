@@ -27,29 +27,29 @@ func TestAnAddressOverItsCountIsRefusedForAWhile(t *testing.T) {
 		s.Configure(SourceSettings{Count: 3, Interval: time.Second, Block: time.Minute})
 		for range 2 { // 3 within each second are fine
 			for range 3 {
-				if _, err := s.Arrive(one, nil); err != nil {
+				if _, err := s.Arrive(one); err != nil {
 					t.Fatal(err)
 				}
 			}
 			time.Sleep(time.Second)
 		}
 		for i := range 10 {
-			if _, err := s.Arrive(one, nil); (err != nil) != (i >= 3) || err != nil && !errors.Is(err, ErrBlocked) {
+			if _, err := s.Arrive(one); (err != nil) != (i >= 3) || err != nil && !errors.Is(err, ErrBlocked) {
 				t.Errorf("connect %d: %v", i, err)
 			}
 		}
-		if _, err := s.Arrive(two, nil); err != nil {
+		if _, err := s.Arrive(two); err != nil {
 			t.Errorf("another address: %v", err)
 		}
 		if err := s.Foresee(one); !errors.Is(err, ErrBlocked) {
 			t.Errorf("foreseen: %v", err)
 		}
 		time.Sleep(time.Minute - time.Millisecond)
-		if _, err := s.Arrive(one, nil); err == nil {
+		if _, err := s.Arrive(one); err == nil {
 			t.Error("let in before its minute was over")
 		}
 		time.Sleep(time.Millisecond)
-		if _, err := s.Arrive(one, nil); err != nil {
+		if _, err := s.Arrive(one); err != nil {
 			t.Errorf("after its minute: %v", err)
 		}
 		if c := s.Counts(); blocks != 1 || c.Blocks != 1 || c.Refused != 8 || c.BlockedNow != 0 || c.Known != 2 {
@@ -63,12 +63,12 @@ func TestWithoutABlockTheIntervalIsWaitedFor(t *testing.T) {
 		s := &Sources{}
 		s.Configure(SourceSettings{Count: 1, Interval: time.Minute})
 		for i := range 3 {
-			if _, err := s.Arrive(one, nil); (err != nil) != (i > 0) {
+			if _, err := s.Arrive(one); (err != nil) != (i > 0) {
 				t.Errorf("connect %d: %v", i, err)
 			}
 			time.Sleep(20 * time.Second)
 		}
-		if _, err := s.Arrive(one, nil); err != nil {
+		if _, err := s.Arrive(one); err != nil {
 			t.Errorf("in the next minute: %v", err)
 		}
 	})
@@ -78,28 +78,31 @@ func TestEachAddressHasItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Sources{}
 		s.Configure(SourceSettings{Rate: 1, Wait: time.Second})
-		woken := make(chan struct{}, 10)
-		wake := func() { woken <- struct{}{} }
-		if turn, err := s.Arrive(one, wake); turn != nil || err != nil {
-			t.Fatal(turn, err)
+		if wait, err := s.Arrive(one); wait.Turn != nil || err != nil {
+			t.Fatal(wait, err)
 		}
-		turn, err := s.Arrive(one, wake)
-		if turn == nil || err != nil {
-			t.Fatalf("the second does not wait: %v, %v", turn, err)
+		wait, err := s.Arrive(one)
+		if wait.Turn == nil || err != nil || !errors.Is(wait.Over, ErrRate) {
+			t.Fatalf("the second does not wait: %v, %v", wait, err)
 		}
-		if _, err := s.Arrive(one, wake); !errors.Is(err, ErrRate) {
+		woken := make(chan struct{})
+		wait.Turn.Notify(func() { close(woken) })
+		if _, err := s.Arrive(one); !errors.Is(err, ErrRate) {
 			t.Errorf("the third, whose turn comes too late: %v", err)
 		}
-		if turn, err := s.Arrive(two, wake); turn != nil || err != nil {
-			t.Errorf("another address: %v, %v", turn, err)
+		if err := s.Foresee(one); !errors.Is(err, ErrRate) {
+			t.Errorf("foreseen: %v", err)
+		}
+		if wait, err := s.Arrive(two); wait.Turn != nil || err != nil {
+			t.Errorf("another address: %v, %v", wait, err)
 		}
 		<-woken
-		if turn.State() != Go {
-			t.Error(turn.State())
+		if wait.Turn.State() != Go {
+			t.Error(wait.Turn.State())
 		}
 		s.Configure(SourceSettings{})
-		if turn, err := s.Arrive(one, wake); turn != nil || err != nil {
-			t.Errorf("without limit: %v, %v", turn, err)
+		if wait, err := s.Arrive(one); wait.Turn != nil || err != nil {
+			t.Errorf("without limit: %v, %v", wait, err)
 		}
 	})
 }
@@ -120,14 +123,14 @@ func TestSourcesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Sources{}
 		s.Configure(SourceSettings{Count: 1, Interval: time.Second, Block: time.Hour, Rate: 1})
-		_, _ = s.Arrive(one, nil)
-		if _, err := s.Arrive(one, nil); !errors.Is(err, ErrBlocked) {
+		_, _ = s.Arrive(one)
+		if _, err := s.Arrive(one); !errors.Is(err, ErrBlocked) {
 			t.Fatal(err)
 		}
 		for i := range uint32(1_000_000) {
 			var b [4]byte
 			binary.BigEndian.PutUint32(b[:], 0x0a000000+i)
-			_, _ = s.Arrive(netip.AddrFrom4(b), nil)
+			_, _ = s.Arrive(netip.AddrFrom4(b))
 		}
 		if n := s.Counts().Known; n != MaxSources {
 			t.Errorf("%d are known", n)
@@ -151,6 +154,6 @@ func BenchmarkArriveOfManySources(b *testing.B) {
 	for i := uint32(0); b.Loop(); i++ {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], i)
-		_, _ = s.Arrive(netip.AddrFrom4(a), nil)
+		_, _ = s.Arrive(netip.AddrFrom4(a))
 	}
 }

@@ -29,6 +29,9 @@ func relayed(c *tns.Connect) bool { return string(c.TraceID[:len(hopMark)]) == h
 // forward is the CONNECT as it goes on to an instance, with one hop more.
 func (d *dialogue) forward(data []byte, redirected bool) *tns.Connect {
 	c := d.connect.ForRelay(data, redirected)
+	if most := d.mostSDU; most > 0 {
+		c.SDU, c.SDU32 = uint16(min(uint32(c.SDU), most)), min(c.SDU32, most)
+	}
 	if relayed(c) || c.TraceID == [8]byte{} {
 		hops := hopsOf(c)
 		if d.way == nil || !d.way.named {

@@ -60,14 +60,13 @@ func (s *Server) enter(d *dialogue, c servicetable.Candidate) error {
 		if d.through[kindIndex(share.Kind)] {
 			continue
 		}
-		d.bell.raw = d.conn.NetConn()
-		turn, err := share.Enter(flowOf(share, d, d.offeredAs(c)), d.bell.ring)
+		turn, err := share.Enter(flowOf(share, d, d.offeredAs(c)), nil)
 		if err != nil {
 			return err
 		}
 		d.through[kindIndex(share.Kind)] = true
 		if turn != nil {
-			d.turn, d.turnOf = turn, share
+			d.turn = limits.Wait{Turn: turn, Over: share.OverRate()}
 			return errTurn
 		}
 	}
@@ -90,25 +89,23 @@ func kindIndex(k limits.Kind) int {
 }
 
 // awaitTurn waits until the connect's turn comes. nil: it is to be tried again.
-func (s *Server) awaitTurn(ctx context.Context, d *dialogue) error {
-	turn, of := d.turn, d.turnOf
-	d.turn, d.turnOf = nil, nil
+func (s *Server) awaitTurn(ctx context.Context, d *dialogue, wait limits.Wait) error {
+	d.turn = limits.Wait{}
 	d.slim()
-	state, err := awaitTurn(ctx, d, turn)
+	state, err := awaitTurn(ctx, d, wait.Turn)
 	s.restore(d)
-	switch {
-	case err != nil:
-		return err
-	case state == limits.Expired:
-		return of.OverRate()
+	if err == nil && state == limits.Expired {
+		return wait.Over
 	}
-	return nil
+	return err
 }
 
 func awaitTurn(ctx context.Context, d *dialogue, turn *limits.Turn) (limits.TurnState, error) {
 	defer turn.Leave()
 	defer d.sinceNow()()
+	d.bell.raw = d.conn.NetConn()
 	d.bell.arm()
+	turn.Notify(d.bell.ring)
 	stop := context.AfterFunc(ctx, d.bell.ring)
 	defer stop()
 	for {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/limits"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -40,12 +41,12 @@ func (q *Sealed) data() string {
 // ServeSealed is Serve for a client whose connection is passed on with TLS in it, to an
 // instance that ends TLS itself. Nothing can be said to such a client in Oracle Net: it is
 // refused by an alert of TLS.
-func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed) {
+func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, turns ...limits.Wait) {
 	d := &dialogue{
 		began: time.Now(), conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: addrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: true, hello: asked.Hello,
 	}
-	s.conduct(ctx, d)
+	s.conduct(ctx, d, turns)
 }
 
 // errUnsealed is what a sealed client gets where no instance could take it.

@@ -117,6 +117,10 @@ type Server struct {
 	VSNNUM uint32
 	// IdleTimeout and SessionTimeout end relayed sessions; 0: never.
 	IdleTimeout, SessionTimeout time.Duration
+	// SDU is the largest session data unit that an instance is asked for, bytes: what it
+	// accepts is within that, and holds for the client too; may be nil, and return 0: what
+	// the client asks for.
+	SDU func() int
 	// Log may be nil.
 	Log *slog.Logger
 
@@ -143,6 +147,7 @@ type dialogue struct {
 	client  netip.AddrPort
 	arrived string           // the listening address it came in on
 	secure  bool             // over TLS
+	mostSDU uint32           // see Server.SDU; 0: no limit
 	asked   *descriptor.Node // the descriptor; nil until it has been read
 	query   servicetable.Query
 	hello   []byte                   // of a sealed client; nil for others
@@ -154,10 +159,9 @@ type dialogue struct {
 	route   []servicetable.Candidate // that was dialled last
 	place   Place                    // among those that wait; nil while it need not
 	bell    bell                     // ends a wait
-	turn    *limits.Turn             // that it waits for, under the rate of turnOf
-	turnOf  *limits.Share
-	through [kinds]bool // the rates it is through
-	repeat  bool        // its refusal is like others, and has been explained
+	turn    limits.Wait              // for which it has to wait
+	through [kinds]bool              // the rates it is through
+	repeat  bool                     // its refusal is like others, and has been explained
 	waited  time.Duration
 	decided time.Duration // how long the last decision took
 	dialled time.Duration // how long all attempts took
@@ -169,21 +173,24 @@ type dialogue struct {
 
 // Serve conducts the dialogue that connect opened on conn, and the session that
 // may come of it. It owns conn and has closed it when it returns; it logs what
-// came of it. When ctx ends, so does the session.
-func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect) {
+// came of it. When ctx ends, so does the session. The client first waits for its turns.
+func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, turns ...limits.Wait) {
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
 	}
-	s.conduct(ctx, d)
+	s.conduct(ctx, d, turns)
 }
 
 // conduct is Serve for a client of which all is known that it says of itself.
-func (s *Server) conduct(ctx context.Context, d *dialogue) {
+func (s *Server) conduct(ctx context.Context, d *dialogue, turns []limits.Wait) {
+	if s.SDU != nil {
+		d.mostSDU = uint32(s.SDU())
+	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
 	s.openRecord(d)
-	carried, err := s.serve(ctx, d)
+	carried, err := s.serve(ctx, d, turns)
 	switch {
 	case err != nil:
 		s.refuse(d, err)
@@ -204,9 +211,14 @@ type accepted struct {
 
 // serve returns an error only while the client still waits for its answer. It
 // tries again for as long as waiting can help. What is to be carried is returned.
-func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error) {
+func (s *Server) serve(ctx context.Context, d *dialogue, turns []limits.Wait) (a *accepted, err error) {
 	defer func() { d.leave(false) }() // where it has not left already
 	apart(func() { err = s.understand(d) })
+	for _, turn := range turns {
+		if err == nil {
+			err = s.awaitTurn(ctx, d, turn)
+		}
+	}
 	if err == nil {
 		err = s.flooded(ctx, d)
 	}
@@ -218,8 +230,8 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	}
 	for {
 		apart(func() { a, err = s.try(ctx, d) })
-		if d.turn != nil {
-			if err = s.awaitTurn(ctx, d); err != nil {
+		if d.turn.Turn != nil {
+			if err = s.awaitTurn(ctx, d, d.turn); err != nil {
 				return nil, err
 			}
 			continue

@@ -1,0 +1,242 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"servicebroker/limits"
+	"servicebroker/tns"
+)
+
+// arrival is a connection that has been accepted, and what it has to wait for before it is
+// served. It belongs to its goroutine.
+type arrival struct {
+	raw     net.Conn
+	at      int              // number of the listening address
+	client  netip.AddrPort   // as far as it is known
+	named   bool             // client is who it says, not one who speaks for others
+	counted bool             // in limiting.connections
+	quiet   *limits.Quiet    // while it has not said what it wants
+	turns   []limits.Wait    // that it has to wait for
+	refusal error            // why it is not to be served
+	slot    limits.SlotTaken // that it is refused in
+}
+
+// Bounds of how those are refused who are over a limit before their CONNECT is read.
+const (
+	refusalSlots      = 256                    // at a time
+	refusalSlotsEach  = 64                     // of one client address
+	refusalPatience   = time.Second            // for the CONNECT, without which there is nobody to answer
+	refusalLinger     = 500 * time.Millisecond // for the client to read the answer
+	silentAtLeast     = time.Second            // before a connection has to go for having said nothing
+	mostSilent        = 20_000                 // connections that have said nothing, at a time
+	evictedAtOnce     = 64                     // where the system has no descriptors left
+	shortestKeepAlive = 10 * time.Second
+)
+
+// arrived judges a connection, which takes no longer than it takes to count, and serves
+// it on a goroutine of its own.
+func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
+	a := &arrival{raw: raw, at: at, client: addrPortOf(raw.RemoteAddr())}
+	if a.refusal = b.judgeArrival(a); a.refusal != nil && !b.refusable(a) {
+		b.unanswered(a)
+		return
+	}
+	b.open.enter(raw, phaseReading)
+	b.connections.Go(func() {
+		defer b.open.leave(raw)
+		defer b.departs(a)
+		b.serve(ctx, a)
+	})
+}
+
+// judgeArrival counts a connection, and tells why it is not to be served.
+func (b *Broker) judgeArrival(a *arrival) error {
+	l := &b.limiting
+	if !l.connections.Take() {
+		if !l.silent.Evict(silentAtLeast) {
+			return l.tooMany()
+		}
+		l.connections.Force()
+	}
+	a.counted = true
+	if now, _ := l.silent.Counts(); now >= mostSilent {
+		l.silent.Evict(0)
+	}
+	a.quiet = l.silent.Enter(a.client.Addr(), func() { _ = a.raw.Close() })
+	if !isAmong(b.security.current.Load().listening[a.at].proxies, a.raw.RemoteAddr()) { // else unwrap will know who it is
+		if err := b.judgeClient(a, a.client); err != nil {
+			return err
+		}
+	}
+	for _, rate := range l.ratesOf(a.at) {
+		turn, err := rate.Enter(limits.SourceOf(a.client.Addr()).String(), nil)
+		if err != nil {
+			return l.overListener(a.at)
+		}
+		if turn != nil {
+			a.turns = append(a.turns, limits.Wait{Turn: turn, Over: l.overListener(a.at)})
+		}
+	}
+	return nil
+}
+
+// judgeClient counts a connection against the limits of its client's address.
+func (b *Broker) judgeClient(a *arrival, client netip.AddrPort) error {
+	a.client, a.named = client, true
+	wait, err := b.limiting.sources.Arrive(client.Addr())
+	if wait.Turn != nil {
+		a.turns = append(a.turns, wait)
+	}
+	return err
+}
+
+// refusable tells whether the client can be told that it is refused, and takes a slot for
+// that. A TLS handshake costs more than serving it would.
+func (b *Broker) refusable(a *arrival) bool {
+	if b.security.current.Load().listening[a.at].source != nil {
+		return false
+	}
+	a.slot = b.limiting.slots.Take(a.client.Addr())
+	return a.slot.Taken()
+}
+
+// unanswered ends a connection of a crowd without a word.
+func (b *Broker) unanswered(a *arrival) {
+	b.limiting.closed.Add(1)
+	b.departs(a)
+	b.explainLimit(a, a.refusal)
+	reset(a.raw)
+}
+
+// reset closes a connection at once, and leaves nothing behind.
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// departs gives back what a connection still takes.
+func (b *Broker) departs(a *arrival) {
+	l := &b.limiting
+	b.spoke(a)
+	if a.counted {
+		l.connections.Release()
+		a.counted = false
+	}
+	for _, wait := range a.turns {
+		wait.Turn.Leave()
+	}
+	a.slot.Release()
+}
+
+// spoke notes that a connection has said what it wants, or is over.
+func (b *Broker) spoke(a *arrival) {
+	if a.quiet != nil {
+		b.limiting.silent.Leave(a.quiet)
+		a.quiet = nil
+	}
+}
+
+// registers turns the connection of a client that is over a limit, or may be, into one of
+// a database: those are limited by themselves.
+func (b *Broker) registers(a *arrival) {
+	if a.counted {
+		b.limiting.connections.Release()
+		a.counted = false
+	}
+	for _, wait := range a.turns {
+		wait.Turn.Leave()
+	}
+	a.turns, a.refusal = nil, nil
+	a.slot.Release()
+}
+
+// turnAway answers a client that is over a limit.
+func (b *Broker) turnAway(a *arrival, conn *tns.Conn) {
+	ref := b.explainLimit(a, a.refusal)
+	_ = conn.NetConn().SetDeadline(time.Now().Add(refusalPatience))
+	if err := conn.Send(tns.NewRefuse(tns.CodeRateLimit, b.config.VSNNUM).WithRef(ref)); err != nil {
+		_ = conn.NetConn().Close()
+		return
+	}
+	conn.CloseAfterReply(refusalLinger)
+}
+
+// explainLimit tells everyone but the client of a refusal by a limit, and returns the REF
+// of what was kept. A flood is told once.
+func (b *Broker) explainLimit(a *arrival, err error) (ref string) {
+	_, secure := a.raw.(*tls.Conn)
+	return b.explainOnce(a.raw, tns.CodeRateLimit, err.Error(), secure, limitOfError(err))
+}
+
+// limitOfError names whose limit it is.
+func limitOfError(err error) string {
+	var over *limits.ExceededError
+	if errors.As(err, &over) {
+		return over.Limit
+	}
+	return err.Error()
+}
+
+// tooMany is the refusal of one for which there is no room.
+func (l *limiting) tooMany() error {
+	c := l.connections.Counts()
+	return &limits.ExceededError{
+		Limit: "connections", Err: limits.ErrFull,
+		Why: fmt.Sprintf("MAX_ALL_CONNECTIONS is %d, and so many are open: end sessions (broker sessions, broker close), or raise it", c.Most),
+	}
+}
+
+// overListener is the refusal of one that comes too fast at an address.
+func (l *limiting) overListener(at int) error {
+	return &limits.ExceededError{
+		Limit: "address " + l.addresses[at], Err: limits.ErrRate,
+		Why: "RATE_LIMIT of the ADDRESS, or CONNECTION_RATE, and its turn does not come within ACCEPT_QUEUE_WAIT: connect less often, or raise one of them",
+	}
+}
+
+// listenerRates are the rates at the listening addresses.
+type listenerRates struct {
+	own      []*limits.Rate // of each address
+	under    []bool         // each address that CONNECTION_RATE is for
+	together *limits.Rate   // CONNECTION_RATE
+}
+
+// ratesOf returns the rates that connections at an address are under.
+func (l *limiting) ratesOf(at int) []*limits.Rate {
+	r := &l.listeners
+	if r.under[at] {
+		return []*limits.Rate{r.together}
+	}
+	return r.own[at : at+1]
+}
+
+// keepAlive is how a silent peer is asked whether it is still there.
+func (b *Broker) keepAlive() net.KeepAliveConfig {
+	idle := b.settings().config.ExpireTime
+	if idle == 0 {
+		return net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
+	}
+	idle = max(idle, time.Second)
+	return net.KeepAliveConfig{Enable: true, Idle: idle, Interval: min(idle, shortestKeepAlive), Count: 6}
+}
+
+// makeRoom ends connections that say nothing where the system has no descriptors left.
+func (l *limiting) makeRoom(err error) {
+	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+		return
+	}
+	for range evictedAtOnce {
+		if !l.silent.Evict(silentAtLeast) {
+			return
+		}
+	}
+}

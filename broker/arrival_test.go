@@ -1,0 +1,270 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"servicebroker/journal"
+	"servicebroker/limits"
+	"servicebroker/tns"
+)
+
+// connection connects from a loopback address and says nothing.
+func (r *running) connection(local string) *tns.Conn {
+	r.t.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}).Dial("tcp", r.Addresses()[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return tns.NewConn(c)
+}
+
+func (r *running) wantFrom(local, text string, code tns.Code) {
+	r.t.Helper()
+	a := <-r.from(local, text)
+	if code == 0 {
+		if _, ok := a.reply.(*tns.Accept); !ok {
+			r.t.Errorf("%s: %v, want an ACCEPT", local, a)
+		}
+		return
+	}
+	if refuse, ok := a.reply.(*tns.Refuse); !ok || refuse.Code() != code {
+		r.t.Errorf("%s: %v, want %v", local, a, code)
+	}
+}
+
+// lockedBuffer keeps what is logged.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAClientsRate(t *testing.T) {
+	r, file := fromFile(t, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=0)(REGISTRATION_INVITED_NODES=127.0.0.9)")
+	r.register("a", "sales") // from 127.0.0.1
+	for range 2 {
+		r.wantFrom("127.0.0.2", sales, 0)
+	}
+	r.wantFrom("127.0.0.2", sales, tns.CodeRateLimit)
+	r.wantFrom("127.0.0.3", sales, 0)
+	e := r.journal.Find(journal.FindQuery{Outcome: journal.Refuse})
+	if len(e) != 1 || !strings.Contains(e[0].Text, "rate limit reached for client 127.0.0.2: CLIENT_RATE is 2 connects a second") {
+		t.Errorf("explained as %+v", e)
+	}
+	r.reload(file, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=5)(REGISTRATION_INVITED_NODES=127.0.0.9)")
+	began := time.Now()
+	for range 4 {
+		r.wantFrom("127.0.0.2", sales, 0)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("4 connects at 2 a second took %v", took)
+	}
+}
+
+func TestAnAddressThatComesTooOftenIsRefusedForAWhile(t *testing.T) {
+	var log lockedBuffer
+	b, err := New(testConfig(t, func(c *Config) {
+		c.Limits.IPRateCount, c.Limits.IPRateInterval, c.Limits.IPRateBlock = 3, time.Minute, time.Minute
+	}), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, b)
+	r.register("a", "sales") // one of three from 127.0.0.1
+	for range 3 {
+		r.wantFrom("127.0.0.2", sales, 0)
+	}
+	for range 5 {
+		r.wantFrom("127.0.0.2", sales, tns.CodeRateLimit)
+	}
+	r.wantFrom("127.0.0.1", sales, 0)
+	if n := strings.Count(log.String(), "IP rate limit enforced for ip address 127.0.0.2"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, log.String())
+	}
+	if n := strings.Count(log.String(), "msg=refused"); n != 1 {
+		t.Errorf("%d refusals logged:\n%s", n, log.String())
+	}
+}
+
+func TestTheRateOfAnAddress(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Addresses = append(c.Addresses, c.Addresses[0])
+		c.Listening = []ListenSettings{{Rate: 3}, {RateLimited: true}}
+		c.Limits.ConnectionRate, c.Limits.AcceptQueueWait = 2, 0
+	})
+	r.register("a", "sales") // the agent registers at each
+	wants := func(at int, code tns.Code) {
+		t.Helper()
+		c, err := net.Dial("tcp", r.Addresses()[at])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conn := tns.NewConn(c)
+		if err := conn.Send(tns.NewConnect([]byte(sales))); err != nil {
+			t.Fatal(err)
+		}
+		reply, err := conn.ReadReply()
+		if refuse, ok := reply.(*tns.Refuse); err != nil || ok != (code != 0) || ok && refuse.Code() != code {
+			t.Errorf("address %d: %v, %v, want %v", at, reply, err, code)
+		}
+	}
+	wants(0, 0)
+	wants(0, 0)
+	wants(0, tns.CodeRateLimit)
+	wants(1, 0)
+	wants(1, tns.CodeRateLimit)
+	if e := r.journal.Recent(1)[0]; !strings.Contains(e.Text, "address "+r.Addresses()[1]) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A crowd of connections keeps no database out, and one that says nothing makes room for
+// who does.
+func TestConnectionsAreLimited(t *testing.T) {
+	r := start(t, func(c *Config) { c.Limits.MaxConnections = 3 })
+	r.register("a", "sales")
+	first := r.connection("127.0.0.2")
+	r.session("sales")
+	r.session("sales")
+	r.wantFrom("127.0.0.1", sales, tns.CodeRateLimit) // the silent one has only just come
+	r.register("b", "pay")
+	if _, evicted := r.limiting.silent.Counts(); evicted != 0 {
+		t.Error("the silent one had to go at once")
+	}
+	<-time.After(silentAtLeast)
+	r.session("sales")
+	if _, err := first.ReadReply(); !errors.Is(err, io.EOF) && err == nil {
+		t.Errorf("the silent one: %v", err)
+	}
+	if _, evicted := r.limiting.silent.Counts(); evicted != 1 {
+		t.Errorf("%d had to go", evicted)
+	}
+}
+
+// Beyond the slots a crowd is not answered, and beyond those of one client its neighbours still are.
+func TestRefusalsTakeFewSlots(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
+	})
+	r.limiting.slots.Each = 2
+	r.register("a", "sales")
+	r.connection("127.0.0.2")
+	for range 2 { // say nothing, and are waited for
+		r.connection("127.0.0.2")
+	}
+	if c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.2")}}).Dial("tcp", r.Addresses()[0]); err == nil {
+		_ = c.SetDeadline(time.Now().Add(soon))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("one too many: %v", err)
+		}
+		c.Close()
+	}
+	if n := r.limiting.closed.Load(); n != 1 {
+		t.Errorf("%d were ended without an answer", n)
+	}
+	r.wantFrom("127.0.0.3", sales, 0)
+	r.wantFrom("127.0.0.3", sales, tns.CodeRateLimit)
+}
+
+// The instance is asked for no larger session data unit than allowed, and its answer is
+// the client's.
+func TestSDU(t *testing.T) {
+	r := start(t, func(c *Config) { c.SDU = 4096 })
+	r.register("a", "sales")
+	_, reply := r.ask(sales)
+	accept, ok := reply.(*tns.Accept)
+	if !ok || accept.SDU != 4096 {
+		t.Errorf("answer %+v", reply)
+	}
+}
+
+func TestHowOftenSilentPeersAreAsked(t *testing.T) {
+	r := start(t, nil)
+	for expire, want := range map[time.Duration]net.KeepAliveConfig{
+		0:                {Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6},
+		10 * time.Minute: {Enable: true, Idle: 10 * time.Minute, Interval: 10 * time.Second, Count: 6},
+		5 * time.Second:  {Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 6},
+	} {
+		c := *r.settings().config
+		c.ExpireTime = expire
+		r.apply(&c)
+		if got := r.keepAlive(); got != want {
+			t.Errorf("EXPIRE_TIME %v: %+v", expire, got)
+		}
+	}
+}
+
+// Thousands that say nothing take little, and keep nobody out.
+func TestSilentConnectionsAreCheap(t *testing.T) {
+	const crowd = 1000
+	r := start(t, nil)
+	r.register("a", "sales")
+	heap, stacks := memory()
+	for range crowd {
+		r.connection("127.0.0.2")
+	}
+	until(t, "all are there", func() bool { now, _ := r.limiting.silent.Counts(); return now == crowd })
+	heapThen, stacksThen := memory()
+	h, s := float64(heapThen-heap)/crowd, float64(stacksThen-stacks)/crowd
+	t.Logf("each silent connection: %.0f B of heap, %.0f B of stack, its other end included", h, s)
+	if h+s/stackFactor > 8<<10 {
+		t.Errorf("each takes %.0f bytes", h+s/stackFactor)
+	}
+	began := time.Now()
+	r.session("sales")
+	if took := time.Since(began); took > soon {
+		t.Errorf("a connect beside them took %v", took)
+	}
+}
+
+// Behind a proxy each client is limited by itself, and the proxy is not.
+func TestClientsBehindAProxyAreLimitedEach(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.ProxyProtocol.In = []netip.Prefix{netip.MustParsePrefix("127.0.0.7/32")}
+		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
+	})
+	r.register("a", "sales")
+	for i, step := range []struct {
+		client string
+		code   tns.Code
+	}{{"192.0.2.1", 0}, {"192.0.2.2", 0}, {"192.0.2.1", tns.CodeRateLimit}} {
+		conn := r.connection("127.0.0.7")
+		if _, err := fmt.Fprintf(conn.NetConn(), "PROXY TCP4 %s 127.0.0.1 40000 1521\r\n", step.client); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Send(tns.NewConnect([]byte(sales))); err != nil {
+			t.Fatal(err)
+		}
+		reply, err := conn.ReadReply()
+		if refuse, ok := reply.(*tns.Refuse); err != nil || ok != (step.code != 0) || ok && refuse.Code() != step.code {
+			t.Errorf("%d: %v, %v, want %v", i, reply, err, step.code)
+		}
+	}
+	if limitOfError(io.EOF) != "EOF" || limitOfError(&limits.ExceededError{Limit: "x", Err: limits.ErrRate}) != "x" {
+		t.Error("limits are not named")
+	}
+}

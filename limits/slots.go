@@ -1,0 +1,56 @@
+package limits
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Slots are a few places for what must not be done for everybody at a time. Each source
+// may have only part of them.
+type Slots struct {
+	Most, Each int
+
+	mu    sync.Mutex
+	now   int
+	taken map[netip.Prefix]int
+}
+
+// SlotTaken is a place, or none.
+type SlotTaken struct {
+	of     *Slots
+	source netip.Prefix
+}
+
+// Take takes a place, if there is one.
+func (s *Slots) Take(a netip.Addr) SlotTaken {
+	key := SourceOf(a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now >= s.Most || s.taken[key] >= s.Each {
+		return SlotTaken{}
+	}
+	if s.taken == nil {
+		s.taken = map[netip.Prefix]int{}
+	}
+	s.now++
+	s.taken[key]++
+	return SlotTaken{s, key}
+}
+
+// Taken tells whether it is a place.
+func (t SlotTaken) Taken() bool { return t.of != nil }
+
+// Release gives it back; a second time it does nothing.
+func (t *SlotTaken) Release() {
+	s := t.of
+	if s == nil {
+		return
+	}
+	t.of = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	if s.taken[t.source]--; s.taken[t.source] == 0 {
+		delete(s.taken, t.source)
+	}
+}
