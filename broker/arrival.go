@@ -18,14 +18,14 @@ import (
 // served. It belongs to its goroutine.
 type arrival struct {
 	raw     net.Conn
-	at      int              // number of the listening address
-	client  netip.AddrPort   // as far as it is known
-	named   bool             // client is who it says, not one who speaks for others
-	counted bool             // in limiting.connections
-	quiet   *limits.Quiet    // while it has not said what it wants
-	turns   []limits.Wait    // that it has to wait for
-	refusal error            // why it is not to be served
-	slot    limits.SlotTaken // that it is refused in
+	at      int               // number of the listening address
+	client  netip.AddrPort    // as far as it is known
+	named   bool              // client is who it says, not one who speaks for others
+	counted bool              // in limiting.connections
+	quiet   *limits.Quiet     // while it has not said what it wants
+	turns   []limits.Wait     // that it has to wait for
+	refusal error             // why it is not to be served
+	slot    *limits.SlotTaken // that it is refused in
 }
 
 // Bounds of how those are refused who are over a limit before their CONNECT is read.
@@ -104,7 +104,7 @@ func (b *Broker) refusable(a *arrival) bool {
 		return false
 	}
 	a.slot = b.limiting.slots.Take(a.client.Addr())
-	return a.slot.Taken()
+	return a.slot != nil
 }
 
 // unanswered ends a connection of a crowd without a word.

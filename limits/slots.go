@@ -15,37 +15,34 @@ type Slots struct {
 	taken map[netip.Prefix]int
 }
 
-// SlotTaken is a place, or none.
+// SlotTaken is a place.
 type SlotTaken struct {
 	of     *Slots
 	source netip.Prefix
 }
 
-// Take takes a place, if there is one.
-func (s *Slots) Take(a netip.Addr) SlotTaken {
+// Take takes a place; nil if there is none.
+func (s *Slots) Take(a netip.Addr) *SlotTaken {
 	key := SourceOf(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now >= s.Most || s.taken[key] >= s.Each {
-		return SlotTaken{}
+		return nil
 	}
 	if s.taken == nil {
 		s.taken = map[netip.Prefix]int{}
 	}
 	s.now++
 	s.taken[key]++
-	return SlotTaken{s, key}
+	return &SlotTaken{s, key}
 }
 
-// Taken tells whether it is a place.
-func (t SlotTaken) Taken() bool { return t.of != nil }
-
-// Release gives it back; a second time it does nothing.
+// Release gives it back; of none, or a second time, it does nothing.
 func (t *SlotTaken) Release() {
-	s := t.of
-	if s == nil {
+	if t == nil || t.of == nil {
 		return
 	}
+	s := t.of
 	t.of = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()

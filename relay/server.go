@@ -213,14 +213,15 @@ type accepted struct {
 // tries again for as long as waiting can help. What is to be carried is returned.
 func (s *Server) serve(ctx context.Context, d *dialogue, turns []limits.Wait) (a *accepted, err error) {
 	defer func() { d.leave(false) }() // where it has not left already
-	apart(func() { err = s.understand(d) })
+	apart(func() {
+		if err = s.understand(d); err == nil {
+			err = s.flooded(ctx, d)
+		}
+	})
 	for _, turn := range turns {
 		if err == nil {
 			err = s.awaitTurn(ctx, d, turn)
 		}
-	}
-	if err == nil {
-		err = s.flooded(ctx, d)
 	}
 	if err == nil {
 		err = s.lineUp(ctx, d)

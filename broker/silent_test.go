@@ -1,0 +1,29 @@
+package broker
+
+import (
+	"testing"
+	"time"
+)
+
+// Thousands that say nothing take little, and keep nobody out.
+func TestSilentConnectionsAreCheap(t *testing.T) {
+	const crowd = 1000
+	r := start(t, nil)
+	r.register("a", "sales")
+	heap, stacks := memory()
+	for range crowd {
+		r.connection("127.0.0.2")
+	}
+	until(t, "all are there", func() bool { now, _ := r.limiting.silent.Counts(); return now == crowd })
+	heapThen, stacksThen := memory()
+	h, s := float64(heapThen-heap)/crowd, float64(stacksThen-stacks)/crowd
+	t.Logf("each silent connection: %.0f B of heap, %.0f B of stack, its other end included", h, s)
+	if h+s/stackFactor > 8<<10 {
+		t.Errorf("each takes %.0f bytes", h+s/stackFactor)
+	}
+	began := time.Now()
+	r.session("sales")
+	if took := time.Since(began); took > soon {
+		t.Errorf("a connect beside them took %v", took)
+	}
+}
