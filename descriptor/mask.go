@@ -18,13 +18,13 @@ func Mask(n *Node) *Node {
 	}
 	masked := *n
 	masked.Children = nil
-	if secret(n.Name) {
+	if Secret(n.Name) {
 		masked.Value = Masked
 		return &masked
 	}
 	if len(n.Children) > 0 {
 		// lsnrctl sends a listener's password as (COMMAND=password)(VALUE=…) (tns.md 10.1).
-		password := secret(n.Text("COMMAND"))
+		password := Secret(n.Text("COMMAND"))
 		masked.Children = make([]*Node, len(n.Children))
 		for i, child := range n.Children {
 			if password && sameName(child.Name, "VALUE") {
@@ -36,9 +36,9 @@ func Mask(n *Node) *Node {
 	return &masked
 }
 
-// secret reports whether what is called name may be or lead to a secret. Whole families of names are meant, such as
+// Secret reports whether what is called name may be or lead to a secret. Whole families of names are meant, such as
 // PASSWORD_CMAN1, MY_WALLET_DIRECTORY and TLS_WALLET_PASSWORD_FILE, so parts of names decide.
-func secret(name string) bool {
+func Secret(name string) bool {
 	name = strings.ToUpper(name)
 	for _, part := range [...]string{"SECURITY", "WALLET", "PASSW", "PWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL"} {
 		if strings.Contains(name, part) {

@@ -30,6 +30,8 @@ type File struct {
 	// Grace bounds how long Run waits for the disk once its context has ended; 0 is
 	// DefaultGrace.
 	Grace time.Duration
+	// Mode of files that are made; 0 is 0640.
+	Mode os.FileMode
 	// Lost makes the text that tells of n lines that found no room, without its line end;
 	// nil: a plain sentence.
 	Lost func(n uint64, now time.Time) string
@@ -43,6 +45,7 @@ type File struct {
 	reopen   atomic.Bool
 	written  atomic.Uint64
 	lost     atomic.Uint64
+	bytes    atomic.Int64
 	busy     atomic.Int64 // unix nanoseconds at which the call to the disk began that is under way; 0: none
 
 	mu      sync.Mutex
@@ -63,13 +66,14 @@ func (f *File) Configure(s Settings) { f.settings.Store(&s) }
 // Stats tells what became of lines.
 type Stats struct {
 	Written uint64        // lines that reached the system
+	Bytes   int64         // of them
 	Lost    uint64        // lines that found no room
 	Stalled time.Duration // how long the disk has kept the call that is under way; 0: none is
 }
 
 // Stats may be called at any time.
 func (f *File) Stats() Stats {
-	s := Stats{Written: f.written.Load(), Lost: f.lost.Load()}
+	s := Stats{Written: f.written.Load(), Bytes: f.bytes.Load(), Lost: f.lost.Load()}
 	if since := f.busy.Load(); since != 0 {
 		s.Stalled = time.Since(time.Unix(0, since))
 	}

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -107,6 +108,7 @@ func (w *writer) write() error {
 	defer w.f.during()()
 	n, err := w.file.Write(part)
 	w.f.written.Add(uint64(bytes.Count(part[:n], []byte{'\n'})))
+	w.f.bytes.Add(int64(n))
 	w.at += n
 	w.size += int64(n)
 	if err == nil && n < len(part) {
@@ -141,7 +143,7 @@ func (w *writer) look(wanted bool) error {
 		return nil
 	}
 	defer w.f.during()()
-	file, err := os.OpenFile(w.f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	file, err := os.OpenFile(w.f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, cmp.Or(w.f.Mode, 0o640))
 	if err != nil {
 		return err
 	}

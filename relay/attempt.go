@@ -170,6 +170,9 @@ func (s *Server) ask(ctx context.Context, to Destination, connect *tns.Connect, 
 		return nil, nil, &moveOn{err}
 	}
 	conn := tns.NewConn(raw)
+	if s.Seen != nil {
+		conn.Seen = s.Seen(to)
+	}
 	stop := context.AfterFunc(ctx, func() { reset(raw) })
 	reply, err := request(ctx, conn, connect)
 	if !stop() { // ctx ended and closed the connection under us

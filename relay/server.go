@@ -16,6 +16,7 @@ import (
 	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/limits"
+	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -113,6 +114,13 @@ type Server struct {
 	// may be nil. It must not wait.
 	Ended func(*SessionInfo, error)
 
+	// Seen returns what is to be told of the packets of the dialogue with an instance, tns.Conn.Seen,
+	// nil if nobody looks at the client; may be nil.
+	Seen func(to Destination) func(sent bool, packet []byte)
+	// Inspect returns what is to see the bytes of a session, engine.Link.Inspect, nil if
+	// nobody looks; may be nil. It is asked again after Reinspect.
+	Inspect func(*SessionInfo, engine.Accepted) func(engine.Direction, []byte)
+
 	// VSNNUM is the version that refusals claim, tns.md 3; 0 hides it.
 	VSNNUM uint32
 	// IdleTimeout and SessionTimeout end relayed sessions; 0: never.
@@ -124,12 +132,13 @@ type Server struct {
 	// Log may be nil.
 	Log *slog.Logger
 
-	lastID   atomic.Uint64
-	loops    loopGuard
-	attempts attempts
-	mu       sync.Mutex // guards the two maps
-	sessions map[uint64]*session
-	tallies  map[string]*Tally
+	lastID     atomic.Uint64
+	inspecting sync.Mutex
+	loops      loopGuard
+	attempts   attempts
+	mu         sync.Mutex // guards the two maps
+	sessions   map[uint64]*session
+	tallies    map[string]*Tally
 }
 
 // replyTimeout bounds the writing of one reply to a client, and lingerTimeout

@@ -101,19 +101,40 @@ func (s *Server) CountSessions(match func(*SessionInfo) bool) int {
 
 // Sessions lists the relayed sessions that are open, by id.
 func (s *Server) Sessions() []SessionInfo {
-	s.mu.Lock()
-	open := make([]*session, 0, len(s.sessions))
-	for _, one := range s.sessions {
-		open = append(open, one)
-	}
-	s.mu.Unlock()
-
+	open := s.openSessions()
 	infos := make([]SessionInfo, len(open))
 	for i, one := range open {
 		infos[i] = one.describe(time.Now())
 	}
 	sort.Slice(infos, func(i, j int) bool { return infos[i].ID < infos[j].ID })
 	return infos
+}
+
+// inspect lets whoever looks at a session see its bytes.
+func (s *Server) inspect(one *session) {
+	if s.Inspect != nil {
+		s.inspecting.Lock() // so that no older answer comes after a newer one
+		defer s.inspecting.Unlock()
+		one.link.Inspect(s.Inspect(&one.info, one.link.Accepted))
+	}
+}
+
+// Reinspect asks for each open session again who looks at it.
+func (s *Server) Reinspect() {
+	for _, one := range s.openSessions() {
+		s.inspect(one)
+	}
+}
+
+// openSessions are the sessions that are open, in no order.
+func (s *Server) openSessions() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := make([]*session, 0, len(s.sessions))
+	for _, one := range s.sessions {
+		open = append(open, one)
+	}
+	return open
 }
 
 func (one *session) describe(now time.Time) SessionInfo {
@@ -154,6 +175,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	s.sessions[one.info.ID] = one
 	s.reshare(one) // there may have been a reload meanwhile
 	s.mu.Unlock()
+	s.inspect(one)
 	server.landed()
 
 	took := d.record.Took

@@ -30,6 +30,10 @@ type Conn struct {
 	// MaxConnectData is the longest connect data ReadConnect gathers, in bytes; 0
 	// means 65,535, which is all that can be announced.
 	MaxConnectData int
+	// Seen is told of each packet, whole, header and all, once it was read or before it is
+	// sent; nil: nobody is. It must not wait, and neither keep nor change the bytes. What is
+	// sent in one go comes in one call for each message, which may be several packets.
+	Seen func(sent bool, packet []byte)
 
 	conn       net.Conn
 	version    uint16
@@ -110,7 +114,11 @@ func (c *Conn) Send(messages ...Message) error {
 				return err
 			}
 		}
+		begin := len(out)
 		out = m.AppendTo(out, c.large)
+		if c.Seen != nil {
+			c.Seen(true, out[begin:])
+		}
 	}
 	if cap(out) <= keepSendBuffer {
 		c.out = out
@@ -179,6 +187,9 @@ func (c *Conn) takePacket(h header) (Packet, error) {
 	length := int(h.length)
 	if err := c.fill(length); err != nil {
 		return Packet{}, err
+	}
+	if c.Seen != nil {
+		c.Seen(false, c.in[c.r:c.r+length])
 	}
 	body := c.in[c.r+headerSize : c.r+length : c.r+length]
 	c.r += length

@@ -91,10 +91,7 @@ type Link struct {
 	// Limit paces a direction; nil lets it run free.
 	Limit [2]Limiter
 
-	// Inspect sees all bytes of a direction before they are written. It must
-	// neither keep nor change them. It is called from one goroutine a direction.
-	Inspect func(Direction, []byte)
-
+	inspect atomic.Pointer[func(Direction, []byte)]
 	flows   [2]flow
 	started atomic.Int64 // unix nanoseconds at which Run began
 	freeze  atomic.Bool
@@ -138,6 +135,25 @@ func unixTime(nanoseconds int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, nanoseconds)
+}
+
+// Inspect lets see look at all bytes of both directions before they are written, from now
+// on and until it is called with another or nil. see must neither keep nor change them, and
+// is called from one goroutine a direction. It may be called at any time; while nobody
+// looks it costs one load of a pointer for each read.
+func (l *Link) Inspect(see func(Direction, []byte)) {
+	if see == nil {
+		l.inspect.Store(nil)
+		return
+	}
+	l.inspect.Store(&see)
+}
+
+// look shows bytes to the inspector, if there is one.
+func (l *Link) look(d Direction, b []byte) {
+	if see := l.inspect.Load(); see != nil && len(b) > 0 {
+		(*see)(d, b)
+	}
 }
 
 // Quiet reports whether no byte has moved either way for at least d: the
@@ -271,6 +287,7 @@ const smallChunk = 8 << 10
 // a connection breaks, or the session is frozen (ErrFrozen).
 func (l *Link) pump(ctx context.Context, d Direction) error {
 	source, destination := l.ends(d)
+	l.look(d, l.flows[d].pending)
 	if err := l.write(destination, d, l.flows[d].pending); err != nil {
 		return err
 	}
@@ -308,9 +325,7 @@ func (l *Link) pass(ctx context.Context, d Direction, b []byte) error {
 	f := &l.flows[d]
 	f.last.Store(time.Now().UnixNano())
 	f.bytes.Add(uint64(len(b)))
-	if l.Inspect != nil {
-		l.Inspect(d, b)
-	}
+	l.look(d, b)
 	if l.Limit[d] != nil {
 		if err := l.Limit[d].WaitN(ctx, len(b)); err != nil {
 			return err

@@ -171,19 +171,38 @@ func TestInspectorAndLimiterSeeEveryByte(t *testing.T) {
 	paced := &countingLimiter{}
 	s := start(t, func(l *Link) {
 		l.Limit[ToServer] = paced
-		l.Inspect = func(d Direction, b []byte) {
+		l.Pending[ToServer] = []byte("early ")
+		l.Inspect(func(d Direction, b []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			seen[d] += string(b)
-		}
+		})
 	})
+	if _, err := io.ReadFull(s.server, make([]byte, len("early "))); err != nil {
+		t.Fatal(err)
+	}
 	s.exchange(t, "select 1 from dual")
 	s.hangUp(t)
-	if seen[ToServer] != "select 1 from dual" || seen[ToClient] != "select 1 from dual" {
+	if seen[ToServer] != "early select 1 from dual" || seen[ToClient] != "select 1 from dual" {
 		t.Errorf("inspector saw %q", seen)
 	}
 	if paced.asked != len("select 1 from dual") {
 		t.Errorf("limiter was asked for %d bytes", paced.asked)
+	}
+}
+
+// TestAnInspectorComesAndGoes while the session runs.
+func TestAnInspectorComesAndGoes(t *testing.T) {
+	s := start(t, nil)
+	s.exchange(t, "before")
+	seen := make(chan string, 9)
+	s.Inspect(func(_ Direction, b []byte) { seen <- string(b) })
+	s.exchange(t, "while")
+	s.Inspect(nil)
+	s.exchange(t, "after")
+	s.hangUp(t)
+	if len(seen) != 2 || <-seen != "while" || <-seen != "while" {
+		t.Errorf("inspector saw %d chunks and not what it was there for", len(seen))
 	}
 }
 
