@@ -62,6 +62,7 @@ func (b *Broker) serve(ctx context.Context, a *arrival) {
 		return
 	}
 	conn := tns.NewConn(unwrapped)
+	b.trace(conn)
 	connect, err := readConnect(conn)
 	b.spoke(a)
 	switch {

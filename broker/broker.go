@@ -22,6 +22,7 @@ import (
 	"servicebroker/failover"
 	"servicebroker/journal"
 	"servicebroker/loadbalance"
+	"servicebroker/packettrace"
 	"servicebroker/registration"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
@@ -58,6 +59,7 @@ type Broker struct {
 	holds      holdEvents
 	reporters  reporters
 	logs       logs
+	traces     packettrace.Traces
 	carried    carried
 	events     eventCounts // of the journal
 	metrics    *metrics    // nil until it runs
@@ -206,6 +208,7 @@ func (b *Broker) wire() {
 	}
 	b.files = configFiles{read: b.config.read, again: make(chan struct{}, 1), watcher: fsnotify.NewWatcher}
 	b.reporters.connects = append(b.reporters.connects, b.logConnect)
+	b.wireTraces()
 	b.wireLimits()
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
@@ -317,6 +320,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopLooking()
 	background.Go(func() { b.security.tend(looking, b.log) })
 	background.Go(func() { b.prober.Run(looking) })
+	background.Go(func() { b.traces.Run(looking) })
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(looking) })
 	background.Go(func() { b.watchRuleNames(looking) })

@@ -97,10 +97,10 @@ func TestCheckParameters(t *testing.T) {
 		{"bad gateways", "(MAX_GATEWAY_PROCESSES=few)", []string{
 			`5:2: error: MAX_GATEWAY_PROCESSES: "few" is not a number from 1 to 1024`,
 		}},
-		{"logs and traces", "(LOG_LEVEL=SUPPORT)(TRACE_LEVEL=off)(TRACE_FILELEN=10)(DIAG_ADR_ENABLED=ON)(ADR_BASE=/u01)", []string{
-			"5:38: notice: TRACE_FILELEN has no effect here: no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went",
-			"5:56: notice: DIAG_ADR_ENABLED has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",
-			"5:77: notice: ADR_BASE has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",
+		{"logs and traces", "(LOG_LEVEL=SUPPORT)(TRACE_LEVEL=off)(TRACE_TIMESTAMP=on)(DIAG_ADR_ENABLED=ON)(ADR_BASE=/u01)", []string{
+			"5:38: notice: TRACE_TIMESTAMP has no effect here: packets are traced on demand: broker trace begins and ends it",
+			"5:58: notice: DIAG_ADR_ENABLED has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",
+			"5:79: notice: ADR_BASE has no effect here: there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set",
 		}},
 		{"native encryption wanted", "(ASO_AUTHENTICATION_FILTER=on)", []string{
 			"5:2: warning: ASO_AUTHENTICATION_FILTER has no effect here: it is not enforced: let clients in over TCPS alone, or have databases require encryption (SQLNET.ENCRYPTION_SERVER)",
@@ -200,7 +200,7 @@ func TestCheckParameters(t *testing.T) {
 		{"limits of a service", "(SERVICE=(NAME=sales)(MAX_SESSIONS=5)(RATE=3))", nil},
 		{"placeholder", "(LOG_DIRECTORY=<logdir>)(TRACE_DIRECTORY=<trcdir>)", []string{
 			"5:2: error: LOG_DIRECTORY: <logdir> is the placeholder of a template: put the real value in its place",
-			"5:26: notice: TRACE_DIRECTORY has no effect here: no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went",
+			"5:26: error: TRACE_DIRECTORY: <trcdir> is the placeholder of a template: put the real value in its place",
 		}},
 		{"rules inside", "(RULE_LIST=(RULE=(SRC=*)(DST=db2)(SRV=*)(ACT=reject)))", []string{
 			"5:2: warning: RULE_LIST stands within PARAMETER_LIST, which is not closed before it: move one ) from the end to there",

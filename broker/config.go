@@ -90,6 +90,9 @@ type Config struct {
 	LogFileSize     int64           // LOG_FILE_SIZE, bytes; 0: no bound
 	LogFileNum      int             // LOG_FILE_NUM: files of each log, the one that is written among them
 	EventGroups     []string        // EVENT_GROUP: what <instance>.log has; nil: all
+	TraceDirectory  string          // TRACE_DIRECTORY; empty: LogDirectory, else the state directory
+	TraceFileSize   int64           // TRACE_FILELEN, bytes
+	TraceFileNum    int             // TRACE_FILENO
 	Verbose         bool            // all is logged, whatever LOG_LEVEL says
 	Peers           []string        // PEERS: API addresses of other brokers
 
@@ -150,6 +153,8 @@ func DefaultConfig() *Config {
 		LogLevel:         defaultLogLevel,
 		LogFileSize:      100 << 20,
 		LogFileNum:       5,
+		TraceFileSize:    10 << 20,
+		TraceFileNum:     1,
 		ConsoleAddress:   "127.0.0.1:8521",
 		VSNNUM:           defaultVSNNUM,
 		ConfigWatch:      true,

@@ -33,6 +33,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Held: b.Held, Quarantine: b.Quarantine, Certificates: b.consoleCertificates, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
 		Shutdown: b.Shutdown,
+		Traces:   b.traceViews, StartTrace: b.startTrace, StopTrace: b.stopTrace, SetLogLevel: b.setLogLevel,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
 		Log: b.log.With("component", "console"),
 	}

@@ -29,7 +29,7 @@ func TestTheParameterTable(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"TDM": "TDM", "tdm_prcp_max_call_wait_time": "TDM_*", "TRACE_FILENO": "TRACE_*", "LOG_DIRECTORY": "LOG_DIRECTORY", "log_file": "LOG_*",
+		"TDM": "TDM", "tdm_prcp_max_call_wait_time": "TDM_*", "TRACE_FILENO": "TRACE_FILENO", "TRACE_TIMESTAMP": "TRACE_*", "LOG_DIRECTORY": "LOG_DIRECTORY", "log_file": "LOG_*",
 		"SQLNET.WALLET_OVERRIDE": "SQLNET.*", "TCP.NODELAY": "TCP.*", "TCP.INVITED_NODES": "TCP.INVITED_NODES", "ADR_BASE": "ADR_BASE*", "PASSWORD_CMAN1": "PASSWORD*",
 	} {
 		if p := parameter(name); p == nil || p.Name != want {

@@ -26,8 +26,8 @@ func replacedParameters() []Parameter {
 
 		{Name: "LOG_*", Meaning: "the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 		{Name: "LOGGING", Meaning: "the log goes to standard output, and to LOG_DIRECTORY if that is set"},
-		{Name: "TRACE_*", Meaning: "no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went"},
-		{Name: "TRACING", Meaning: "no trace files are written; broker serve --verbose logs more, and broker explain tells why a connect went where it went"},
+		{Name: "TRACE_*", Meaning: "packets are traced on demand: broker trace begins and ends it"},
+		{Name: "TRACING", Meaning: "packets are traced on demand: broker trace begins and ends it"},
 		{Name: "DIAG_ADR_ENABLED", Meaning: "there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 		{Name: "ADR_BASE*", Meaning: "there is no ADR; the log goes to standard output, and to LOG_DIRECTORY if that is set"},
 

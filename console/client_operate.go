@@ -70,6 +70,26 @@ func (c *Client) EndIntent(ctx context.Context, id string) (IntentView, error) {
 	return call[IntentView](ctx, c, "DELETE /api/v1/intents/"+segment(id), nil)
 }
 
+// Traces returns the packet traces that are active, and the last that were.
+func (c *Client) Traces(ctx context.Context) (TraceList, error) {
+	return get[TraceList](ctx, c, "/api/v1/traces")
+}
+
+// StartTrace begins one.
+func (c *Client) StartTrace(ctx context.Context, r TraceRequest) (Trace, error) {
+	return call[Trace](ctx, c, "POST /api/v1/traces", r)
+}
+
+// StopTrace ends one.
+func (c *Client) StopTrace(ctx context.Context, id string) (Trace, error) {
+	return call[Trace](ctx, c, "DELETE /api/v1/traces/"+segment(id), nil)
+}
+
+// SetLogLevel puts a level in force until the configuration is read again.
+func (c *Client) SetLogLevel(ctx context.Context, level string) (LogLevel, error) {
+	return call[LogLevel](ctx, c, "PUT /api/v1/log-level", LogLevel{Level: level})
+}
+
 // Held returns the connects that wait.
 func (c *Client) Held(ctx context.Context) (HeldList, error) {
 	return get[HeldList](ctx, c, "/api/v1/held")

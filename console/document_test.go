@@ -126,6 +126,7 @@ func fullyOperated(t *testing.T) *operated {
 	o.Reload = func(context.Context) (ReloadResult, error) {
 		return ReloadResult{Config: "/etc/cman.ora", Changed: []string{"ROUTE"}, NeedsRestart: []string{"ADDRESS"}, Messages: []ConfigMessage{{"cman.ora", 3, 4, "warning", "text"}}}, nil
 	}
+	o.tracing()
 	o.store.Add(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales", Network: "192.0.2.0/24"}, Deadline: noon(), EndSessions: true, Reason: "r", Source: "s"})
 	for _, kind := range journal.Kinds() {
 		o.journal.Add(journal.Event{Kind: kind, Service: "sales", Instance: "sales1", Host: "db1", Database: "prod", Cause: "c", Detail: "d",
@@ -151,7 +152,7 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		"GET /api/v1/explain?descriptor=sales&from=192.0.2.1&user=u&program=p", "GET /api/v1/explain?descriptor=((", "GET /api/v1/explain", "GET /api/v1/explain?client=192.0.2.9",
 		"GET /api/v1/explain/" + ref, "GET /api/v1/explain/none", "GET /api/v1/explanations", "GET /api/v1/explanations?outcome=gone&limit=1", "GET /api/v1/explanations?outcome=odd", "GET /api/v1/explanations?limit=0",
 		"GET /api/v1/intents", "GET /api/v1/intents/d1", "GET /api/v1/intents/none", "GET /api/v1/events", "GET /api/v1/events?since=1&kind=moved,died&limit=2", "GET /api/v1/events?since=2030-05-06T12:00:00Z", "GET /api/v1/events?kind=odd",
-		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/certificates", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
+		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/certificates", "GET /api/v1/traces", "DELETE /api/v1/traces/1", "DELETE /api/v1/traces/2", "DELETE /api/v1/traces/x", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
 		"GET /api/v1/status", "GET /api/v1/status?summary=true", "GET /api/v1/status?summary=yes", "GET /api/v1/openapi.json", "GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/sales", "GET /readyz/none",
 		"GET /show", "GET /show/connections/detail?in=idle", "GET /show/connections/detail?in=limbo",
 		"POST /api/v1/quarantine/q1/approve", "POST /api/v1/quarantine/q1/reject", "POST /api/v1/quarantine/none/approve", "POST /api/v1/reload",
@@ -168,6 +169,8 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		{"POST /api/v1/intents", `{"kind": "weight", "target": {}}`}, {"POST /api/v1/intents", `{"kind": "brew"}`}, {"POST /api/v1/intents", `{"color": 1}`},
 		{"POST /api/v1/quarantine/q2/approve", `{"reason": "r"}`},
 		{"PUT /api/v1/load", `{"instance": "sales1@db1", "load": 3, "services": {"sales": {"goodness": 1, "delta": 2}}}`}, {"PUT /api/v1/load", `{"instance": "none", "load": 3}`}, {"PUT /api/v1/load", `{}`},
+		{"POST /api/v1/traces", `{"client": "192.0.2.7", "seconds": 60, "data": true}`}, {"POST /api/v1/traces", `{"session": "17"}`}, {"POST /api/v1/traces", `{}`}, {"POST /api/v1/traces", `{"client": "x", "seconds": -1}`},
+		{"PUT /api/v1/log-level", `{"level": "support"}`}, {"PUT /api/v1/log-level", `{"level": "loud"}`}, {"PUT /api/v1/log-level", `{}`},
 		{"POST /api/v1/shutdown", `{"timeout": 2.5}`}, {"POST /api/v1/shutdown", `{"timeout": -1}`}, {"POST /api/v1/shutdown", `{"abort": "yes"}`},
 	} {
 		d.call(c[0], c[1])

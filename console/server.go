@@ -66,6 +66,12 @@ type Server struct {
 	MetricsAddress string
 	// Shutdown begins to end the broker and returns at once. The request is a sound one.
 	Shutdown func(ShutdownRequest)
+	// Traces lists packet traces, StartTrace begins one, StopTrace ends one.
+	Traces     func() []Trace
+	StartTrace func(TraceRequest) (Trace, error)
+	StopTrace  func(id uint64) (Trace, error)
+	// SetLogLevel puts a level in force until the configuration is read again, and returns it.
+	SetLogLevel func(level string) (LogLevel, error)
 
 	Hosts    []string         // host names under which the plain address may be asked, besides localhost and any IP address
 	Stopping <-chan struct{}  // closed when the broker is about to end: streams of events end then

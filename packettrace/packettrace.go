@@ -38,6 +38,14 @@ type Order struct {
 	By      string        // who wants it
 }
 
+// Everybody is the network of all clients, of either family.
+var Everybody = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+
+// wants tells whether clients at an address are meant.
+func (o *Order) wants(client netip.Addr) bool {
+	return o.Clients == Everybody || o.Clients.IsValid() && o.Clients.Contains(client)
+}
+
 // Files says where traces go.
 type Files struct {
 	Directory string
@@ -73,7 +81,7 @@ var (
 	ErrTooMany  = fmt.Errorf("%d traces are active, and no more can be: end one", MaxActive)
 	ErrUnknown  = errors.New("there is no such trace")
 	ErrBadOrder = errors.New("what is to be traced is not clear")
-	ErrNotBegun = errors.New("traces can be made only while the broker runs")
+	ErrOver     = errors.New("the broker is ending: no trace begins any more")
 )
 
 // Why traces end.
@@ -86,7 +94,7 @@ const (
 )
 
 // Traces are all traces of one broker. Call Run once; all other methods may be called at
-// any time.
+// any time, but traces that begin before it run without end until then.
 type Traces struct {
 	// Files says where new traces go.
 	Files func() Files
@@ -97,10 +105,10 @@ type Traces struct {
 	active  atomic.Pointer[[]*trace] // nil: none
 	mu      sync.Mutex
 	last    uint64
-	running bool
+	over    bool
 	past    []Status
 	writers sync.WaitGroup
-	wake    chan struct{}
+	wake    chan struct{} // made by whoever needs it first
 }
 
 // trace is one that is active.
@@ -120,21 +128,19 @@ type trace struct {
 
 // Run lets traces be made until ctx ends, and ends them when their time is over.
 func (t *Traces) Run(ctx context.Context) {
-	t.mu.Lock()
-	t.running, t.wake = true, make(chan struct{}, 1)
-	t.mu.Unlock()
+	wake := t.waker()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		timer.Reset(t.sweep(time.Now()))
 		select {
 		case <-ctx.Done():
-		case <-t.wake:
+		case <-wake:
 		case <-timer.C:
 		}
 	}
 	t.mu.Lock()
-	t.running = false
+	t.over = true
 	t.mu.Unlock()
 	t.endAll(func(*trace) string { return reasonStopped })
 	t.writers.Wait()
@@ -155,6 +161,9 @@ func (t *Traces) sweep(now time.Time) time.Duration {
 	})
 	return next
 }
+
+// Active tells whether there is any.
+func (t *Traces) Active() bool { return t.active.Load() != nil }
 
 // all are the active ones, which nobody changes.
 func (t *Traces) all() []*trace {
@@ -220,6 +229,7 @@ func (t *Traces) Start(o Order) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	t.poke()
 	if t.Changed != nil {
 		t.Changed()
 	}
@@ -231,8 +241,8 @@ func (t *Traces) enter(o Order, files Files) (*trace, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case !t.running:
-		return nil, ErrNotBegun
+	case t.over:
+		return nil, ErrOver
 	case len(t.all()) >= MaxActive:
 		return nil, ErrTooMany
 	}
@@ -268,23 +278,34 @@ func (t *Traces) enter(o Order, files Files) (*trace, error) {
 	t.writers.Go(func() { one.file.Run(ctx) })
 	one.write(one.title())
 	t.publish(append(slices.Clone(t.all()), one))
-	t.poke()
 	return one, nil
 }
 
-// poke lets Run look again; t.mu is held, or t runs.
+// poke lets Run look again.
 func (t *Traces) poke() {
 	select {
-	case t.wake <- struct{}{}:
+	case t.waker() <- struct{}{}:
 	default:
 	}
+}
+
+func (t *Traces) waker() chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.wake == nil {
+		t.wake = make(chan struct{}, 1)
+	}
+	return t.wake
 }
 
 // title is the first line of a trace.
 func (one *trace) title() string {
 	what, shown := "clients "+one.Order.Clients.String(), "headers"
-	if one.Order.Session != 0 {
+	switch {
+	case one.Order.Session != 0:
 		what = fmt.Sprintf("session %d", one.Order.Session)
+	case one.Order.Clients == Everybody:
+		what = "all clients"
 	}
 	if one.Order.Data {
 		shown = "headers and data"
@@ -354,7 +375,7 @@ func (t *Traces) List() []Status {
 func (t *Traces) Dialogue(client netip.AddrPort, us, peer string) func(sent bool, b []byte) {
 	var all []*dialogue
 	for _, one := range t.all() {
-		if one.Order.Clients.IsValid() && one.Order.Clients.Contains(client.Addr()) {
+		if one.Order.wants(client.Addr()) {
 			all = append(all, &dialogue{write: one.write, us: us, peer: peer})
 		}
 	}
@@ -373,7 +394,7 @@ func (t *Traces) Dialogue(client netip.AddrPort, us, peer string) func(sent bool
 func (t *Traces) Session(s Session) func(toClient bool, b []byte) {
 	var all []*session
 	for _, one := range t.all() {
-		if one.Order.Session == s.ID || one.Order.Clients.IsValid() && one.Order.Clients.Contains(s.Client.Addr()) {
+		if one.Order.Session == s.ID || one.Order.wants(s.Client.Addr()) {
 			if followed := one.follow(s); followed != nil {
 				all = append(all, followed)
 			}

@@ -104,13 +104,20 @@ func TestWhoIsTraced(t *testing.T) {
 				t.Errorf("%s, session %d: %v", c.client, c.id, got)
 			}
 		}
+		everybody := start(t, traces, Order{Clients: Everybody})
+		if traces.Dialogue(netip.MustParseAddrPort("198.51.100.1:1"), "", "") == nil || traces.Dialogue(netip.MustParseAddrPort("[2001:db8::1]:1"), "", "") == nil {
+			t.Error("everybody is not everybody")
+		}
+		if _, err := traces.Stop(everybody.ID); err != nil {
+			t.Error(err)
+		}
 		if s, err := traces.Stop(one.ID); err != nil || s.Ended != reasonOperator {
 			t.Errorf("%+v, %v", s, err)
 		}
 		if _, err := traces.Stop(one.ID); !errors.Is(err, ErrUnknown) {
 			t.Error(err)
 		}
-		if list := traces.List(); len(list) != 2 || list[0].Ended != "" || list[1].Ended == "" || changes != 3 {
+		if list := traces.List(); len(list) != 3 || list[0].Ended != "" || list[1].Ended == "" || changes != 5 {
 			t.Errorf("%d changes, %+v", changes, list)
 		}
 	})
@@ -154,7 +161,7 @@ func TestBounds(t *testing.T) {
 			}
 		}
 		stop()
-		if _, err := traces.Start(Order{Clients: all}); !errors.Is(err, ErrNotBegun) {
+		if _, err := traces.Start(Order{Clients: all}); !errors.Is(err, ErrOver) {
 			t.Error(err)
 		}
 	})

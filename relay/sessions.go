@@ -115,7 +115,12 @@ func (s *Server) inspect(one *session) {
 	if s.Inspect != nil {
 		s.inspecting.Lock() // so that no older answer comes after a newer one
 		defer s.inspecting.Unlock()
-		one.link.Inspect(s.Inspect(&one.info, one.link.Accepted))
+		see := s.Inspect(&one.info, one.link.Accepted.Version)
+		if see == nil {
+			one.link.Inspect(nil)
+			return
+		}
+		one.link.Inspect(func(d engine.Direction, b []byte) { see(d == engine.ToClient, b) })
 	}
 }
 

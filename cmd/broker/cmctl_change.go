@@ -198,10 +198,33 @@ func (m *cmctl) set(ctx context.Context, words []string) error {
 		}
 		m.done()
 		return nil
-	case "aso_authentication_filter", "idle_timeout", "inbound_connect_timeout", "log_directory", "log_level", "outbound_connect_timeout", "session_timeout", "trace_directory", "trace_level":
+	case "log_level":
+		return m.setLogLevel(ctx, words[1:])
+	case "trace_level":
+		said, err := setTraceLevel(ctx, m.at.client, words[1:])
+		if err == nil {
+			fmt.Fprintln(m.t.out, said)
+			m.done()
+		}
+		return err
+	case "aso_authentication_filter", "idle_timeout", "inbound_connect_timeout", "log_directory", "outbound_connect_timeout", "session_timeout", "trace_directory":
 		return notResolved(fmt.Sprintf("%s is not changed at run time alone: put (%s=%s) into PARAMETER_LIST of %s and reload", name, strings.ToUpper(name), strings.Join(words[1:], " "), m.configFile()))
 	}
 	return undefined("set " + words[0])
+}
+
+// setLogLevel holds until the configuration is read again.
+func (m *cmctl) setLogLevel(ctx context.Context, words []string) error {
+	if len(words) == 0 {
+		return notResolved("log_level: say off, user, admin or support")
+	}
+	now, err := m.at.client.SetLogLevel(ctx, words[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(m.t.out, "CMAN parameter log_level set to %s.\n", strings.ToUpper(now.Level))
+	m.done()
+	return nil
 }
 
 func (m *cmctl) configFile() string {

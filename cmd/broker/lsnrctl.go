@@ -68,7 +68,7 @@ func (l *lsnrctl) verbs() []verb {
 		{"version", "[INSTANCE]", "which release it claims to be", l.about(0, l.version)},
 		{"reload", "[INSTANCE]", "read the configuration again; sessions and registrations are not touched", l.about(0, l.reload)},
 		{"save_config", "[INSTANCE]", "nothing: settings are those of the file", l.about(0, l.saveConfig)},
-		{"trace", "LEVEL [INSTANCE]", "tells where the setting is changed", func(_ context.Context, words []string) error { return unsettable("trc_level", words) }},
+		{"trace", "LEVEL [INSTANCE]", "traces the packets of all clients for five minutes, or with off no more", l.trace},
 		{"quit", "", "leave", leave},
 		{"exit", "", "leave", leave},
 		{"set", "NAME VALUE", "displaymode or current_listener; of other settings it tells where they are changed", l.set},

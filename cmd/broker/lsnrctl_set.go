@@ -33,10 +33,27 @@ func (l *lsnrctl) set(ctx context.Context, words []string) error {
 		return nil
 	default:
 		if v, found := find(listenerSettings(), name); found {
+			if v.name == "trc_level" {
+				return l.trace(ctx, words[1:])
+			}
 			return unsettable(v.name, words[1:])
 		}
 		return undefined("set " + words[0])
 	}
+}
+
+// trace begins and ends packet traces.
+func (l *lsnrctl) trace(ctx context.Context, words []string) error {
+	return l.about(1, func(ctx context.Context) error {
+		said, err := setTraceLevel(ctx, l.at.client, words)
+		if err != nil {
+			return err
+		}
+		l.connecting()
+		fmt.Fprintln(l.t.out, said)
+		l.done()
+		return nil
+	})(ctx, words)
 }
 
 // unsettable tells that a listener's setting is not changed at run time, as a listener with ADMIN_RESTRICTIONS does.
@@ -49,8 +66,8 @@ func unsettable(name string, values []string) error {
 func listenerSettings() []verb {
 	const inFile = "put it into PARAMETER_LIST of cman.ora and reload"
 	return []verb{
-		{name: "trc_file", about: "there is no trace file; a session's packets go to the log"}, {name: "trc_directory", about: "there is no trace file; a session's packets go to the log"},
-		{name: "trc_level", about: "start the broker with -v to log more"}, {name: "log_file", about: "its name is listener.log"},
+		{name: "trc_file", about: "each trace has a file of its own, see broker trace"}, {name: "trc_directory", about: "put (TRACE_DIRECTORY=…) into PARAMETER_LIST of cman.ora and reload"},
+		{name: "trc_level", about: "say off, user, admin or support"}, {name: "log_file", about: "its name is listener.log"},
 		{name: "log_directory", about: inFile}, {name: "log_status", about: "the log is always on; without LOG_DIRECTORY there is no file"},
 		{name: "inbound_connect_timeout", about: inFile}, {name: "startup_waittime", about: "the broker starts at once"},
 		{name: "save_config_on_stop", about: "there is nothing to save: settings are those of the file"},
@@ -130,7 +147,11 @@ func (l *lsnrctl) showSetting(ctx context.Context, name string) error {
 	value := ""
 	switch name {
 	case "trc_level":
-		value = "off"
+		list, err := l.at.client.Traces(ctx)
+		if err != nil {
+			return err
+		}
+		value = traceLevel(list)
 	case "log_file":
 		value = "listener.log"
 	case "log_directory":

@@ -18,8 +18,11 @@ const (
 )
 
 func TestLsnrctlOnce(t *testing.T) {
-	_, api, _ := started(t)
+	o, api, _ := started(t)
+	tracing(t, o.server)
 	for line, want := range map[string]string{
+		"trace support":        `packets of all clients go to \S+/1\.trc until \d\d:\d\d:\d\d\n`,
+		"set trc_level 0":      `[01] packet traces ended\n`,
 		"status":               `STATUS of the LISTENER\n-{24}\nAlias                     CMAN1\n(.+\n){7}Listening Endpoints Summary\.\.\.\n  \(DESCRIPTION=\(ADDRESS=\(PROTOCOL=tcp\)\(HOST=0\.0\.0\.0\)\(PORT=1521\)\)\)\nThe listener supports no services\n`,
 		"STATUS LISTENER":      `STATUS of the LISTENER\n(.+\n)+`,
 		"stat CMAN1":           `STATUS of the LISTENER\n(.+\n)+`,
@@ -27,7 +30,7 @@ func TestLsnrctlOnce(t *testing.T) {
 		"version":              `TNSLSNR for Linux: Version 19\.0\.0\.0\.0 - Production\n`,
 		"reload":               ``,
 		"save_config":          `No changes to save for CMAN1\.\n`,
-		"show trc_level":       `CMAN1 parameter "trc_level" set to off\n`,
+		"show trc_level":       `CMAN1 parameter "trc_level" set to (off|support)\n`,
 		"show log_status":      `CMAN1 parameter "log_status" set to ON\n`,
 		"show snmp_visible":    `CMAN1 parameter "snmp_visible" set to OFF\n`,
 		"show log_file":        `CMAN1 parameter "log_file" set to listener\.log\n`,
@@ -44,7 +47,7 @@ func TestLsnrctlFailures(t *testing.T) {
 	_, api, plain := started(t)
 	for line, want := range map[string]string{
 		"set log_status off":   `TNS-12508: TNS:listener could not resolve the COMMAND given\n log_status off: .*always on.*\n`,
-		"trace ADMIN":          `TNS-12508: .*\n trc_level ADMIN: .*\n`,
+		"trace LOUD":           `TNS-12508: .*\n say a level: .*\n`,
 		"set colour red":       `NL-00853: undefined command "set colour"\.  Try "help"\n`,
 		"show colour":          `NL-00853: undefined command "show colour"\.  Try "help"\n`,
 		"set displaymode loud": `"loud" is no display mode: use raw, compact, normal or verbose\n`,

@@ -48,6 +48,7 @@ type cli struct {
 	Close        closeCommand        `cmd:"" help:"End sessions."`
 	Reload       reloadCommand       `cmd:"" help:"Let the broker read its configuration again."`
 	Shutdown     shutdownCommand     `cmd:"" help:"Let the broker take no new connects and end when sessions are over."`
+	Trace        traceCommand        `cmd:"" help:"Write the packets of some clients to a file, without secrets; alone: list such traces."`
 	Parameters   parametersCommand   `cmd:"" help:"Show the settings in force."`
 	Rules        rulesCommand        `cmd:"" help:"Show the rules in force."`
 
