@@ -3,8 +3,9 @@
 GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
+RELOADS ?= 1000
 
-.PHONY: build run test check fuzz bench chaos sim clean
+.PHONY: build run test check fuzz bench chaos soak sim clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -33,6 +34,10 @@ bench:
 # Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
 chaos: build
 	@$(GO) run ./testenv/chaos
+
+# The configuration reloaded a thousand times under load, half of the times from a broken file.
+soak:
+	$(GO) test ./testenv/drivers -count=1 -timeout 20m -v -run 'TestReloads$$' -args -reloads $(RELOADS)
 
 # The balancing policies compared in a simulated world; SIM=-quick for a first look.
 sim:

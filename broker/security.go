@@ -61,7 +61,9 @@ func (m *tlsMaker) all() (*tlsInUse, error) {
 	for i := range m.places {
 		errs = append(errs, m.place(i))
 	}
-	return &m.made, errors.Join(append(errs, m.outbound())...)
+	errs = append(errs, m.outbound())
+	made := m.made // a pointer into m would keep m alive, and with it all that was in use before
+	return &made, errors.Join(errs...)
 }
 
 // place makes the source of one listening address.
