@@ -1,0 +1,200 @@
+package dns
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
+	wire "github.com/miekg/dns"
+
+	"servicebroker/discovery"
+	"servicebroker/servicetable"
+)
+
+var _ discovery.Destination[Publication] = (*Updater)(nil)
+var _ discovery.Destination[Publication] = (*Server)(nil)
+
+const primaryZone = `type primary; file "primary.zone"; allow-update { key "transfer.example"; };`
+
+// held are the records of a name at a server, without TTLs.
+func held(t *testing.T, server, name string, kind uint16) []string {
+	t.Helper()
+	got, _ := until(t, server, question(name, kind), func(m *wire.Msg) bool { return m.Rcode != wire.RcodeServerFailure })
+	return texts(got.Answer)
+}
+
+func wantHeld(t *testing.T, server, name string, kind uint16, want ...string) {
+	t.Helper()
+	if got := held(t, server, name, kind); !slices.Equal(got, want) {
+		t.Errorf("%s %s: %q, want %q", name, wire.TypeToString[kind], got, want)
+	}
+}
+
+// updating is a layout, a table, and an updater for them.
+type updating struct {
+	*Updater
+	table *servicetable.Table
+}
+
+func newUpdating(primary string, all ...servicetable.Registration) *updating {
+	return &updating{&Updater{Primary: primary, Zone: "db.example", Key: testKey, Timeout: 2 * time.Second}, tableOf(all...)}
+}
+
+func (u *updating) sync(t *testing.T) error {
+	return u.Sync(t.Context(), layout().Publish(u.table.Snapshot()))
+}
+
+func (u *updating) mustSync(t *testing.T) {
+	t.Helper()
+	if err := u.sync(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBINDIsUpdatedAndWhatOthersMadeIsLeftAlone(t *testing.T) {
+	for transfers, zone := range map[string]string{"allowed": primaryZone, "refused": primaryZone + ` allow-transfer { none; };`} {
+		t.Run("transfers "+transfers, func(t *testing.T) { testUpdates(t, bind(t, zone)) })
+	}
+}
+
+func testUpdates(t *testing.T, primary string) {
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales", "foreign"), instance("s2", "10.1.0.2", "sales"))
+	u.mustSync(t)
+	wantHeld(t, primary, "sales.db.example", wire.TypeA, "sales.db.example. A 10.1.0.1", "sales.db.example. A 10.1.0.2")
+	wantHeld(t, primary, "_oracle._tcp.sales.db.example", wire.TypeSRV,
+		"_oracle._tcp.sales.db.example. SRV 0 100 1521 10-1-0-1.node.db.example.", "_oracle._tcp.sales.db.example. SRV 0 100 1521 10-1-0-2.node.db.example.")
+	wantHeld(t, primary, "foreign.db.example", wire.TypeA, "foreign.db.example. A 192.0.2.2")
+	wantHeld(t, primary, "foreign.db.example", wire.TypeTXT)
+	if got := u.Foreign(); !slices.Equal(got, []string{"foreign.db.example."}) {
+		t.Errorf("foreign names: %v", got)
+	}
+
+	u.table.Drop("s2@10.1.0.2")
+	u.mustSync(t)
+	wantHeld(t, primary, "sales.db.example", wire.TypeA, "sales.db.example. A 10.1.0.1")
+	wantHeld(t, primary, "s2.instance.db.example", wire.TypeA)
+
+	// Somebody's hand in our records, found when all is compared.
+	damage := new(wire.Msg)
+	damage.SetUpdate("db.example.")
+	damage.Insert([]wire.RR{&wire.A{Hdr: wire.RR_Header{Name: "sales.db.example.", Rrtype: wire.TypeA, Class: wire.ClassINET, Ttl: 5}, A: []byte{192, 0, 2, 99}}})
+	c, err := u.dial(t.Context(), "db.example.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := c.exchange(damage); err != nil || reply.Rcode != wire.RcodeSuccess {
+		t.Fatal(reply, err)
+	}
+	c.conn.Close()
+	u.fullAt = time.Now()
+	u.mustSync(t)
+	wantHeld(t, primary, "sales.db.example", wire.TypeA, "sales.db.example. A 10.1.0.1")
+
+	// Another broker takes over, which has another table.
+	heir := newUpdating(primary, instance("s3", "10.1.0.3", "crm"))
+	heir.mustSync(t)
+	for _, gone := range []string{"sales.db.example", "_oracle._tcp.sales.db.example", "s1.instance.db.example", "10-1-0-1.node.db.example"} {
+		wantHeld(t, primary, gone, wire.TypeANY)
+	}
+	wantHeld(t, primary, "crm.db.example", wire.TypeA, "crm.db.example. A 10.1.0.3")
+	wantHeld(t, primary, "keep.db.example", wire.TypeA, "keep.db.example. A 192.0.2.1")
+	wantHeld(t, primary, "foreign.db.example", wire.TypeA, "foreign.db.example. A 192.0.2.2")
+	heir.table.Drop("s3@10.1.0.3")
+	heir.mustSync(t)
+	wantHeld(t, primary, "crm.db.example", wire.TypeTXT)
+}
+
+func TestASecondSyncOfTheSameWritesNothing(t *testing.T) {
+	primary := bind(t, primaryZone)
+	serial := func() uint32 {
+		got, _ := until(t, primary, question("db.example", wire.TypeSOA), answers(1))
+		return got.Answer[0].(*wire.SOA).Serial
+	}
+	serial()
+	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+	u.mustSync(t)
+	before := serial()
+	u.mustSync(t)
+	again := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+	again.mustSync(t)
+	if after := serial(); after != before {
+		t.Errorf("the serial went from %d to %d", before, after)
+	}
+}
+
+func TestAThousandInstancesAreWritten(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	u := newUpdating(primary)
+	for i := range 1000 {
+		u.table.Apply(instance(fmt.Sprintf("i%d", i), fmt.Sprintf("10.3.%d.%d", i/200, i%200+1), fmt.Sprintf("s%d", i%300)))
+	}
+	start := time.Now()
+	u.mustSync(t)
+	t.Logf("1000 instances in %v", time.Since(start))
+	wantHeld(t, primary, "i999.instance.db.example", wire.TypeA, "i999.instance.db.example. A 10.3.4.200")
+	wantHeld(t, primary, "i0.instance.db.example", wire.TypeA, "i0.instance.db.example. A 10.3.0.1")
+}
+
+func TestWhatAPrimaryRefusesIsExplained(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	for name, change := range map[string]func(*updating){
+		"let the key update":   func(u *updating) { u.Key.Name = "unknown" },
+		"check its name and s": func(u *updating) { u.Key.Secret = "d3JvbmctZm9yLWFsbC13ZS1rbm93LTAwMDE=" },
+		"cannot be reached":    func(u *updating) { u.Primary = at(freePort(t)) },
+		"needs a name and a s": func(u *updating) { u.Key.Secret = "" },
+	} {
+		u := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+		change(u)
+		if err := u.sync(t); err == nil || !strings.Contains(err.Error(), name) && !strings.Contains(err.Error(), "bad signature") && !strings.Contains(err.Error(), "bad authentication") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+	u.Writing = func() bool { return false }
+	if err := u.sync(t); !errors.Is(err, discovery.ErrStandby) {
+		t.Errorf("not writing: %v", err)
+	}
+	wantHeld(t, primary, "sales.db.example", wire.TypeA)
+}
+
+func TestChallengesOfAnACMEAuthority(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	solver := &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{
+		DNSProvider: &Solver{Primary: primary, Key: testKey}, Resolvers: []string{primary}, PropagationTimeout: 5 * time.Second,
+	}}
+	challenge := acme.Challenge{Type: "dns-01", Token: "token", KeyAuthorization: "token.thumbprint", Identifier: acme.Identifier{Type: "dns", Value: "cman.db.example"}}
+	if err := solver.Present(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld(t, primary, "_acme-challenge.cman.db.example", wire.TypeTXT, `_acme-challenge.cman.db.example. TXT "`+challenge.DNS01KeyAuthorization()+`"`)
+	if err := solver.Wait(t.Context(), challenge); err != nil {
+		t.Error(err)
+	}
+	if err := solver.CleanUp(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld(t, primary, "_acme-challenge.cman.db.example", wire.TypeTXT)
+}
+
+func TestAZoneMayBeBelowThatOfThePrimary(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+	l := &Layout{Zone: "oracle.db.example", Brokers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1521")}}
+	if err := u.Sync(t.Context(), l.Publish(u.table.Snapshot())); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld(t, primary, "sales.oracle.db.example", wire.TypeA, "sales.oracle.db.example. A 10.1.0.1")
+	wantHeld(t, primary, "oracle.db.example", wire.TypeA, "oracle.db.example. A 10.0.0.1")
+	wantHeld(t, primary, "oracle.db.example", wire.TypeNS)
+}
