@@ -71,6 +71,7 @@ type Broker struct {
 	state     *stateDir
 	listeners []net.Listener
 	console   net.Listener // nil: off
+	rest      restAPI
 	metricsAt net.Listener // nil: metrics are on the console
 	socket    net.Listener // nil: no state folder could be had
 
@@ -132,6 +133,9 @@ func (b *Broker) bind() error {
 			return fmt.Errorf("METRICS_ADDRESS: %w: choose another, or off", err)
 		}
 		b.metricsAt = l
+	}
+	if err := b.bindREST(); err != nil {
+		return err
 	}
 	if err := b.bindSocket(); err != nil {
 		return err
@@ -329,7 +333,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
 	b.journal.Add(journal.Event{Kind: journal.Started, Detail: Version})
-	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "socket", b.SocketPath())
+	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
 
 	limit := b.config.DrainTimeout
 	select {
@@ -445,7 +449,7 @@ func (b *Broker) closeListeners() {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
-	for _, l := range []net.Listener{b.console, b.metricsAt, b.socket} {
+	for _, l := range []net.Listener{b.console, b.metricsAt, b.rest.listener, b.socket} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -131,7 +131,13 @@ func TestCheckParameters(t *testing.T) {
 			"5:2: warning: CONNECTION_RATE counts for no address: add (RATE_LIMIT=yes) to an ADDRESS",
 		}},
 		{"REST without credentials", "(REST_ADDRESS=cman1.example.com)", []string{
-			"5:2: warning: REST_ADDRESS lets nobody in without credentials: add (REST_CREDENTIALS=file)",
+			"5:2: warning: REST_ADDRESS is not listened on, since nobody could be let in: make a file with broker credentials add NAME --role operator --file FILE and add (REST_CREDENTIALS=FILE)",
+		}},
+		{"REST without certificate", "(REST_ADDRESS=cman1.example.com)(REST_CREDENTIALS=/c)", []string{
+			"5:2: error: REST_ADDRESS has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file) or (TLS_WALLET=folder), or a TCPS address with ACME_NAMES, or write (REST_ADDRESS=off)",
+		}},
+		{"credentials without REST", "(REST_CREDENTIALS=/c)", []string{
+			"5:2: warning: REST_CREDENTIALS is of no use without an address: add (REST_ADDRESS=0.0.0.0:1525)",
 		}},
 		{"bad REST address", "(REST_ADDRESS=https://cman1:1525/)", []string{
 			`5:2: error: REST_ADDRESS: "https://cman1:1525/" is not host:port: write for example broker1.example.com:1525, or off`,

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -35,29 +36,38 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Shutdown: b.Shutdown,
 		Traces:   b.traceViews, StartTrace: b.startTrace, StopTrace: b.stopTrace, SetLogLevel: b.setLogLevel,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
-		Log: b.log.With("component", "console"),
+		Log: b.log.With("component", "console"), Audit: b.log.With("component", "audit"),
 	}
 	if b.metrics != nil {
 		of.Metrics = b.metrics.handler(b.log)
 	}
 	var servers []*http.Server
+	restTLS := b.restTLS()
 	for _, way := range []struct {
 		listener net.Listener
 		handler  http.Handler
-	}{{b.console, of.Handler()}, {b.metricsAt, of.HealthHandler()}, {b.socket, of.AdminHandler()}} {
+		tls      *tls.Config // nil: without
+	}{
+		{b.console, of.Handler(), nil}, {b.metricsAt, of.HealthHandler(), nil}, {b.socket, of.AdminHandler(), nil},
+		{b.rest.listener, of.RESTHandler(b.rest.logins), restTLS},
+	} {
 		l := way.listener
 		if l == nil {
 			continue
 		}
 		server := &http.Server{
-			Handler: way.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: way.handler, TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug), ConnContext: console.PeerContext,
+		}
+		serve := server.Serve
+		if way.tls != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 		}
 		servers = append(servers, server)
 		background.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				b.log.Error("console stopped", "cause", err.Error())
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+				b.log.Error("console stopped", "address", l.Addr().String(), "cause", err.Error())
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"servicebroker/certs"
+	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -175,8 +176,14 @@ func (r *reader) checkTLS(root *descriptor.Node) {
 			r.say(r.at["SSL_CIPHER_SUITES"], SeverityWarning, "SSL_CIPHER_SUITES: %v (it is left out)", err)
 		}
 	}
-	if c.RESTAddress != "" && c.RESTCredentials == "" {
-		r.say(r.at["REST_ADDRESS"], SeverityWarning, "REST_ADDRESS lets nobody in without credentials: add (REST_CREDENTIALS=file)")
+	switch {
+	case c.RESTAddress == "" && c.RESTCredentials != "":
+		r.say(r.at["REST_CREDENTIALS"], SeverityWarning, "REST_CREDENTIALS is of no use without an address: add (REST_ADDRESS=0.0.0.0:1525)")
+	case c.RESTAddress == "":
+	case c.RESTCredentials == "":
+		r.say(r.at["REST_ADDRESS"], SeverityWarning, "REST_ADDRESS is not listened on, since nobody could be let in: make a file with broker credentials add NAME --role operator --file FILE and add (REST_CREDENTIALS=FILE)")
+	case !c.canServeREST():
+		r.say(r.at["REST_ADDRESS"], SeverityError, "REST_ADDRESS has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file) or (TLS_WALLET=folder), or a TCPS address with ACME_NAMES, or write (REST_ADDRESS=off)")
 	}
 }
 
@@ -261,7 +268,7 @@ func (c *Config) checkFiles() Messages {
 			all = append(all, m)
 		}
 	}
-	return append(all, c.checkCertificates()...)
+	return append(append(all, c.checkCertificates()...), c.checkCredentials()...)
 }
 
 // checkCertificates says which certificates could not be used, as far as their files can
@@ -290,6 +297,9 @@ func (c *Config) checkCertificates() Messages {
 		say("ADDRESS", maker.place(i))
 	}
 	say("UPSTREAM_TLS", maker.outbound())
+	if c.canServeREST() {
+		say("REST_ADDRESS", maker.rest())
+	}
 	for _, source := range maker.made.sources {
 		for _, e := range source.Expiries() {
 			if !e.Trusted && time.Now().After(e.NotAfter) {
@@ -299,6 +309,25 @@ func (c *Config) checkCertificates() Messages {
 		}
 	}
 	return all
+}
+
+// checkCredentials says what is wrong with the file of credentials. That it is missing has been told.
+func (c *Config) checkCredentials() Messages {
+	if !c.servesREST() {
+		return nil
+	}
+	_, err := console.ReadCredentials(c.RESTCredentials)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	m := Message{File: c.File, Line: 1, Column: 1, Severity: SeverityError, Text: "REST_CREDENTIALS: " + err.Error()}
+	if errors.Is(err, fs.ErrPermission) { // the broker may be somebody else
+		m.Severity = SeverityWarning
+	}
+	if given, set := c.Given["REST_CREDENTIALS"]; set {
+		m.File, m.Line = splitWhere(given.Where)
+	}
+	return Messages{m}
 }
 
 // splitWhere takes FILE:LINE apart.

@@ -79,8 +79,8 @@ func addressParameters() []Parameter {
 	return []Parameter{
 		{Name: "ADDRESS", Kind: KindOracle, Repeatable: true, Range: "PROTOCOL, HOST, PORT", Meaning: "where it listens, directly in CONFIGURATION or in an ADDRESS_LIST; at least one", Cost: "clients have to know it"},
 		{Name: "METRICS_ADDRESS", Kind: KindOurs, Default: "the console's", Range: "host:port, off", Meaning: "/metrics here instead of on the console; /livez and /readyz on both", Cost: "who reaches it can read them", set: hostPort("0.0.0.0:9521", func(c *Config) *string { return &c.MetricsAddress })},
-		{Name: "REST_ADDRESS", Kind: KindOracle, Pending: true, Range: "host, host:port, off", Meaning: "API over HTTPS with credentials; port 1525 unless another is given", Cost: "needs a certificate and REST_CREDENTIALS", set: setRESTAddress},
-		{Name: "REST_CREDENTIALS", Kind: KindOurs, Pending: true, Range: "file", Meaning: "who may use the API at REST_ADDRESS", Cost: "who can write it can do everything", set: text(func(c *Config) *string { return &c.RESTCredentials })},
+		{Name: "REST_ADDRESS", Kind: KindOracle, Range: "host, host:port, off", Meaning: "API and page over HTTPS with credentials; port 1525 unless another is given", Cost: "needs a certificate (TLS_CERTIFICATE, TLS_WALLET) and REST_CREDENTIALS", set: setRESTAddress},
+		{Name: "REST_CREDENTIALS", Kind: KindOurs, Range: "file", Meaning: "who may use the API at REST_ADDRESS, see broker credentials; what is in it is read again as soon as it changes", Cost: "who can write it can do everything", set: text(func(c *Config) *string { return &c.RESTCredentials })},
 	}
 }
 

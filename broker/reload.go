@@ -36,6 +36,9 @@ func (b *Broker) reload() (console.ReloadResult, error) {
 		})
 	}
 	secured, err := b.prepareTLS(c)
+	if err == nil {
+		err = b.reloadREST()
+	}
 	if err != nil {
 		return result, err
 	}

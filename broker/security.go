@@ -28,7 +28,8 @@ type security struct {
 // tlsInUse is what a configuration makes of TLS. It never changes; what its sources read
 // may.
 type tlsInUse struct {
-	listening []front // of each listening address, in their order
+	listening []front       // of each listening address, in their order
+	rest      *certs.Source // of REST_ADDRESS; nil: it is off
 	outbound  *certs.Outbound
 	sources   map[string]*certs.Source // all of them, by what they were made of
 }
@@ -61,7 +62,7 @@ func (m *tlsMaker) all() (*tlsInUse, error) {
 	for i := range m.places {
 		errs = append(errs, m.place(i))
 	}
-	errs = append(errs, m.outbound())
+	errs = append(errs, m.rest(), m.outbound())
 	made := m.made // a pointer into m would keep m alive, and with it all that was in use before
 	return &made, errors.Join(errs...)
 }
@@ -294,7 +295,7 @@ func (b *Broker) Certificates() []certs.Expiry {
 	for _, f := range t.listening {
 		sources = append(sources, f.source)
 	}
-	for _, source := range append(sources, t.outbound.Source) {
+	for _, source := range append(sources, t.rest, t.outbound.Source) {
 		if source == nil || seen[source] {
 			continue
 		}

@@ -123,7 +123,7 @@ func TestTLSIsRead(t *testing.T) {
 }
 
 func TestPlacesAndNamesAreRead(t *testing.T) {
-	c := configured(t, goodAddress, "(REST_ADDRESS=cman1)(REST_CREDENTIALS=/c)(METRICS_ADDRESS=0.0.0.0:9521)(READY_SERVICES=(a,b))(LOG_DIRECTORY=/l)(PEERS=http://b2:8521)(DYNAMIC_REGISTRATION=off)(SECURE_REGISTER=(TCPS))")
+	c := configured(t, goodAddress, "(REST_ADDRESS=cman1)(REST_CREDENTIALS=/c)(TLS_WALLET=/w)(METRICS_ADDRESS=0.0.0.0:9521)(READY_SERVICES=(a,b))(LOG_DIRECTORY=/l)(PEERS=http://b2:8521)(DYNAMIC_REGISTRATION=off)(SECURE_REGISTER=(TCPS))")
 	if c.RESTAddress != "cman1:1525" || c.RESTCredentials != "/c" || c.MetricsAddress != "0.0.0.0:9521" || c.LogDirectory != "/l" || len(c.ReadyServices) != 2 || len(c.Peers) != 1 {
 		t.Errorf("%+v", c)
 	}

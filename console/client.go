@@ -3,6 +3,8 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -19,6 +22,11 @@ import (
 type Client struct {
 	API     string        // "http://HOST:PORT", "https://HOST:PORT" or "unix:PATH" of the admin socket
 	Timeout time.Duration // of one request with its answer; 0 is 10 s
+
+	// Authorize returns the value of the header Authorization for an https API; nil: none is sent. Nothing is ever sent
+	// without TLS.
+	Authorize func() (string, error)
+	CA        string // PEM file of the authorities who sign the broker's certificate; "": the system's
 }
 
 // ErrUnreachable says that no broker answered at Client.API.
@@ -119,15 +127,34 @@ func call[T any](ctx context.Context, c *Client, what string, body any) (T, erro
 	if err != nil {
 		return answer, c.badAPI(err.Error())
 	}
-	if body != nil {
+	if method != http.MethodGet {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	response, err := c.do(request, transport)
 	if err != nil {
-		return answer, c.unreachable(err)
+		return answer, err
 	}
 	defer response.Body.Close()
 	return answer, c.decode(response, &answer)
+}
+
+// do sends a request, with credentials where they are to be sent. Whoever answers cannot send it on to somebody else.
+func (c *Client) do(request *http.Request, transport *http.Transport) (*http.Response, error) {
+	if c.Authorize != nil && request.URL.Scheme == "https" {
+		header, err := c.Authorize()
+		if err != nil {
+			return nil, err
+		}
+		if header != "" {
+			request.Header.Set("Authorization", header)
+		}
+	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	return response, nil
 }
 
 // transport returns how to get to the broker, and the beginning of its addresses there.
@@ -144,7 +171,28 @@ func (c *Client) transport() (base string, transport *http.Transport, err error)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return "", nil, c.badAPI("it is no address of a broker")
 	}
-	return strings.TrimSuffix(c.API, "/"), transport, nil
+	if u.Scheme == "https" {
+		transport.TLSClientConfig, err = c.trust()
+		transport.ForceAttemptHTTP2 = true
+	}
+	return strings.TrimSuffix(c.API, "/"), transport, err
+}
+
+// trust reads whom to believe that he is the broker.
+func (c *Client) trust() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CA == "" {
+		return config, nil
+	}
+	text, err := os.ReadFile(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("the authorities of the broker's certificate: %w", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate: it has to be a PEM file with that of the authority, or the broker's own", c.CA)
+	}
+	return config, nil
 }
 
 func (c *Client) badAPI(problem string) error {
@@ -158,7 +206,13 @@ func (c *Client) unreachable(err error) error {
 		err = outer.Err // without the address, which is named anyway
 	}
 	todo := "start it with \"broker serve\", or name another one with --api or BROKER_API"
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
 	switch {
+	case unknown:
+		todo = "name the file with the authority of its certificate with --ca or BROKER_API_CA"
+	case misnamed:
+		todo = "use the host name that its certificate has"
 	case errors.Is(err, fs.ErrPermission):
 		todo = "ask as the user that runs the broker, or name another address with --api"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -36,9 +36,12 @@ func (c *Client) Follow(ctx context.Context, f *EventFilter, each func(journal.E
 		return c.badAPI(err.Error())
 	}
 	request.Header.Set("Accept", streamType)
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
+	response, err := c.do(request, transport)
+	switch {
+	case err != nil && context.Cause(ctx) != nil:
 		return c.ended(ctx, err)
+	case err != nil:
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != streamType {

@@ -47,7 +47,7 @@ func TestClientLooks(t *testing.T) {
 	same(t, "explain", explained.Query.Service, err, "(A=b) ?&")
 	same(t, "asked", o.asked.Program+o.asked.User+o.asked.From.String(), nil, "p&qsc ott2001:db8::1")
 	kept, err := c.Explanation(ctx, refused.Ref)
-	same(t, "explanation", kept, err, whole(refused))
+	same(t, "explanation", kept, err, o.all().explanation(refused))
 	for want, q := range map[string]journal.FindQuery{
 		"192.0.2.9:40001": {ConnectionID: "c0ffee==", Client: "192.0.2.9:40001", Service: "sales", Outcome: journal.Refuse}, "[2001:db8::1]:40003": {Limit: 1},
 	} {

@@ -28,7 +28,7 @@ func TestClientReadsWhatTheServerAnswers(t *testing.T) {
 	for _, api := range []string{serve(t, s.Handler()), serve(t, s.Handler()) + "/", "unix:" + socket, "unix://" + socket} {
 		c := Client{API: api}
 		snapshot := s.snapshot()
-		want := s.serviceList(snapshot, snapshot.Services())
+		want := s.all().serviceList(snapshot, snapshot.Services())
 		got, err := c.Services(t.Context())
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v, services (-want +got):\n%s", api, err, diff)
@@ -52,8 +52,8 @@ func TestClientReadsWhatTheServerAnswers(t *testing.T) {
 			t.Errorf("%s: version %+v, %v", api, version, err)
 		}
 		status, err := c.Status(t.Context())
-		whole := s.status(snapshot)
-		whole.Summary = summary(snapshot)
+		whole := s.all().status(snapshot)
+		whole.Summary = summary(snapshot.Services())
 		if diff := cmp.Diff(whole, status); err != nil || diff != "" {
 			t.Errorf("%s: %v, status (-want +got):\n%s", api, err, diff)
 		}

@@ -154,13 +154,13 @@ func TestEveryAnswerIsAsDocumented(t *testing.T) {
 		"GET /api/v1/intents", "GET /api/v1/intents/d1", "GET /api/v1/intents/none", "GET /api/v1/events", "GET /api/v1/events?since=1&kind=moved,died&limit=2", "GET /api/v1/events?since=2030-05-06T12:00:00Z", "GET /api/v1/events?kind=odd",
 		"GET /api/v1/held", "GET /api/v1/held?limit=1", "GET /api/v1/held?limit=x", "GET /api/v1/certificates", "GET /api/v1/traces", "DELETE /api/v1/traces/1", "DELETE /api/v1/traces/2", "DELETE /api/v1/traces/x", "GET /api/v1/quarantine", "GET /api/v1/parameters", "GET /api/v1/rules", "GET /api/v1/version", "GET /api/v1/stats",
 		"GET /api/v1/status", "GET /api/v1/status?summary=true", "GET /api/v1/status?summary=yes", "GET /api/v1/openapi.json", "GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/sales", "GET /readyz/none",
-		"GET /show", "GET /show/connections/detail?in=idle", "GET /show/connections/detail?in=limbo",
+		"GET /api/v1/whoami", "GET /show", "GET /show/connections/detail?in=idle", "GET /show/connections/detail?in=limbo",
 		"POST /api/v1/quarantine/q1/approve", "POST /api/v1/quarantine/q1/reject", "POST /api/v1/quarantine/none/approve", "POST /api/v1/reload",
 		"DELETE /api/v1/sessions/17", "DELETE /api/v1/sessions/99", "DELETE /api/v1/sessions/x", "DELETE /api/v1/sessions", "DELETE /api/v1/sessions?all=true", "DELETE /api/v1/intents/d1", "DELETE /api/v1/intents/d1",
 	} {
 		d.call(what, "")
 	}
-	for what := range o.showable() {
+	for what := range o.all().showable() {
 		d.call("GET /show/"+what, "")
 	}
 	for _, c := range [][2]string{

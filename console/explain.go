@@ -29,7 +29,7 @@ func (s *Server) getExplain(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "this asks for two things at once",
 			"ask what would become of a connect with descriptor, from, user and program, or what became of one with connection_id or client")
 	case found && offered(w, r, s.Journal != nil):
-		s.writeExplanations(w, s.Journal.Find(journal.FindQuery{ConnectionID: connectionID, Client: client, Limit: defaultListed}))
+		s.writeExplanations(w, s.seen(r).find(journal.FindQuery{ConnectionID: connectionID, Client: client, Limit: defaultListed}))
 	case found:
 	case request.Descriptor == "":
 		writeError(w, http.StatusBadRequest, "it is not said which connect to explain",
@@ -45,7 +45,12 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, request Explain
 		writeProblem(w, err, "write the descriptor as in tnsnames.ora, or as HOST:PORT/SERVICE")
 		return
 	}
-	s.write(w, http.StatusOK, whole(explanation))
+	v := s.seen(r)
+	if !v.by.whole() && !v.seesExplanation(explanation) {
+		writeProblem(w, v.by.outside("what this connect asks for"), "")
+		return
+	}
+	s.write(w, http.StatusOK, v.explanation(explanation))
 }
 
 // addressInto reads an IP address; with a port, that is left out.
@@ -70,12 +75,12 @@ func (s *Server) getExplanation(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ref := r.PathValue("ref")
-	explanation := s.Journal.ByRef(ref)
+	explanation := s.seen(r).byRef(ref)
 	if explanation == nil {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no explanation is kept under the REF %q", ref), refHint)
 		return
 	}
-	s.write(w, http.StatusOK, whole(explanation))
+	s.write(w, http.StatusOK, explanation)
 }
 
 // getExplanations lists the newest.
@@ -92,7 +97,7 @@ func (s *Server) getExplanations(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err, "parameters are outcome, service, client, connection_id and limit")
 		return
 	}
-	s.writeExplanations(w, s.Journal.Find(filter))
+	s.writeExplanations(w, s.seen(r).find(filter))
 }
 
 func outcomeInto(field *journal.Outcome) func(string) error {
@@ -107,19 +112,5 @@ func outcomeInto(field *journal.Outcome) func(string) error {
 }
 
 func (s *Server) writeExplanations(w http.ResponseWriter, all []*journal.Explanation) {
-	list := ExplanationList{Explanations: make([]*journal.Explanation, len(all))}
-	for i, e := range all {
-		list.Explanations[i] = whole(e)
-	}
-	s.write(w, http.StatusOK, list)
-}
-
-// whole returns e with lists where it has none, so that they show as empty. e itself is shared and stays as it is.
-func whole(e *journal.Explanation) *journal.Explanation {
-	if e.Candidates != nil {
-		return e
-	}
-	shown := *e
-	shown.Candidates = []journal.Candidate{}
-	return &shown
+	s.write(w, http.StatusOK, ExplanationList{Explanations: append([]*journal.Explanation{}, all...)})
 }

@@ -24,7 +24,7 @@ func (s *Server) getHeld(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err, "parameters are limit and service")
 		return
 	}
-	s.write(w, http.StatusOK, heldList(s.Held(), service, limit))
+	s.write(w, http.StatusOK, heldList(s.seen(r).held(), service, limit))
 }
 
 // heldList sums up those that wait for a service, or for any where it is empty.

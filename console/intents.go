@@ -39,15 +39,12 @@ func (r *IntentRequest) intent() (intent.Intent, error) {
 	case r.Value != nil:
 		in.Value = *r.Value
 	}
-	if in.Source == "" {
-		in.Source = "admin socket"
-	}
 	return in, nil
 }
 
 func (s *Server) getIntents(w http.ResponseWriter, r *http.Request) {
 	if offered(w, r, s.Intents != nil) {
-		s.write(w, http.StatusOK, IntentList{Intents: append([]IntentView{}, s.Intents()...)})
+		s.write(w, http.StatusOK, IntentList{Intents: append([]IntentView{}, s.seen(r).intents()...)})
 	}
 }
 
@@ -56,7 +53,7 @@ func (s *Server) getIntent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.PathValue("id")
-	for _, one := range s.Intents() {
+	for _, one := range s.seen(r).intents() {
 		if one.ID == id {
 			s.write(w, http.StatusOK, one)
 			return
@@ -78,7 +75,7 @@ func (s *Server) postIntent(w http.ResponseWriter, r *http.Request) {
 	}
 	in, err := asked.intent()
 	if err == nil && (in.Kind == intent.Approve || in.Kind == intent.Reject) {
-		in.Target, err = s.quarantinedAt(in.Target)
+		in.Target, err = s.seen(r).quarantinedAt(in.Target)
 	}
 	if err != nil {
 		writeProblem(w, err, `send for example {"kind": "drain", "target": {"service": "sales", "instance": "sales1@db1"}}`)
@@ -89,6 +86,13 @@ func (s *Server) postIntent(w http.ResponseWriter, r *http.Request) {
 
 // set puts an intent in force and answers with it.
 func (s *Server) set(w http.ResponseWriter, r *http.Request, in intent.Intent) {
+	by := accessOf(r)
+	in.Source = by.source(in.Source)
+	aboutChange(r, in)
+	if !by.mayTouch(in.Target) {
+		writeProblem(w, by.outside("a "+string(in.Kind)+" of "+targetText(in.Target)), "")
+		return
+	}
 	view, err := s.SetIntent(r.Context(), in)
 	if err != nil {
 		writeProblem(w, err, "GET /api/v1/services lists databases, services, instances and hosts")
@@ -101,7 +105,15 @@ func (s *Server) deleteIntent(w http.ResponseWriter, r *http.Request) {
 	if !offered(w, r, s.EndIntent != nil) {
 		return
 	}
-	view, err := s.EndIntent(r.Context(), r.PathValue("id"))
+	id := r.PathValue("id")
+	one, found := s.seen(r).intent(id)
+	if found {
+		aboutChange(r, one)
+	} else if !accessOf(r).whole() {
+		writeError(w, http.StatusNotFound, fmt.Sprintf("there is no intent %q", id), intentsHint)
+		return
+	}
+	view, err := s.EndIntent(r.Context(), id)
 	if err != nil {
 		writeProblem(w, err, intentsHint)
 		return

@@ -15,8 +15,9 @@ func (s *Server) putLoad(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report, err := readBody[LoadReport](w, r, maxLoadBody)
+	*changeOf(r) = change{about: "load of " + report.Instance, quiet: true}
 	if err == nil {
-		report, err = report.resolve(s.snapshot().Registrations())
+		report, err = s.resolveLoad(r, report)
 	}
 	if err == nil {
 		err = s.SetLoad(report)
@@ -26,6 +27,17 @@ func (s *Server) putLoad(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.write(w, http.StatusOK, report)
+}
+
+// resolveLoad names instance and services of a report as they are registered. What is the instance's as a whole is for those
+// alone who have to do with all that it offers.
+func (s *Server) resolveLoad(r *http.Request, report LoadReport) (LoadReport, error) {
+	v, snapshot := s.seen(r), s.snapshot()
+	report, err := report.resolve(v.registrations(snapshot))
+	if err == nil && (report.Load != nil || report.Max != nil || report.NodeLoad != nil || report.NodeMax != nil) && !v.ownsInstance(snapshot, report.Instance) {
+		err = v.by.outside("some of what " + report.Instance + " offers")
+	}
+	return report, err
 }
 
 // resolve returns the report with instance and services named as they are registered.

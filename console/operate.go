@@ -19,11 +19,24 @@ func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, fmt.Sprintf("%q is no id of a session", r.PathValue("id")), "ids are numbers; "+sessionsHint)
 		return
 	}
-	if err := s.CloseSession(id); err != nil {
+	name := strconv.FormatUint(id, 10)
+	noteChange(r, "", "session "+name)
+	mine := accessOf(r).whole()
+	for _, one := range s.seen(r).sessions() {
+		if one.ID == name {
+			noteChange(r, one.Service, "session "+name+" of "+one.Client+" on "+one.Instance)
+			mine = true
+		}
+	}
+	err = fmt.Errorf("%w: session %d", ErrNotFound, id)
+	if mine {
+		err = s.CloseSession(id)
+	}
+	if err != nil {
 		writeProblem(w, err, sessionsHint)
 		return
 	}
-	s.write(w, http.StatusOK, Closed{Closed: []string{strconv.FormatUint(id, 10)}})
+	s.write(w, http.StatusOK, Closed{Closed: []string{name}})
 }
 
 // deleteSessions ends those that a filter chooses. Without one it would end all, which takes all=true.
@@ -44,7 +57,8 @@ func (s *Server) deleteSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	closed := Closed{Closed: []string{}}
-	for _, one := range s.sessions() {
+	noteChange(r, filter.Service, "sessions: "+filter.String())
+	for _, one := range s.seen(r).sessions() {
 		if !filter.matches(&one) {
 			continue
 		}
@@ -61,6 +75,7 @@ func (s *Server) deleteSessions(w http.ResponseWriter, r *http.Request) {
 			closed.Closed = append(closed.Closed, one.ID)
 		}
 	}
+	noteChange(r, filter.Service, fmt.Sprintf("%d sessions: %s", len(closed.Closed), filter))
 	s.write(w, http.StatusOK, closed)
 }
 
@@ -91,6 +106,6 @@ func (s *Server) getParameters(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) getRules(w http.ResponseWriter, r *http.Request) {
 	if offered(w, r, s.Rules != nil) {
-		s.write(w, http.StatusOK, RuleList{Rules: append([]RuleView{}, s.Rules()...)})
+		s.write(w, http.StatusOK, s.ruleList())
 	}
 }

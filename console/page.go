@@ -87,9 +87,9 @@ func serveStyle(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) page(r *http.Request) page {
 	now := s.now()
-	snapshot := s.snapshot()
+	snapshot, v := s.snapshot(), s.seen(r)
 	p := page{
-		Status: s.status(snapshot), pageNews: s.news(now), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
+		Status: v.status(snapshot), pageNews: v.news(now), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
 		Finding: r.URL.Query().Has("find"), Filter: strings.TrimSpace(r.URL.Query().Get("q")),
 	}
 	if !p.Started.IsZero() {
@@ -101,7 +101,7 @@ func (s *Server) page(r *http.Request) page {
 	p.Connect = connectAddress(p.Listening, r.Host)
 	p.Target = seenFromOutside(p.Connect)
 	var shown []servicetable.ServiceEntry
-	for _, e := range snapshot.Services() {
+	for _, e := range v.entries(snapshot) {
 		if !strings.Contains(strings.ToLower(e.Name), strings.ToLower(p.Filter)) {
 			continue
 		}
@@ -110,10 +110,10 @@ func (s *Server) page(r *http.Request) page {
 		}
 	}
 	sessions := map[string]int{} // by instance key and service
-	for _, one := range s.sessions() {
+	for _, one := range v.sessions() {
 		sessions[one.Instance+"/"+strings.ToLower(one.Service)]++
 	}
-	for _, service := range s.serviceList(snapshot, shown).Services {
+	for _, service := range v.serviceList(snapshot, shown).Services {
 		p.Shown = append(p.Shown, newPageService(service, p.Connect, sessions, now))
 	}
 	return p

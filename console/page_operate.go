@@ -43,27 +43,25 @@ type pageEvent struct {
 	Tone             string // good, bad or ""
 }
 
-func (s *Server) news(now time.Time) pageNews {
-	n := pageNews{Journal: s.Journal != nil}
-	if s.Held != nil {
-		n.Held = heldList(s.Held(), "", pageHeldMost)
+func (v seen) news(now time.Time) pageNews {
+	n := pageNews{Journal: v.Server.Journal != nil}
+	if v.Server.Held != nil {
+		n.Held = heldList(v.held(), "", pageHeldMost)
 		for _, h := range n.Held.Services[:min(len(n.Held.Services), pageHeldMost)] {
 			n.HeldConnect = append(n.HeldConnect, pageHeld{h.Service, plural(h.Waiting, "connect"), span(now.Sub(h.Oldest))})
 		}
 	}
-	if s.Quarantine != nil {
-		for _, q := range s.Quarantine() {
+	if v.Server.Quarantine != nil {
+		for _, q := range v.quarantine() {
 			n.Quarantine = append(n.Quarantine, pageQuarantine{q, ago(q.Since, now)})
 		}
 	}
-	if s.Intents != nil {
-		for _, v := range s.Intents() {
-			n.Intents = append(n.Intents, newPageIntent(v, now))
-		}
+	for _, one := range v.intents() {
+		n.Intents = append(n.Intents, newPageIntent(one, now))
 	}
-	if s.Journal != nil {
-		n.Refusals = pageConnects(s.Journal.Find(journal.FindQuery{Outcome: journal.Refuse, Limit: pageRefusals}), now)
-		events := s.Journal.Events(journal.Filter{Limit: pageEvents})
+	if v.Server.Journal != nil {
+		n.Refusals = pageConnects(v.find(journal.FindQuery{Outcome: journal.Refuse, Limit: pageRefusals}), now)
+		events := v.Server.Journal.Events(v.events(journal.Filter{Limit: pageEvents}))
 		for i := range events { // the newest first
 			n.Events = append(n.Events, newPageEvent(events[len(events)-1-i], now))
 		}

@@ -81,8 +81,8 @@ func pageConnects(all []*journal.Explanation, now time.Time) []pageConnect {
 const pageFound = 100
 
 // find looks for what was typed: a REF, a CONNECTION_ID, a client's address or a service; for nothing, all are found.
-func (s *Server) find(typed string) []*journal.Explanation {
-	if e := s.Journal.ByRef(typed); e != nil {
+func (v seen) search(typed string) []*journal.Explanation {
+	if e := v.byRef(typed); e != nil {
 		return []*journal.Explanation{e}
 	}
 	q := journal.FindQuery{Limit: pageFound, Service: typed}
@@ -92,9 +92,9 @@ func (s *Server) find(typed string) []*journal.Explanation {
 	if _, err := netip.ParseAddr(strings.Trim(typed, "[]")); err == nil {
 		q.Client, q.Service = typed, ""
 	}
-	found := s.Journal.Find(q)
+	found := v.find(q)
 	if len(found) == 0 {
-		found = s.Journal.Find(journal.FindQuery{Limit: pageFound, ConnectionID: typed})
+		found = v.find(journal.FindQuery{Limit: pageFound, ConnectionID: typed})
 	}
 	return found
 }
@@ -109,7 +109,7 @@ func (s *Server) serveFind() http.HandlerFunc {
 			render(w, t, http.StatusOK, p)
 			return
 		}
-		found := s.find(p.Query)
+		found := s.seen(r).search(p.Query)
 		if len(found) == 1 && p.Query != "" {
 			http.Redirect(w, r, "/refs/"+url.PathEscape(found[0].Ref), http.StatusSeeOther)
 			return
@@ -127,7 +127,7 @@ func (s *Server) serveRef() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		instance, ref := s.identity().Version.Instance, r.PathValue("ref")
 		if s.Journal != nil {
-			if e := s.Journal.ByRef(ref); e != nil {
+			if e := s.seen(r).byRef(ref); e != nil {
 				render(w, found, http.StatusOK, newRefPage(e, instance))
 				return
 			}

@@ -13,7 +13,7 @@ const quarantineHint = "GET /api/v1/quarantine lists what waits for a decision"
 
 func (s *Server) getQuarantine(w http.ResponseWriter, r *http.Request) {
 	if offered(w, r, s.Quarantine != nil) {
-		s.write(w, http.StatusOK, QuarantineList{Quarantine: append([]QuarantineEntry{}, s.Quarantine()...)})
+		s.write(w, http.StatusOK, QuarantineList{Quarantine: append([]QuarantineEntry{}, s.seen(r).quarantine()...)})
 	}
 }
 
@@ -42,7 +42,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, kind intent.Kind
 	}
 	in, err := asked.intent()
 	if err == nil {
-		in.Target, err = s.quarantinedAt(in.Target)
+		in.Target, err = s.seen(r).quarantinedAt(in.Target)
 	}
 	if err != nil {
 		writeProblem(w, err, quarantineHint)
@@ -53,13 +53,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, kind intent.Kind
 
 // quarantinedAt returns the target that names the one entry which a wider one is about: by its id, since another
 // registrant that calls itself the same is not meant, and in words that people recognise.
-func (s *Server) quarantinedAt(t intent.Target) (intent.Target, error) {
-	if s.Quarantine == nil {
+func (v seen) quarantinedAt(t intent.Target) (intent.Target, error) {
+	if v.Server.Quarantine == nil {
 		return t, &APIError{http.StatusNotFound, "this broker quarantines nothing", "give it REGISTRANT rules"}
 	}
 	var found []QuarantineEntry
 	var ids []string
-	for _, e := range s.Quarantine() {
+	for _, e := range v.quarantine() {
 		if e.isAt(t) {
 			found, ids = append(found, e), append(ids, e.ID)
 		}

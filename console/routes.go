@@ -44,6 +44,7 @@ func (s *Server) routes() map[string]route {
 		"/api/v1/parameters":              get(s.getParameters),
 		"/api/v1/rules":                   get(s.getRules),
 		"/api/v1/version":                 get(s.getVersion),
+		"/api/v1/whoami":                  get(s.getWhoami),
 		"/api/v1/status":                  get(s.getStatus),
 		"/metrics":                        get(s.getMetrics),
 		"/livez":                          get(s.getLive),
@@ -59,18 +60,43 @@ func (s *Server) routes() map[string]route {
 // AdminHandler returns the handler for the admin socket, over which a broker can be changed. Who may open the socket
 // may do so.
 func (s *Server) AdminHandler() http.Handler {
-	answer := s.mux(true)
+	answer := secured(s.mux())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.adminRequests.Add(1)
 		s.adminOpen.Add(1)
 		defer s.adminOpen.Add(-1)
-		answer.ServeHTTP(w, r)
+		answer.ServeHTTP(w, withAccess(r, &Access{Who: peerOf(r.Context()), From: socketName, Role: Operator}))
 	})
 }
 
 // Handler returns the handler for the plain address, which only looks. It answers under names of its own alone, so that
 // no page of another site can read it through a browser by pointing a name of theirs at it.
-func (s *Server) Handler() http.Handler { return s.mux(false) }
+func (s *Server) Handler() http.Handler {
+	m := s.mux()
+	if s.MetricsAddress != "" {
+		elsewhere := s.metricsElsewhere
+		m = besides(m, "/metrics", s.dispatch("/metrics", route{http.MethodGet: elsewhere}))
+	}
+	return secured(s.ownName(letLook(m)))
+}
+
+// besides answers one path otherwise.
+func besides(all http.Handler, path string, one http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == path {
+			one.ServeHTTP(w, r)
+			return
+		}
+		all.ServeHTTP(w, r)
+	})
+}
+
+// letLook lets anyone look, at everything.
+func letLook(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, withAccess(r, &Access{From: r.RemoteAddr, Role: Viewer}))
+	})
+}
 
 // HealthHandler returns the handler for an address of its own: metrics and health, and nothing else. Who scrapes them
 // may know the broker by any name.
@@ -78,13 +104,13 @@ func (s *Server) HealthHandler() http.Handler {
 	m := http.NewServeMux()
 	for path, offered := range s.routes() {
 		if path == "/metrics" || isHealth(path) {
-			m.Handle(path, s.dispatch(offered, false))
+			m.Handle(path, s.dispatch(path, offered))
 		}
 	}
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "this address has /metrics, /livez, /readyz and /readyz/SERVICE alone")
 	})
-	return secured(m)
+	return secured(letLook(m))
 }
 
 func isHealth(path string) bool {
@@ -96,26 +122,21 @@ func (s *Server) metricsElsewhere(w http.ResponseWriter, _ *http.Request) {
 	writeError(w, http.StatusNotFound, "metrics are not on this address", "METRICS_ADDRESS has them: ask http://"+s.MetricsAddress+"/metrics")
 }
 
-func (s *Server) mux(writable bool) http.Handler {
+// mux answers all paths to those whose access is in the request.
+func (s *Server) mux() http.Handler {
 	m := http.NewServeMux()
 	for path, offered := range s.routes() {
-		if path == "/metrics" && !writable && s.MetricsAddress != "" {
-			offered = route{http.MethodGet: s.metricsElsewhere}
-		}
-		m.Handle(path, s.dispatch(offered, writable))
+		m.Handle(path, s.dispatch(path, offered))
 	}
 	m.HandleFunc("/", s.notFound)
-	if writable {
-		return secured(m)
-	}
-	return secured(s.ownName(m))
+	return m
 }
 
-// dispatch chooses by method.
-func (s *Server) dispatch(offered route, writable bool) http.HandlerFunc {
+// allowed lists the methods that somebody may use.
+func (offered route) allowed(a *Access) string {
 	var allowed []string
 	for method := range offered {
-		if writable || method == http.MethodGet {
+		if a.Role == Operator || method == http.MethodGet {
 			allowed = append(allowed, method)
 		}
 		if method == http.MethodGet {
@@ -123,22 +144,30 @@ func (s *Server) dispatch(offered route, writable bool) http.HandlerFunc {
 		}
 	}
 	slices.Sort(allowed)
-	allow := strings.Join(allowed, ", ")
+	return strings.Join(allowed, ", ")
+}
+
+// dispatch chooses by method, and by what somebody may do. Whatever changes something is audited, refused or not.
+func (s *Server) dispatch(path string, offered route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
+		by, method := accessOf(r), r.Method
 		if method == http.MethodHead {
 			method = http.MethodGet
 		}
 		answer, found := offered[method]
-		switch {
-		case !found:
+		if !found {
+			allow := offered.allowed(by)
 			w.Header().Set("Allow", allow)
 			writeError(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not offered here", methodHint(allow))
-		case !writable && method != http.MethodGet:
-			writeError(w, http.StatusForbidden, "this address only shows: nothing can be changed over it", s.socketHint())
-		default:
-			answer(w, r)
+			return
 		}
+		if err := s.refusal(by, path, method); err != nil {
+			answer = func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, err, "") }
+		}
+		if method != http.MethodGet {
+			answer = s.audited(answer)
+		}
+		answer(w, r)
 	}
 }
 

@@ -90,8 +90,8 @@ func TestServiceCheck(t *testing.T) {
 		"sales.example.com/sales1": "READY", "sales.example.com/sales2": "BLOCKED", "sales1XDB/sales1": "READY", "sales2XDB/sales2": "BLOCKED", "hr/legacy": "UNKNOWN",
 	}
 	st := testServer(tableOf(registrations()))
-	status := st.status(st.snapshot())
-	status.Summary = summary(st.snapshot())
+	status := st.all().status(st.snapshot())
+	status.Summary = summary(st.snapshot().Services())
 	for name, write := range map[string]func(io.Writer) error{
 		"cmctl show services": func(w io.Writer) error { return WriteCMANServices(w, view(), status, Gateway{}) },
 		"lsnrctl services":    func(w io.Writer) error { return WriteListenerServices(w, view(), status, Normal) },

@@ -77,6 +77,7 @@ type Server struct {
 	Stopping <-chan struct{}  // closed when the broker is about to end: streams of events end then
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil is silent
+	Audit    *slog.Logger     // is told of each change, whoever made it or tried to; nil: Log
 
 	streams       atomic.Int32 // of events that are being sent
 	adminRequests atomic.Uint64
@@ -105,24 +106,24 @@ type Identity struct {
 }
 
 func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {
-	snapshot := s.snapshot()
-	s.write(w, http.StatusOK, s.serviceList(snapshot, snapshot.Services()))
+	snapshot, v := s.snapshot(), s.seen(r)
+	s.write(w, http.StatusOK, v.serviceList(snapshot, v.entries(snapshot)))
 }
 
 func (s *Server) getService(w http.ResponseWriter, r *http.Request) {
-	snapshot := s.snapshot()
-	entry, err := snapshot.Service(r.PathValue("name"))
+	snapshot, v := s.snapshot(), s.seen(r)
+	entry, err := v.service(snapshot, r.PathValue("name"))
 	if err != nil {
-		writeError(w, http.StatusNotFound, err.Error(), unknownServiceHint(r.PathValue("name"), snapshot))
+		writeError(w, http.StatusNotFound, err.Error(), unknownServiceHint(r.PathValue("name"), v.entries(snapshot)))
 		return
 	}
-	s.write(w, http.StatusOK, s.serviceList(snapshot, []servicetable.ServiceEntry{entry}))
+	s.write(w, http.StatusOK, v.serviceList(snapshot, []servicetable.ServiceEntry{entry}))
 }
 
 // unknownServiceHint quotes names, so that whoever prints it prints no control characters.
-func unknownServiceHint(name string, snapshot *servicetable.Snapshot) string {
+func unknownServiceHint(name string, entries []servicetable.ServiceEntry) string {
 	var names []string
-	for _, e := range snapshot.Services() {
+	for _, e := range entries {
 		names = append(names, e.Name)
 	}
 	return suggestion(name, names) + "GET /api/v1/services lists what is registered"
@@ -135,7 +136,7 @@ func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := SessionList{Sessions: []Session{}}
-	for _, one := range s.sessions() {
+	for _, one := range s.seen(r).sessions() {
 		if filter.matches(&one) {
 			list.Sessions = append(list.Sessions, one)
 		}
@@ -163,13 +164,18 @@ func (s *Server) getLive(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
-	s.writeReadiness(w, s.unready())
+	s.writeReadiness(w, s.seen(r).unready())
 }
 
 // getServiceReady answers whether clients could be sent to a service now.
 func (s *Server) getServiceReady(w http.ResponseWriter, r *http.Request) {
-	reasons := s.unready()
-	if _, err := s.snapshot().Match(servicetable.Query{Service: r.PathValue("service")}); err != nil {
+	v, snapshot, service := s.seen(r), s.snapshot(), r.PathValue("service")
+	reasons := v.unready()
+	_, err := v.service(snapshot, service)
+	if err == nil {
+		_, err = snapshot.Match(servicetable.Query{Service: service})
+	}
+	if err != nil {
 		reasons = append(reasons, err.Error())
 	}
 	s.writeReadiness(w, reasons)

@@ -7,28 +7,28 @@ import (
 )
 
 // serviceList renders entries of a snapshot.
-func (s *Server) serviceList(snapshot *servicetable.Snapshot, entries []servicetable.ServiceEntry) ServiceList {
+func (v seen) serviceList(snapshot *servicetable.Snapshot, entries []servicetable.ServiceEntry) ServiceList {
 	list := ServiceList{Version: snapshot.Version(), Services: make([]Service, len(entries))}
-	now := s.now()
+	now := v.now()
 	for i, e := range entries {
 		list.Services[i] = Service{Name: e.Name, Instances: make([]Instance, len(e.Instances))}
 		for j := range e.Instances {
-			list.Services[i].Instances[j] = s.instance(&e.Instances[j], now)
+			list.Services[i].Instances[j] = v.instance(&e.Instances[j], now)
 		}
 	}
 	return list
 }
 
-func (s *Server) instance(e *servicetable.InstanceEntry, now time.Time) Instance {
+func (v seen) instance(e *servicetable.InstanceEntry, now time.Time) Instance {
 	r := e.Registration
 	in := Instance{
 		Name: r.Instance, Key: r.Key(), Host: r.Host, HostRaw: r.HostRaw, Status: e.Status.String(),
 		NodeLoad: r.NodeLoad, NodeMax: r.NodeMax, Load: r.Load, Max: r.Max,
 		Goodness: e.Service.Goodness, Delta: e.Service.Delta, ServiceFlags: e.Service.Flags,
-		LoadSource: r.LoadSource, Marks: marks(e.Marks), Handlers: make([]Handler, len(e.Handlers)),
+		LoadSource: r.LoadSource, Marks: v.marksOf(e.Marks), Handlers: make([]Handler, len(e.Handlers)),
 	}
-	if s.Database != nil {
-		in.Database = s.Database(r)
+	if v.Database != nil {
+		in.Database = v.Database(r)
 	}
 	if r.Peer.IsValid() {
 		in.Peer = r.Peer.String()
@@ -42,22 +42,22 @@ func (s *Server) instance(e *servicetable.InstanceEntry, now time.Time) Instance
 		in.LoadAge = &age
 	}
 	for i, h := range e.Handlers {
-		in.Handlers[i] = s.handler(e, h)
+		in.Handlers[i] = v.handler(e, h)
 	}
 	return in
 }
 
 // handler renders one handler of an instance. It is blocked where it is full, and where its instance takes nobody.
-func (s *Server) handler(in *servicetable.InstanceEntry, e servicetable.HandlerEntry) Handler {
+func (v seen) handler(in *servicetable.InstanceEntry, e servicetable.HandlerEntry) Handler {
 	h := Handler{
 		Name: e.Name, Kind: e.Kind.String(), State: "ready", Load: e.Load, Max: e.Max, Flags: e.Flags,
-		Address: e.Address, Info: e.Info, Marks: marks(e.Marks),
+		Address: e.Address, Info: e.Info, Marks: v.marksOf(e.Marks),
 	}
 	if e.Blocked() || in.Status == servicetable.Blocked {
 		h.State = "blocked"
 	}
-	if s.Counters != nil {
-		h.Established, h.Refused = s.Counters(in.Registration.HandlerKey(e.Handler))
+	if v.Counters != nil {
+		h.Established, h.Refused = v.Counters(in.Registration.HandlerKey(e.Handler))
 	}
 	return h
 }

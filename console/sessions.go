@@ -26,6 +26,14 @@ func (f SessionFilter) query() url.Values {
 	return q
 }
 
+// String names the filter for people.
+func (f SessionFilter) String() string {
+	if f == (SessionFilter{}) {
+		return "all"
+	}
+	return f.query().Encode()
+}
+
 // parseFilter is the reverse of query. A filter misspelt must not choose everything.
 func parseFilter(q url.Values) (SessionFilter, error) {
 	var f SessionFilter

@@ -10,46 +10,53 @@ import (
 )
 
 // showable is what can be asked for under /show, as Connection Manager's REST interface has it for services.
-func (s *Server) showable() map[string]func(w io.Writer, words []string) error {
-	return map[string]func(io.Writer, []string) error{
+func (v seen) showable() map[string]func(w io.Writer, words []string) error {
+	all := map[string]func(io.Writer, []string) error{
 		"status": func(w io.Writer, _ []string) error {
-			return WriteCMANStatus(w, s.status(s.snapshot()), s.gateway())
+			return WriteCMANStatus(w, v.status(v.snapshot()), v.gateway())
 		},
 		"services": func(w io.Writer, _ []string) error {
-			snapshot := s.snapshot()
-			return WriteCMANServices(w, s.serviceList(snapshot, snapshot.Services()), s.status(snapshot), s.gateway())
+			snapshot := v.snapshot()
+			return WriteCMANServices(w, v.serviceList(snapshot, v.entries(snapshot)), v.status(snapshot), v.gateway())
 		},
-		"gateways": func(w io.Writer, _ []string) error { return WriteCMANGateways(w, s.gateway()) },
+		"gateways": func(w io.Writer, _ []string) error { return WriteCMANGateways(w, v.gateway()) },
 		"connections": func(w io.Writer, words []string) error {
 			how := words[0]
 			filter, err := ParseConnectionFilter(words[1:])
 			if err != nil {
 				return err
 			}
-			return WriteCMANConnections(w, filter.Choose(SessionList{Sessions: s.sessions()}, s.now()), how, s.now())
+			return WriteCMANConnections(w, filter.Choose(SessionList{Sessions: v.sessions()}, v.now()), how, v.now())
 		},
-		"rules":      func(w io.Writer, _ []string) error { return WriteCMANRules(w, s.ruleList()) },
-		"parameters": func(w io.Writer, _ []string) error { return WriteCMANParameters(w, s.parameterList(), false) },
-		"defaults":   func(w io.Writer, _ []string) error { return WriteCMANParameters(w, s.parameterList(), true) },
-		"all":        func(w io.Writer, _ []string) error { return WriteCMANAll(w, s.parameterList(), s.ruleList()) },
+		"rules":      func(w io.Writer, _ []string) error { return WriteCMANRules(w, v.ruleList()) },
+		"parameters": func(w io.Writer, _ []string) error { return WriteCMANParameters(w, v.parameterList(), false) },
+		"defaults":   func(w io.Writer, _ []string) error { return WriteCMANParameters(w, v.parameterList(), true) },
+		"all":        func(w io.Writer, _ []string) error { return WriteCMANAll(w, v.parameterList(), v.ruleList()) },
 		"events":     func(w io.Writer, _ []string) error { return WriteCMANEvents(w) },
-		"stats":      func(w io.Writer, _ []string) error { return WriteCMANStats(w, s.stats()) },
-		"version":    func(w io.Writer, _ []string) error { return WriteCMANVersion(w, s.status(s.snapshot())) },
+		"stats":      func(w io.Writer, _ []string) error { return WriteCMANStats(w, v.stats()) },
+		"version":    func(w io.Writer, _ []string) error { return WriteCMANVersion(w, v.status(v.snapshot())) },
 	}
+	if !v.by.whole() { // these are the broker's, and name services of others
+		for _, what := range []string{"rules", "parameters", "defaults", "all"} {
+			delete(all, what)
+		}
+	}
+	return all
 }
 
 // getShowable lists what can be asked for.
-func (s *Server) getShowable(w http.ResponseWriter, _ *http.Request) {
-	writePlain(w, []byte("/show/"+strings.Join(slices.Sorted(maps.Keys(s.showable())), "\n/show/")+"\n"))
+func (s *Server) getShowable(w http.ResponseWriter, r *http.Request) {
+	writePlain(w, []byte("/show/"+strings.Join(slices.Sorted(maps.Keys(s.seen(r).showable())), "\n/show/")+"\n"))
 }
 
 // getShow answers in the words of cmctl. Connections can be asked for as count, info or detail, with cmctl's filters as the query.
 func (s *Server) getShow(w http.ResponseWriter, r *http.Request) {
 	what, how := strings.ToLower(r.PathValue("what")), strings.ToLower(r.PathValue("how"))
-	write, found := s.showable()[what]
+	v := s.seen(r)
+	write, found := v.showable()[what]
 	if !found || how != "" && (what != "connections" || how != "count" && how != "info" && how != "detail") {
 		writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path,
-			suggestion(what, slices.Collect(maps.Keys(s.showable())))+"GET /show lists what there is")
+			suggestion(what, slices.Collect(maps.Keys(v.showable())))+"GET /show lists what there is")
 		return
 	}
 	if how == "" {
@@ -73,10 +80,10 @@ func writePlain(w http.ResponseWriter, text []byte) {
 }
 
 // gateway is the broker as the only gateway that it has.
-func (s *Server) gateway() Gateway {
-	g := Gateway{Stats: s.stats()}
-	if s.Intents != nil {
-		g.Suspended = slices.ContainsFunc(s.Intents(), func(v IntentView) bool { return Suspends(v.Intent) })
+func (v seen) gateway() Gateway {
+	g := Gateway{Stats: v.stats()}
+	if v.Server.Intents != nil {
+		g.Suspended = slices.ContainsFunc(v.Server.Intents(), func(one IntentView) bool { return Suspends(one.Intent) })
 	}
 	return g
 }
@@ -85,7 +92,7 @@ func (s *Server) ruleList() RuleList {
 	if s.Rules == nil {
 		return RuleList{}
 	}
-	return RuleList{Rules: s.Rules()}
+	return RuleList{Rules: append([]RuleView{}, s.Rules()...)}
 }
 
 func (s *Server) parameterList() ParameterList {

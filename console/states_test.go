@@ -38,7 +38,7 @@ func inEveryStatus() *servicetable.Table {
 // A handler is blocked where it is full, and where its instance takes nobody at all.
 func TestStatusAndStateOfEach(t *testing.T) {
 	snapshot := inEveryStatus().Snapshot()
-	list := (&Server{Now: noon}).serviceList(snapshot, snapshot.Services())
+	list := (&Server{Now: noon}).all().serviceList(snapshot, snapshot.Services())
 	if n := len(list.Services[0].Instances); n != 5 {
 		t.Fatalf("%d instances", n)
 	}

@@ -19,31 +19,32 @@ type Stats struct {
 	ToClient   uint64 `json:"to_client"`   // bytes
 }
 
-func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
-	s.write(w, http.StatusOK, s.stats())
+func (s *Server) getStats(w http.ResponseWriter, r *http.Request) {
+	s.write(w, http.StatusOK, s.seen(r).stats())
 }
 
-// stats are those of Stats, else what sessions and counters tell.
-func (s *Server) stats() Stats {
-	if s.Stats != nil {
-		return s.Stats()
+// stats are those of Stats, else what sessions and counters tell. Counters are of instances, which several may share: those
+// who have to do with some services alone are told of sessions.
+func (v seen) stats() Stats {
+	if v.Server.Stats != nil && v.by.whole() {
+		return v.Server.Stats()
 	}
-	open := s.sessions()
+	open := v.sessions()
 	st := Stats{Sessions: len(open), Peak: len(open)}
 	for i := range open {
 		st.FromClient += open[i].FromClient
 		st.ToClient += open[i].ToClient
 	}
-	if s.Held != nil {
-		st.Held = len(s.Held())
+	if v.Server.Held != nil {
+		st.Held = len(v.held())
 	}
-	if s.Counters == nil {
+	if v.Counters == nil || !v.by.whole() {
 		return st
 	}
 	counted := map[string]bool{} // a handler serves several services
-	for _, e := range s.snapshot().Services() {
+	for _, e := range v.snapshot().Services() {
 		for i := range e.Instances {
-			s.addCounts(&st, &e.Instances[i], counted)
+			v.addCounts(&st, &e.Instances[i], counted)
 		}
 	}
 	return st

@@ -7,12 +7,12 @@ import (
 )
 
 func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
-	snapshot := s.snapshot()
-	st := s.status(snapshot)
+	snapshot, v := s.snapshot(), s.seen(r)
+	st := v.status(snapshot)
 	switch r.URL.Query().Get("summary") {
 	case "", "false":
 	case "true":
-		st.Summary = summary(snapshot)
+		st.Summary = summary(v.entries(snapshot))
 	default:
 		writeError(w, http.StatusBadRequest, "summary is neither true nor false", "ask for /api/v1/status?summary=true, or leave it out")
 		return
@@ -20,17 +20,20 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, st)
 }
 
-func (s *Server) status(snapshot *servicetable.Snapshot) Status {
-	id, reasons := s.identity(), s.unready()
+func (v seen) status(snapshot *servicetable.Snapshot) Status {
+	id, reasons := v.identity(), v.unready()
 	st := Status{
 		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Route: id.Route,
 		Console: id.Console, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(),
-		Services: snapshot.ServiceCount(), Registrations: len(snapshot.Registrations()), Sessions: len(s.sessions()),
+		Services: snapshot.ServiceCount(), Registrations: len(v.registrations(snapshot)), Sessions: len(v.sessions()),
 		Release: id.Version.Release, Machine: id.Machine, PID: id.PID, Socket: id.Socket, LogLevel: id.LogLevel, LogDir: id.LogDir,
-		AdminRequests: s.adminRequests.Load(), AdminOpen: int(s.adminOpen.Load()), LastReload: id.LastReload,
+		AdminRequests: v.adminRequests.Load(), AdminOpen: int(v.adminOpen.Load()), LastReload: id.LastReload,
+	}
+	if !v.by.whole() {
+		st.Services, st.LastReload = len(v.entries(snapshot)), nil // which may quote what is about others
 	}
 	if !id.Started.IsZero() {
-		st.Uptime = s.now().Sub(id.Started).Milliseconds()
+		st.Uptime = v.now().Sub(id.Started).Milliseconds()
 	}
 	if st.Listening == nil {
 		st.Listening = []Endpoint{}
@@ -38,8 +41,7 @@ func (s *Server) status(snapshot *servicetable.Snapshot) Status {
 	return st
 }
 
-func summary(snapshot *servicetable.Snapshot) []ServiceSummary {
-	entries := snapshot.Services()
+func summary(entries []servicetable.ServiceEntry) []ServiceSummary {
 	services := make([]ServiceSummary, len(entries))
 	for i, e := range entries {
 		services[i] = ServiceSummary{Name: e.Name, Instances: make([]InstanceSummary, len(e.Instances))}

@@ -24,6 +24,7 @@ const (
 
 // stream is one stream of events, and how far it has got.
 type stream struct {
+	by      seen
 	w       http.ResponseWriter
 	control *http.ResponseController
 	filter  journal.Filter
@@ -46,7 +47,7 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, f EventFil
 		writeError(w, http.StatusServiceUnavailable, fmt.Sprintf("%d streams of events are open already", maxStreams), "try later, or ask for /api/v1/events without Accept: "+streamType)
 		return
 	}
-	one := stream{w: w, control: http.NewResponseController(w)}
+	one := stream{by: s.seen(r), w: w, control: http.NewResponseController(w)}
 	_ = one.control.SetReadDeadline(time.Time{}) // that of the request would end the stream; who cannot have one needs none
 	w.Header().Set("Content-Type", streamType)
 	w.WriteHeader(http.StatusOK)
@@ -92,7 +93,7 @@ func (s *Server) sendEvents(r *http.Request, one *stream, f EventFilter) error {
 
 // begin sends what comes before the events that are new from now on.
 func (s *stream) begin(j *journal.Journal, f EventFilter) error {
-	s.filter = f.forJournal()
+	s.filter = s.by.events(f.forJournal())
 	var past []journal.Event
 	switch {
 	case f.Since != nil:

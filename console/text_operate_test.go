@@ -43,7 +43,9 @@ func writers(word string) map[string]func(io.Writer) error {
 		"parameters": func(w io.Writer) error {
 			return WriteParameters(w, ParameterList{[]Parameter{{word, word, word, true, word, word}}})
 		},
-		"rules": func(w io.Writer) error { return WriteRules(w, RuleList{[]RuleView{{Name: word, Group: word, Services: []string{word}, DNs: []string{word}, Text: word, Where: word, Matched: 1}}}) },
+		"rules": func(w io.Writer) error {
+			return WriteRules(w, RuleList{[]RuleView{{Name: word, Group: word, Services: []string{word}, DNs: []string{word}, Text: word, Where: word, Matched: 1}}})
+		},
 		"client": func(w io.Writer) error {
 			return WriteClient(w, Session{ID: word, Client: word, CID: CID{word, word, word}, Service: word, Instance: word, Server: Upstream{Local: word}, Ref: word}, noon())
 		},

@@ -9,7 +9,7 @@ import (
 func view() ServiceList {
 	s := testServer(tableOf(registrations()))
 	snapshot := s.snapshot()
-	return s.serviceList(snapshot, snapshot.Services())
+	return s.all().serviceList(snapshot, snapshot.Services())
 }
 
 func TestServicesAsListenersPrintThem(t *testing.T) {

@@ -21,8 +21,8 @@ func statusText(t *testing.T, st Status) string {
 func TestStatusAsText(t *testing.T) {
 	s := testServer(tableOf(registrations()))
 	snapshot := s.snapshot()
-	st := s.status(snapshot)
-	st.Summary = summary(snapshot)
+	st := s.all().status(snapshot)
+	st.Summary = summary(snapshot.Services())
 	golden(t, "status.txt", statusText(t, st))
 }
 
@@ -31,7 +31,7 @@ func TestStatusOfAnEmptyBroker(t *testing.T) {
 	s.Unready = func() []string { return []string{"one", "two"} }
 	s.Identity = func() Identity { return Identity{Version: Version{Version: "1", Instance: "I"}, Started: noon()} }
 	s.Sessions = nil
-	golden(t, "status-empty.txt", statusText(t, s.status(s.snapshot())))
+	golden(t, "status-empty.txt", statusText(t, s.all().status(s.snapshot())))
 }
 
 func TestStatusTellsTheLastReload(t *testing.T) {
@@ -50,7 +50,7 @@ func TestStatusTellsTheLastReload(t *testing.T) {
 // The handlers that status counts are those that services lists.
 func TestSummaryAgreesWithServices(t *testing.T) {
 	s := testServer(tableOf(registrations()))
-	list, short := view(), summary(s.snapshot())
+	list, short := view(), summary(s.snapshot().Services())
 	if len(short) != len(list.Services) {
 		t.Fatalf("%d services, want %d", len(short), len(list.Services))
 	}

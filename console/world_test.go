@@ -79,7 +79,9 @@ func newOperated(t *testing.T) *operated {
 	}
 	o.Reload = func(context.Context) (ReloadResult, error) { return ReloadResult{Config: "/etc/cman.ora"}, nil }
 	o.Parameters = func() []Parameter { return []Parameter{{Name: "HOLD_TIMEOUT", Value: "30"}} }
-	o.Rules = func() []RuleView { return []RuleView{{Name: "1", About: AboutClients, Action: "accept", Services: []string{}, DNs: []string{}, Text: "(RULE=(SRC=*))"}} }
+	o.Rules = func() []RuleView {
+		return []RuleView{{Name: "1", About: AboutClients, Action: "accept", Services: []string{}, DNs: []string{}, Text: "(RULE=(SRC=*))"}}
+	}
 	return o
 }
 

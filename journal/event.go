@@ -25,6 +25,7 @@ const (
 	Quarantined  Kind = "quarantined"     // a registration is not trusted
 	Approved     Kind = "approved"        // an operator trusts it
 	Rejected     Kind = "rejected"        // an operator does not, or a registrant was not admitted
+	Administered Kind = "administered"    // somebody changed something over the API, or tried to
 	Undecodable  Kind = "undecodable"     // a registration message was not understood
 	Started      Kind = "broker_started"  // this broker
 	Stopping     Kind = "broker_stopping" // this broker

@@ -89,12 +89,13 @@ func (j *Journal) Last() uint64 {
 
 // Filter says which events are wanted: those that fit every field that is set.
 type Filter struct {
-	Since     uint64    // later than the event of this ID. One that was not given out yet means another life of the broker: all events are later
-	SinceTime time.Time // not before this
-	Kinds     []Kind    // one of these
-	Service   string    // any case, with or without its domain; * stands for any text
-	Instance  string    // "sales1" or "sales1@db1", any case; * stands for any text
-	Limit     int       // at most so many: the first ones where Since is given, so that one can read on; else the newest. 0: all
+	Since     uint64            // later than the event of this ID. One that was not given out yet means another life of the broker: all events are later
+	SinceTime time.Time         // not before this
+	Kinds     []Kind            // one of these
+	Service   string            // any case, with or without its domain; * stands for any text
+	Instance  string            // "sales1" or "sales1@db1", any case; * stands for any text
+	Only      func(*Event) bool // if set, those for which it is true; it must not ask the journal
+	Limit     int               // at most so many: the first ones where Since is given, so that one can read on; else the newest. 0: all
 }
 
 // Events returns copies of the events that fit, oldest first. A first ID greater than Since+1 tells that some were lost
@@ -124,7 +125,8 @@ func (f *Filter) fits(e *Event) bool {
 	if len(f.Kinds) > 0 && !slices.Contains(f.Kinds, e.Kind) || e.Time.Before(f.SinceTime) {
 		return false
 	}
-	return (f.Service == "" || serviceFits(f.Service, e.Service)) && (f.Instance == "" || instanceFits(f.Instance, e))
+	return (f.Service == "" || serviceFits(f.Service, e.Service)) && (f.Instance == "" || instanceFits(f.Instance, e)) &&
+		(f.Only == nil || f.Only(e))
 }
 
 func instanceFits(pattern string, e *Event) bool {

@@ -52,11 +52,12 @@ func (j *Journal) ByRef(ref string) *Explanation {
 
 // FindQuery says which explanations are wanted: those that fit every field that is set.
 type FindQuery struct {
-	ConnectionID string  // as the client's trace or error shows it
-	Client       string  // its address, or address:port
-	Service      string  // asked for, any case, with or without its domain; * stands for any text
-	Outcome      Outcome // what came of it
-	Limit        int     // at most so many; 0: all
+	ConnectionID string                  // as the client's trace or error shows it
+	Client       string                  // its address, or address:port
+	Service      string                  // asked for, any case, with or without its domain; * stands for any text
+	Outcome      Outcome                 // what came of it
+	Only         func(*Explanation) bool // if set, those for which it is true; it must not ask the journal
+	Limit        int                     // at most so many; 0: all
 }
 
 // Find returns the explanations that fit, newest first. They must not be changed.
@@ -86,7 +87,7 @@ func (q *FindQuery) fits(e *Explanation, client end) bool {
 	return (q.ConnectionID == "" || q.ConnectionID == e.ConnectionID) &&
 		(q.Outcome == "" || q.Outcome == e.Outcome) &&
 		(q.Service == "" || serviceFits(q.Service, e.Query.Service)) &&
-		(q.Client == "" || client.fits(e.Client))
+		(q.Client == "" || client.fits(e.Client)) && (q.Only == nil || q.Only(e))
 }
 
 // end is one end of a connection as a person names it.

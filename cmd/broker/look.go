@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"os"
+	"slices"
 	"time"
 
 	"servicebroker/broker"
@@ -25,7 +29,7 @@ func (c *cli) client() *console.Client {
 			api = "unix:" + path
 		}
 	}
-	return &console.Client{API: api}
+	return &console.Client{API: api, CA: cmp.Or(c.CA, os.Getenv("BROKER_API_CA")), Authorize: c.authorization}
 }
 
 // answers tells a socket that a broker listens on from one that a dead broker left.
@@ -40,7 +44,8 @@ func answers(path string) bool {
 
 // unreachable gives an error of the client its exit code.
 func unreachable(err error) error {
-	if errors.Is(err, console.ErrUnreachable) {
+	problem, refused := errors.AsType[*console.APIError](err)
+	if errors.Is(err, console.ErrUnreachable) || refused && slices.Contains([]int{http.StatusUnauthorized, http.StatusTooManyRequests}, problem.Status) {
 		return &exitError{exitUnreachable, err}
 	}
 	return err

@@ -42,7 +42,7 @@ func (c *lsnrctlCommand) Run(ctx context.Context, t *terminal, global *cli) erro
 // listenerFailure gives an error the number that lsnrctl would.
 func listenerFailure(err error) error {
 	problem, refused := errors.AsType[*console.APIError](err)
-	if refused && problem.Status == http.StatusForbidden {
+	if refused && (problem.Status == http.StatusForbidden || problem.Status == http.StatusUnauthorized) {
 		return &netError{1190, "The user is not authorized to execute the requested listener command", err.Error()}
 	}
 	return numbered(err, func(string) error { return nobodyThere(err) })

@@ -22,9 +22,11 @@ const (
 
 // cli is the command line.
 type cli struct {
-	API    string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance if it is there, else http://127.0.0.1:8521."`
-	Output string `enum:"text,json" default:"text" help:"text or json."`
-	Compat compat `xor:"form" placeholder:"TOOL" help:"In the layout of lsnrctl or cmctl, for scripts: --compat=cmctl or --compat=lsnrctl; alone: that of the tool whose command it is."`
+	API         string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance if it is there, else http://127.0.0.1:8521."`
+	Credentials string `name:"credentials" env:"BROKER_API_CREDENTIALS" placeholder:"FILE" help:"File with NAME:PASSWORD or a token, for an https API. Also BROKER_API_USER with BROKER_API_PASSWORD_FILE, or BROKER_API_TOKEN_FILE."`
+	CA          string `name:"ca" placeholder:"FILE" help:"PEM file of whoever signed the certificate of an https API, or of what is pinged. For the API also BROKER_API_CA; default: whom the system trusts."`
+	Output      string `enum:"text,json" default:"text" help:"text or json."`
+	Compat      compat `xor:"form" placeholder:"TOOL" help:"In the layout of lsnrctl or cmctl, for scripts: --compat=cmctl or --compat=lsnrctl; alone: that of the tool whose command it is."`
 
 	Serve    serveCommand    `cmd:"" help:"Run a broker in the foreground."`
 	Check    checkCommand    `cmd:"" help:"Read a configuration, and say what is wrong with it and what it would change."`
@@ -56,11 +58,12 @@ type cli struct {
 	Register registerCommand `cmd:"" help:"Register a local database with brokers and keep it registered."`
 	Version  versionCommand  `cmd:"" help:"Show the version of this program and of the running broker."`
 
-	Setup      setupCommand      `cmd:"" help:"Print what to type on a database, or what to give to clients."`
-	Cmctl      cmctlCommand      `cmd:"" passthrough:"" help:"Oracle Connection Manager's control utility, as far as it applies; also when this program is called cmctl."`
-	Lsnrctl    lsnrctlCommand    `cmd:"" passthrough:"" help:"The listener's control utility, as far as it applies; also when this program is called lsnrctl."`
-	Tnsping    tnspingCommand    `cmd:"" passthrough:"" help:"Ask a listener whether it is there; also when this program is called tnsping."`
-	Completion completionCommand `cmd:"" help:"Print what lets a shell complete command lines."`
+	Credential credentialsCommand `cmd:"" name:"credentials" help:"Make credentials for the API at REST_ADDRESS."`
+	Setup      setupCommand       `cmd:"" help:"Print what to type on a database, or what to give to clients."`
+	Cmctl      cmctlCommand       `cmd:"" passthrough:"" help:"Oracle Connection Manager's control utility, as far as it applies; also when this program is called cmctl."`
+	Lsnrctl    lsnrctlCommand     `cmd:"" passthrough:"" help:"The listener's control utility, as far as it applies; also when this program is called lsnrctl."`
+	Tnsping    tnspingCommand     `cmd:"" passthrough:"" help:"Ask a listener whether it is there; also when this program is called tnsping."`
+	Completion completionCommand  `cmd:"" help:"Print what lets a shell complete command lines."`
 }
 
 // terminal is where a command speaks with people.

@@ -20,8 +20,7 @@ type pingCommand struct {
 	Count   int           `default:"1" help:"How often."`
 	Timeout time.Duration `default:"5s" help:"How long to wait for each answer."`
 
-	CA          string `name:"ca" placeholder:"FILE" help:"Over TLS: PEM file of who has to have signed the certificate there. Default: any certificate will do, and is shown."`
-	Certificate string `placeholder:"FILE" help:"Over TLS: PEM file of a certificate and key to show there."`
+	Certificate string `placeholder:"FILE" help:"Over TLS: PEM file of a certificate and key to show there. With --ca the certificate there has to be good; without, any will do, and is shown."`
 }
 
 // Run pings Count times and fails if one of them did.
@@ -41,7 +40,7 @@ func (c *pingCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", c.Target, err)}
 	}
-	trust, err := c.trust()
+	trust, err := c.trust(global.CA)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -78,8 +77,8 @@ func printPing(t *terminal, global *cli, said string, ok bool, took time.Duratio
 }
 
 // trust is whom to believe over TLS.
-func (c *pingCommand) trust() (*certs.Outbound, error) {
-	o := &certs.Outbound{Source: &certs.Source{CA: c.CA, Certificate: c.Certificate}, Unverified: c.CA == ""}
+func (c *pingCommand) trust(ca string) (*certs.Outbound, error) {
+	o := &certs.Outbound{Source: &certs.Source{CA: ca, Certificate: c.Certificate}, Unverified: ca == ""}
 	return o, o.Source.Load()
 }
 

@@ -67,7 +67,7 @@ func numbered(err error, away func(string) error) error {
 	switch {
 	case err == nil || errors.As(err, &told) || errors.Is(err, errLeave):
 		return err
-	case errors.Is(err, fs.ErrPermission) || refused && problem.Status == http.StatusForbidden:
+	case errors.Is(err, fs.ErrPermission) || refused && (problem.Status == http.StatusForbidden || problem.Status == http.StatusUnauthorized):
 		return notPermitted(err.Error())
 	case errors.Is(err, console.ErrUnreachable):
 		return away(err.Error())
