@@ -85,7 +85,7 @@ func TestAccess(t *testing.T) {
 		{"DELETE /api/v1/intents/HR", "", mine}, {"DELETE /api/v1/intents/SALES", "", theirs},
 		{"POST /api/v1/quarantine/q3/approve", "", mine}, {"POST /api/v1/quarantine/q1/reject", "", theirs},
 		{"PUT /api/v1/load", `{"instance": "legacy@db9", "services": {"hr": {"delta": 1}}, "load": 3}`, mine}, {"PUT /api/v1/load", `{"instance": "sales1@db1", "load": 3}`, theirs},
-		{"POST /api/v1/traces", `{"client": "192.0.2.1"}`, rule}, {"DELETE /api/v1/traces/1", "", rule}, {"POST /api/v1/reload", "", rule}, {"POST /api/v1/shutdown", "{}", rule},
+		{"POST /api/v1/traces", `{"client": "192.0.2.1"}`, rule}, {"DELETE /api/v1/traces/1", "", rule}, {"PUT /api/v1/log-level", `{"level": "support"}`, rule}, {"POST /api/v1/reload", "", rule}, {"POST /api/v1/shutdown", "{}", rule},
 	}
 	const denied = 403
 	want := func(need, who string) []int {
