@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"servicebroker/descriptor"
+	"servicebroker/dn"
 	"servicebroker/relay"
 )
 
@@ -65,7 +66,7 @@ func (r *reader) readWho(rule *relay.Rule, word string, n *descriptor.Node) erro
 func (r *reader) readDNs(n *descriptor.Node) []string {
 	var all []string
 	keep := func(at *descriptor.Node, name string) {
-		if err := relay.CheckDN(name); err != nil {
+		if err := dn.Check(name); err != nil {
 			r.say(at, SeverityError, "%s: %v", strings.ToUpper(n.Name), err)
 			return
 		}

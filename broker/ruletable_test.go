@@ -247,7 +247,7 @@ func whoCases() (all []ruleCase) {
 	for _, c := range []struct{ who, yes, no string }{
 		{"USER=scott PROGRAM=JDBC_Thin_Client", "USER=scott USER=SCOTT USER=sco* USER=* PROGRAM=JDBC_Thin_Client PROGRAM=jdbc* PROGRAM=*thin* USER=scott_PROGRAM=jdbc*", "USER=tiger USER=scot PROGRAM=sqlplus PROGRAM=Thin"},
 		{"", "USER=* PROGRAM=*", "USER=scott PROGRAM=sqlplus USER=s*"},
-		{"DN=CN=app1,OU=sales,O=example", "DN=CN=app1,OU=sales,O=example DN=cn=APP1,ou=Sales,o=Example DN=CN=app*,* DN=*,O=example DN=CN=app1,*,O=example DN=* DN=CN=app1,*", "DN=CN=app2,OU=sales,O=example DN=CN=app1 DN=O=example,OU=sales,CN=app1 DN=*,O=other DN=CN=app1,OU=sales"},
+		{"DN=CN=app1,OU=sales,O=example", "DN=CN=app1,OU=sales,O=example DN=cn=APP1,ou=Sales,o=Example DN=CN=app*,* DN=*,O=example DN=CN=app1,*,O=example DN=* DN=CN=app1,* DN=O=example,OU=sales,CN=app1", "DN=CN=app2,OU=sales,O=example DN=CN=app1 DN=*,O=other DN=CN=app1,OU=sales"},
 		{"", "", "DN=* DN=CN=app1,*"},
 	} {
 		for more := range strings.FieldsSeq(c.yes) {

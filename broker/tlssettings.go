@@ -8,7 +8,7 @@ import (
 
 	"servicebroker/certs"
 	"servicebroker/descriptor"
-	"servicebroker/relay"
+	"servicebroker/dn"
 )
 
 func tlsVersion(into func(*Config) *uint16) func(*Config, *descriptor.Node) error {
@@ -65,7 +65,7 @@ func setUpstreamTLS(c *Config, n *descriptor.Node) error {
 		textField("WALLET", &u.Wallet), textField("WALLET_PASSWORD_FILE", &u.WalletPasswordFile), onOffField("DN_MATCH", &match),
 		{"DN", func(n *descriptor.Node) error {
 			u.DNs = append(u.DNs, n.Value)
-			return relay.CheckDN(n.Value)
+			return dn.Check(n.Value)
 		}},
 		{"MIN_VERSION", func(n *descriptor.Node) (err error) {
 			u.MinVersion, err = certs.ParseVersion(n.Value)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"servicebroker/dn"
 )
 
 // secureSuites are the suites of TLS 1.2 with forward secrecy and authenticated
@@ -58,11 +60,11 @@ func (s *Source) offer(m *material) (*tls.Config, error) {
 
 // welcome refuses who has shown a certificate that no pattern fits.
 func welcome(patterns []string, state tls.ConnectionState) error {
-	dn := PeerDN(state)
-	if dn == "" || slices.ContainsFunc(patterns, func(p string) bool { return MatchDN(p, dn) }) {
+	name := PeerDN(state)
+	if name == "" || slices.ContainsFunc(patterns, func(p string) bool { return dn.Match(p, name) }) {
 		return nil
 	}
-	return fmt.Errorf("%w: the client is %q", ErrUnwantedPeer, dn)
+	return fmt.Errorf("%w: the client is %q", ErrUnwantedPeer, name)
 }
 
 // ErrUnwantedPeer is wrapped by the error about a peer whose certificate is valid and

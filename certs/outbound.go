@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"servicebroker/dn"
 )
 
 // Outbound is how connections to instances use TLS.
@@ -17,7 +19,7 @@ type Outbound struct {
 	// Source has our certificate, if instances ask for one, and the authorities we trust.
 	// It must have been loaded; nil: no certificate, and the system's authorities.
 	Source *Source
-	// DNs are patterns of MatchDN, of which an instance's certificate has to fit one. Empty:
+	// DNs are patterns of package dn, of which an instance's certificate has to fit one. Empty:
 	// its host name, or IP address, has to be among the names of its certificate; for a
 	// certificate without any such name, as Oracle's tools make them, its CN counts.
 	DNs []string
@@ -92,22 +94,22 @@ func (o *Outbound) judge(host string, roots *x509.CertPool, state tls.Connection
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
 		return err
 	}
-	dn := Subject(leaf)
+	name := Subject(leaf)
 	switch {
 	case len(o.DNs) > 0:
-		if slices.ContainsFunc(o.DNs, func(p string) bool { return MatchDN(p, dn) }) {
+		if slices.ContainsFunc(o.DNs, func(p string) bool { return dn.Match(p, name) }) {
 			return nil
 		}
-		return fmt.Errorf("%w: it is %q: correct the DN in UPSTREAM_TLS if that is the instance", ErrUnwantedPeer, dn)
+		return fmt.Errorf("%w: it is %q: correct the DN in UPSTREAM_TLS if that is the instance", ErrUnwantedPeer, name)
 	case o.AnyName:
 		return nil
 	case len(leaf.DNSNames)+len(leaf.IPAddresses) > 0:
 		if err := leaf.VerifyHostname(host); err != nil {
-			return fmt.Errorf("%w: %w: register the instance under a name of its certificate, or give its DN %q in UPSTREAM_TLS", ErrUnwantedPeer, err, dn)
+			return fmt.Errorf("%w: %w: register the instance under a name of its certificate, or give its DN %q in UPSTREAM_TLS", ErrUnwantedPeer, err, name)
 		}
 		return nil
 	case !nameCovers(leaf.Subject.CommonName, host):
-		return fmt.Errorf("%w: it is %q and has no other names, and the instance is at %q: give that DN in UPSTREAM_TLS if it is the instance's", ErrUnwantedPeer, dn, host)
+		return fmt.Errorf("%w: it is %q and has no other names, and the instance is at %q: give that DN in UPSTREAM_TLS if it is the instance's", ErrUnwantedPeer, name, host)
 	}
 	return nil
 }

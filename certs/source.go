@@ -43,7 +43,7 @@ type Source struct {
 	CA string
 	// Clients says whether a listener asks clients for certificates.
 	Clients ClientPolicy
-	// ClientDNs are patterns of MatchDN: who shows a certificate has to fit one. Empty:
+	// ClientDNs are patterns of package dn: who shows a certificate has to fit one. Empty:
 	// everyone whose certificate CA signed is welcome.
 	ClientDNs []string
 

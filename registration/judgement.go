@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"servicebroker/dn"
 	"servicebroker/servicetable"
 )
 
@@ -106,7 +107,7 @@ func (r *registrantRule) fits(j *judgement) bool {
 	if reg.Static {
 		return len(reg.Handlers) > 0 && r.sources.matchHost(reg.Handlers[0].Host, j.known.resolved)
 	}
-	if r.dn != "" && r.dn != normalDN(reg.PeerDN) {
+	if r.dn.Given() && !r.dn.Matches(dn.Parse(reg.PeerDN)) {
 		return false
 	}
 	_, found := r.sources.match(registrantAt(reg), j.known.resolved)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"servicebroker/dn"
 	"servicebroker/servicetable"
 )
 
@@ -18,7 +19,7 @@ type RegistrantRule struct {
 	Name string // of the database
 	// Sources lists where it registers from, in the syntax of Admission.Invited; a
 	// registrant over this host's Unix sockets counts as 127.0.0.1. DN is the subject
-	// of the certificate it registers with, its parts in any order. Whoever fits those
+	// of the certificate it registers with, a pattern of package dn. Whoever fits those
 	// of the two that are given is a registrant of the rule; at least one has to be.
 	Sources []string
 	DN      string
@@ -55,7 +56,7 @@ type registrantRule struct {
 	RegistrantRule
 	sources, handlers nodeList
 	services          []servicePattern
-	dn                string
+	dn                dn.Pattern
 }
 
 // NewRegistrants reads rules. The error names the rule and what to write instead.
@@ -73,14 +74,19 @@ func NewRegistrants(rules []RegistrantRule) (*Registrants, error) {
 
 func readRule(r RegistrantRule) (read registrantRule, err error) {
 	read.RegistrantRule = r
-	read.dn = normalDN(r.DN)
+	read.dn = dn.Compile(r.DN)
 	switch {
 	case strings.TrimSpace(r.Name) == "":
 		return read, fmt.Errorf("it has no name; write (NAME=…), the name of the database")
-	case len(r.Sources) == 0 && read.dn == "":
+	case len(r.Sources) == 0 && !read.dn.Given():
 		return read, fmt.Errorf("it does not say whom it is about; write (SRC=…), the nodes that the database registers from, or (DN=…), the subject of its certificate")
 	case r.Tier < 0:
 		return read, fmt.Errorf("TIER=%d is below 0; write 0 for what is used first and more for what is used later", r.Tier)
+	}
+	if r.DN != "" {
+		if err := dn.Check(r.DN); err != nil {
+			return read, fmt.Errorf("DN: %w", err)
+		}
 	}
 	if read.sources, err = parseNodes(r.Sources); err != nil {
 		return read, fmt.Errorf("SRC: %w", err)

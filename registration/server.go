@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"servicebroker/dn"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -287,7 +288,7 @@ func subjectOf(c net.Conn) string {
 	if !ok || len(state.VerifiedChains) == 0 {
 		return ""
 	}
-	return state.PeerCertificates[0].Subject.String()
+	return dn.Subject(state.PeerCertificates[0])
 }
 
 // tlsOf finds the TLS connection under the wrappers of c.

@@ -1,7 +1,6 @@
 package registration
 
 import (
-	"slices"
 	"strings"
 
 	"servicebroker/servicetable"
@@ -46,42 +45,4 @@ func withoutDomain(name string) string {
 		}
 	}
 	return name
-}
-
-// normalDN writes the parts of a distinguished name in one order, without blanks
-// around them, quotes and regard to case, so that it can be compared.
-func normalDN(dn string) string {
-	var parts []string
-	for rest, more := strings.ReplaceAll(dn, "\x00", " "), true; more; {
-		var part string
-		part, rest, more = cutPart(rest)
-		attribute, value, _ := strings.Cut(part, "=")
-		attribute, value = strings.TrimSpace(attribute), strings.TrimSpace(value)
-		if attribute+value == "" {
-			continue
-		}
-		parts = append(parts, strings.ToLower(attribute+"="+unquote.Replace(value)))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, "\x00") // which no part has: a comma inside of one is not one between two
-}
-
-// unquote takes the quotes and escapes of a part of a distinguished name away.
-var unquote = strings.NewReplacer(`\\`, `\`, `\`, "", `"`, "")
-
-// cutPart cuts a distinguished name at its first comma that is neither escaped nor
-// quoted.
-func cutPart(dn string) (part, rest string, more bool) {
-	quoted := false
-	for i := 0; i < len(dn); i++ {
-		switch c := dn[i]; {
-		case c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ',' && !quoted:
-			return dn[:i], dn[i+1:], true
-		}
-	}
-	return dn, "", false
 }

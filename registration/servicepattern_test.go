@@ -1,7 +1,6 @@
 package registration
 
 import (
-	"strings"
 	"testing"
 )
 
@@ -40,34 +39,4 @@ func TestServicePatterns(t *testing.T) {
 			t.Errorf("%q is a pattern", empty)
 		}
 	}
-}
-
-func TestNormalDN(t *testing.T) {
-	for _, same := range [][]string{
-		{"CN=db1,O=Acme", "O=ACME, cn = db1", " o=Acme ,CN=Db1,"},
-		{`O=Acme\, Inc.,CN=x`, `CN=x,O="Acme, Inc."`},
-		{"", " ", ","},
-	} {
-		for _, dn := range same {
-			if normalDN(dn) != normalDN(same[0]) {
-				t.Errorf("%q is not %q: %q, %q", dn, same[0], normalDN(dn), normalDN(same[0]))
-			}
-		}
-	}
-	for _, c := range [][2]string{{`CN=a\,O=b`, "CN=a,O=b"}, {`CN="a,O=b"`, "CN=a,O=b"}, {"CN=a", "CN=a,O=b"}, {"CN=a\x00o=b", "CN=a,O=b"}, {"CN=a,CN=a", "CN=a"}, {`CN=a\\,O=b`, `CN=a\,O=b`}} {
-		if normalDN(c[0]) == normalDN(c[1]) {
-			t.Errorf("%q and %q are one", c[0], c[1])
-		}
-	}
-}
-
-func FuzzNormalDN(f *testing.F) {
-	for _, s := range []string{"CN=db1,O=Acme", `O="Acme, Inc.",CN=x\`, `,=,\,`, "\x00=a"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, dn string) {
-		if n := normalDN(dn); strings.Count(n, "\x00") > strings.Count(dn, ",") {
-			t.Errorf("%q has more parts than commas: %q", dn, n)
-		}
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/dn"
 	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
@@ -30,7 +31,7 @@ func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 		arrived: q.ArrivedOn, secure: q.Secure,
 	}
 	if q.DN != "" {
-		d.dn = parseDN(q.DN)
+		d.dn = dn.Parse(q.DN)
 	}
 	err := s.foresee(ctx, d)
 	if err == nil {

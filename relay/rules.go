@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"servicebroker/dn"
 	"servicebroker/servicetable"
 )
 
@@ -38,7 +39,7 @@ type Rule struct {
 	Source      HostPattern // the client's address
 	Destination HostPattern // the host of the candidate, judged for each
 	Services    []string    // patterns of the service or SID asked for, one of which has to fit; none: whatever it is
-	DNs         []string    // patterns of the client's TLS name, one of which has to fit (see [CheckDN]); none: with or without
+	DNs         []string    // patterns of the client's TLS name, one of which has to fit (see package dn); none: with or without
 	User        string      // pattern of the user in the client's CID; "": any. Clients say there what they like
 	Program     string      // pattern of the program in the client's CID; "": any
 	Action      Action
@@ -64,8 +65,8 @@ type subject struct {
 	client        netip.Addr
 	asked         string // service, or SID
 	bySID         bool
-	dn            dn     // nil without a verified certificate
-	user, program string // of the CID
+	dn            dn.Name // none without a verified certificate
+	user, program string  // of the CID
 }
 
 // folded is s in the form in which it is compared.
@@ -102,7 +103,7 @@ type prepared struct {
 	source        HostPattern
 	destination   HostPattern
 	services      []string
-	dns           []dn
+	dns           []dn.Pattern
 	user, program string
 	anyService    bool
 }
@@ -117,7 +118,7 @@ func prepare(r *Rule) prepared {
 		p.anyService = p.anyService || s == "*"
 	}
 	for _, text := range r.DNs {
-		p.dns = append(p.dns, parseDN(text))
+		p.dns = append(p.dns, dn.Compile(text))
 	}
 	return p
 }
@@ -170,12 +171,12 @@ func (p *prepared) takesService(s *subject, registered string) bool {
 	return false
 }
 
-func (p *prepared) takesDN(name dn) bool {
+func (p *prepared) takesDN(name dn.Name) bool {
 	if len(p.dns) == 0 {
 		return true
 	}
 	for _, pattern := range p.dns {
-		if name != nil && pattern.matches(name) {
+		if pattern.Matches(name) {
 			return true
 		}
 	}

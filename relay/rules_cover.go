@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"servicebroker/dn"
 )
 
 // Unreachable is a rule that never matches, since rules before it match whatever it does.
@@ -120,9 +122,7 @@ func (p *prepared) coversDNs(r *prepared) bool {
 	if len(p.dns) == 0 {
 		return true
 	}
-	return len(r.dns) > 0 && coverAll(p.dns, r.dns, func(a, b dn) bool {
-		return slices.Equal(a, b) || !slices.Contains(b, "*") && a.matches(b) || slices.Equal(a, dn{"*"})
-	})
+	return len(r.dns) > 0 && coverAll(p.dns, r.dns, dn.Pattern.Covers)
 }
 
 // coverAll tells whether each of the narrow is covered by one of the wide.

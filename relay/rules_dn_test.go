@@ -8,10 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
-	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
 )
 
 // certificate is one whose subject is CN="App 1, Inc", OU=Sales, O=Example, DC=example, DC=com.
@@ -42,52 +39,4 @@ func certificate(t *testing.T) []*x509.Certificate {
 		t.Fatal(err)
 	}
 	return []*x509.Certificate{c}
-}
-
-func TestDNIsRead(t *testing.T) {
-	for text, want := range map[string]string{
-		"CN=app1":                       "cn=app1",
-		" CN = App1 ,O= Example":        "cn=app1|o=example",
-		`CN=a\,b,O=x`:                   "cn=a,b|o=x",
-		`CN="a,b",O=x`:                  "cn=a,b|o=x",
-		`CN=a\2Cb`:                      "cn=a,b",
-		`CN=a\ `:                        "cn=a ",
-		`CN=\C3\BC`:                     "cn=ü",
-		"S=Bavaria,E=x@y,USERID=u":      "st=bavaria|emailaddress=x@y|uid=u",
-		"*,O=x":                         "*|o=x",
-		"CN=a=b":                        "cn=a=b",
-		"1.2.840.113549.1.9.1=someone@": "1.2.840.113549.1.9.1=someone@",
-	} {
-		if got := strings.Join(parseDN(text), "|"); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
-}
-
-func TestCheckDN(t *testing.T) {
-	for text, says := range map[string]string{
-		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "",
-		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`,
-	} {
-		err := CheckDN(text)
-		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", text, err, says)
-		}
-	}
-}
-
-// What is written of a certificate's subject is read as that subject.
-func TestDNSurvivesWriting(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		name := pkix.Name{
-			CommonName:         rapid.StringMatching(`[ -~]{1,12}`).Draw(t, "cn"),
-			Organization:       []string{rapid.StringMatching(`[ -~äöü]{1,12}`).Draw(t, "o")},
-			OrganizationalUnit: []string{rapid.StringMatching(`[a-z,"\\+#= ]{1,12}`).Draw(t, "ou")},
-		}
-		got := parseDN(name.String())
-		want := dn{partOf("cn", name.CommonName), partOf("ou", name.OrganizationalUnit[0]), partOf("o", name.Organization[0])}
-		if strings.Join(got, "|") != strings.Join(want, "|") {
-			t.Fatalf("%s was read as %q, want %q", name, got, want)
-		}
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/dn"
 	"servicebroker/journal"
 	"servicebroker/limits"
 	"servicebroker/servicetable"
@@ -161,7 +162,7 @@ type dialogue struct {
 	hello   []byte                   // of a sealed client; nil for others
 	way     *way                     // where it goes that is not left to the table; else nil
 	passing bool                     // it came through another broker, or is to go through one: it is not redirected
-	dn      dn                       // the name in the client's certificate; nil without one
+	dn      dn.Name                  // the name in the client's certificate; none without one
 	granted granted                  // by the rules
 	counted []*ruleHits              // the rules that have been counted for it
 	route   []servicetable.Candidate // that was dialled last

@@ -1,13 +1,39 @@
-package certs
+package dn
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 )
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// certificate is one with that subject, as it is encoded or by its fields.
+func certificate(t *testing.T, raw []byte, name pkix.Name) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), RawSubject: raw, Subject: name}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return cert
+}
 
 // rawName builds a subject in which the attributes have the order and types given.
 func rawName(t *testing.T, attributes ...[2]string) []byte {
@@ -49,11 +75,11 @@ func TestSubject(t *testing.T) {
 		if tc.name == nil {
 			tc.want, tc.name = `CN=\ a\, b\+c=\"x\" \\\ ,O=\#1`, [][2]string{{"O", "#1"}, {"CN", ` a, b+c="x" \ `}}
 		}
-		p := issue(t, subject{raw: rawName(t, tc.name...)})
-		if got := Subject(p.cert); got != tc.want {
+		cert := certificate(t, rawName(t, tc.name...), pkix.Name{})
+		if got := Subject(cert); got != tc.want {
 			t.Errorf("%s, want %s", got, tc.want)
 		}
-		if !MatchDN(Subject(p.cert), Subject(p.cert)) {
+		if !Match(Subject(cert), Subject(cert)) {
 			t.Errorf("%s does not match itself", tc.want)
 		}
 	}
@@ -61,13 +87,13 @@ func TestSubject(t *testing.T) {
 
 // Where pkix writes a name in full, it says the same.
 func TestSubjectLikePkix(t *testing.T) {
-	p := issue(t, subject{name: pkix.Name{CommonName: "app", OrganizationalUnit: []string{"Sales, East"}, Organization: []string{"Acme"}, Country: []string{"US"}}})
-	if got, want := Subject(p.cert), p.cert.Subject.String(); got != want {
+	cert := certificate(t, nil, pkix.Name{CommonName: "app", OrganizationalUnit: []string{"Sales, East"}, Organization: []string{"Acme"}, Country: []string{"US"}})
+	if got, want := Subject(cert), cert.Subject.String(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
 
-func TestMatchDN(t *testing.T) {
+func TestMatch(t *testing.T) {
 	const dn = "CN=app1,OU=Sales,O=Acme Corp,C=US"
 	for _, tc := range []struct {
 		pattern, dn string
@@ -102,16 +128,25 @@ func TestMatchDN(t *testing.T) {
 		{"0.9.2342.19200300.100.1.25=com", "DC=com", true},
 		{"CN=aba", "CN=ab", false},
 		{"CN=ab*ba", "CN=aba", false},
+		{`CN=a\2Cb`, `CN="a,b"`, true},
+		{`CN=\C3\BC`, "CN=ü", true},
+		{`CN=a\ `, "CN=a", false},
+		{`CN=a\ `, `CN="a "`, true},
+		{"S=Bavaria,USERID=u", "ST=bavaria,UID=U", true},
+		{`CN=a\,O=b`, "CN=a,O=b", false},
+		{`CN=a`, `CN=a\,O=b`, false},
+		{`*,O=example`, `CN=x\,O=example,O=other`, false},
+		{"CN=a,CN=a", "CN=a", false},
 		{strings.Repeat("CN=a,", 70), strings.Repeat("CN=a,", 70), false},
 	} {
-		if got := MatchDN(tc.pattern, tc.dn); got != tc.want {
+		if got := Match(tc.pattern, tc.dn); got != tc.want {
 			t.Errorf("%q against %q: %v", tc.pattern, tc.dn, got)
 		}
 	}
 }
 
 // A name matches itself, whatever is in it, and nothing with a further part.
-func TestMatchDNOfCertificates(t *testing.T) {
+func TestMatchOfCertificates(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		names := []string{"CN", "OU", "O", "DC", "UID"}
 		var attributes [][2]string
@@ -120,28 +155,71 @@ func TestMatchDNOfCertificates(t *testing.T) {
 		}
 		var parts []string
 		for _, a := range attributes {
-			parts = append(parts, a[0]+"="+escapeDN(a[1]))
+			parts = append(parts, a[0]+"="+escaped(a[1]))
 		}
 		dn := strings.Join(parts, ",")
 		pattern := strings.ReplaceAll(dn, "*", `\*`)
 		if strings.TrimSpace(attributes[0][1]) == "" {
 			return
 		}
-		if !MatchDN(pattern, dn) {
+		if !Match(pattern, dn) {
 			rt.Fatalf("%q does not match %q", pattern, dn)
 		}
-		if MatchDN(pattern, dn+",L=elsewhere") || MatchDN(pattern+",L=elsewhere", dn) {
+		if Match(pattern, dn+",L=elsewhere") || Match(pattern+",L=elsewhere", dn) {
 			rt.Fatalf("%q matches more or less than itself", pattern)
 		}
 	})
 }
 
-func FuzzMatchDN(f *testing.F) {
+func FuzzMatch(f *testing.F) {
 	f.Add("CN=a*,*", `CN=a\,b,O="x"`)
 	f.Add(`=\`, "\x00")
 	f.Fuzz(func(t *testing.T, pattern, dn string) {
-		if MatchDN(pattern, dn) && len(dnParts(dn)) == 0 {
+		if Match(pattern, dn) && len(read(dn)) == 0 {
 			t.Fatalf("%q matches %q, which names nobody", pattern, dn)
+		}
+	})
+}
+
+func TestCheck(t *testing.T) {
+	for text, says := range map[string]string{
+		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "", "CN=a;O=x": "",
+		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`,
+	} {
+		err := Check(text)
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, tc := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{"*", "CN=a,*", true}, {"*", "CN=a", true}, {"CN=a*", "CN=ab", true}, {"CN=a*,*", "O=x,CN=ab", true},
+		{"CN=a*", "CN=A*", true}, {"O=x,CN=a", "CN=a,O=x", true}, {"CN=a", "CN=b", false}, {"CN=a", "CN=*", false}, {"CN=a", "*", false},
+		{"CN=a", "CN=a,*", false}, {"", "", false}, {"*", "", false},
+	} {
+		if got := Compile(tc.wide).Covers(Compile(tc.narrow)); got != tc.want {
+			t.Errorf("%q covers %q: %v", tc.wide, tc.narrow, got)
+		}
+	}
+}
+
+// What is written of a certificate's subject is read as that subject.
+func TestNameSurvivesWriting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := pkix.Name{
+			CommonName:         rapid.StringMatching(`[ -~]{1,12}`).Draw(t, "cn"),
+			Organization:       []string{rapid.StringMatching(`[ -~äöü]{1,12}`).Draw(t, "o")},
+			OrganizationalUnit: []string{rapid.StringMatching(`[a-z,"\\+#= ]{1,12}`).Draw(t, "ou")},
+		}
+		got := read(strings.ReplaceAll(name.String(), "*", `\*`))
+		want := []part{{"cn", strings.ToLower(name.CommonName)}, {"ou", name.OrganizationalUnit[0]}, {"o", strings.ToLower(name.Organization[0])}}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s was read as %q, want %q", name, got, want)
 		}
 	})
 }
