@@ -56,7 +56,7 @@ func (c *carried) bytes(load func() (toServer, toClient uint64)) (toServer, toCl
 func (b *Broker) Stats() console.Stats {
 	open := 0
 	toServer, toClient := b.carried.bytes(func() (uint64, uint64) {
-		return b.relay.Load(func(_, _ string) { open++ })
+		return b.relay.Load(func(*relay.SessionInfo) { open++ })
 	})
 	return console.Stats{
 		Sessions: open, Peak: max(open, int(b.carried.peak.Load())), Total: b.carried.begun.Load(), Redirected: b.carried.redirected.Load(),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,7 @@ type metrics struct {
 	connects *prometheus.CounterVec // behind the counters of services
 	services *serviceLabels
 
-	took                map[string]tally.Timer // by route
+	took                map[string]func() tally.Timer // by route; those that nobody takes are not shown
 	decided             tally.Timer
 	dialled, dialFailed tally.Timer
 	accepted, failed    tally.Counter          // attempts
@@ -96,9 +97,9 @@ func durationBuckets() []float64 {
 func (m *metrics) resolve() {
 	by := func(label, value string) tally.Scope { return m.scope.Tagged(map[string]string{label: value}) }
 	m.services = newServiceLabels(m.scope)
-	m.took, m.held = map[string]tally.Timer{}, map[string]tally.Timer{}
-	for _, route := range []string{"relay", "redirect", "hold", "none"} {
-		m.took[route] = by("route", route).Timer("connect_duration_seconds")
+	m.took, m.held = map[string]func() tally.Timer{}, map[string]tally.Timer{}
+	for _, route := range routeLabels() {
+		m.took[route] = sync.OnceValue(func() tally.Timer { return by("route", route).Timer("connect_duration_seconds") })
 	}
 	for _, outcome := range []string{"served", "refused", "gone"} {
 		m.held[outcome] = by("outcome", outcome).Timer("hold_duration_seconds")
@@ -145,12 +146,12 @@ func (m *metrics) handler(log *slog.Logger) http.Handler {
 func (m *metrics) connected(r *relay.ConnectReport) {
 	e := r.Explanation
 	key := connectKey{outcome: outcomeLabel(e.Outcome), code: "0"}
-	key.route = routeLabel(e)
+	key.route = routeLabel(r)
 	if e.Code != 0 {
 		key.code = codeLabel(e.Code)
 	}
 	m.services.count(m.countsFor(r), key)
-	m.took[key.route].Record(e.Took)
+	m.took[key.route]().Record(e.Took)
 	if r.Decided > 0 {
 		m.decided.Record(r.Decided)
 	}
@@ -179,8 +180,8 @@ func (m *metrics) connected(r *relay.ConnectReport) {
 
 // countsFor finds under which service a connect is counted.
 func (m *metrics) countsFor(r *relay.ConnectReport) *serviceCounts {
-	if r.Service != "" {
-		return m.services.of(r.Service)
+	if r.Service != "" || r.Way != "" {
+		return m.services.of(m.nameOf(r.Service, r.Way))
 	}
 	q := &r.Explanation.Query
 	name := q.Service
@@ -199,6 +200,31 @@ func (m *metrics) countsFor(r *relay.ConnectReport) *serviceCounts {
 	return m.services.shared[labelUnknown]
 }
 
+// nameOf is under what name a connect for a service is counted: as it is registered, or by
+// the alias, which the configuration has; where another route leads on by whatever name the
+// client gives, only if it is registered here too.
+func (m *metrics) nameOf(service, way string) string {
+	if way == "" {
+		return service
+	}
+	if name, alias := strings.CutPrefix(way, "alias "); alias {
+		return labelAlias + name + ")"
+	}
+	if name, found := m.registered(service); found {
+		return name
+	}
+	return labelRouted
+}
+
+// labelOf is the label of the service that a session is for.
+func (m *metrics) labelOf(service, way string) string {
+	name := m.nameOf(service, way)
+	if counts := m.services.find(name); counts != nil {
+		return counts.label
+	}
+	return labelOther
+}
+
 // outcomeLabel is what became of a connect, for the client.
 func outcomeLabel(o journal.Outcome) string {
 	switch o {
@@ -212,17 +238,33 @@ func outcomeLabel(o journal.Outcome) string {
 	return "refused"
 }
 
-// routeLabel is how far a connect came.
-func routeLabel(e *journal.Explanation) string {
+// routeLabel is how far a connect came, and which way.
+func routeLabel(r *relay.ConnectReport) string {
+	e := r.Explanation
 	switch {
 	case e.Outcome == journal.Redirect:
 		return "redirect"
 	case e.Outcome == journal.Relay, len(e.Attempts) > 0:
-		return "relay"
+		switch {
+		case r.Sealed:
+			return "passthrough"
+		case r.Way == "":
+			return "relay"
+		case r.Way == "SOURCE_ROUTE":
+			return "source_route"
+		case r.Way == "NEXT_HOP":
+			return "next_hop"
+		}
+		return "alias"
 	case e.Held > 0:
 		return "hold"
 	}
 	return "none"
+}
+
+// routeLabels are all that routeLabel returns.
+func routeLabels() []string {
+	return []string{"relay", "redirect", "passthrough", "source_route", "next_hop", "alias", "hold", "none"}
 }
 
 // codeLabel is an ORA number. Instances may say any; those that nobody knows share one.
@@ -256,14 +298,15 @@ func (m *metrics) probeEnded(_ servicetable.Candidate, deep bool, took time.Dura
 // registeredName returns the name by which what clients ask for is registered, was lately, or
 // ought to be: what strangers make up is never a label.
 func (b *Broker) registeredName(asked string) (name string, found bool) {
+	const bySID = "(SID="
 	q := servicetable.Query{Service: asked}
-	if sid, is := strings.CutPrefix(asked, "(SID="); is {
-		q = servicetable.Query{SID: strings.TrimSuffix(sid, ")")}
+	if len(asked) > len(bySID) && strings.EqualFold(asked[:len(bySID)], bySID) {
+		q = servicetable.Query{SID: strings.TrimSuffix(asked[len(bySID):], ")")}
 	}
 	snapshot := b.table.Snapshot()
 	if q.SID == "" {
-		if entry, err := snapshot.Service(asked); err == nil {
-			return entry.Name, true
+		if name := snapshot.Named(asked); name != "" {
+			return name, true
 		}
 	} else if _, err := snapshot.Match(q); !errors.Is(err, servicetable.ErrUnknownSID) {
 		return asked, true

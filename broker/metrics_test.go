@@ -296,6 +296,29 @@ func (m *metrics) value(t *testing.T, service string) (sum float64) {
 	return sum
 }
 
+// Names that clients give for a route's further hops are no labels, those of aliases are.
+func TestLabelsOfRoutedConnects(t *testing.T) {
+	m := testCounts(t, func(asked string) (string, bool) { return "Sales.example.com", strings.EqualFold(asked, "sales") })
+	routed := func(service, way string) {
+		r := servedConnect(service)
+		r.Way = way
+		m.connected(r)
+		if label := m.labelOf(service, way); strings.Contains(label, "stranger") {
+			t.Errorf("a session of %s by %s is shown as %s", service, way, label)
+		}
+	}
+	for i := range 5 {
+		routed("stranger"+strconv.Itoa(i), "NEXT_HOP")
+		routed("stranger"+strconv.Itoa(i), "SOURCE_ROUTE")
+	}
+	routed("sales", "NEXT_HOP")
+	routed("whatever", "alias Payroll")
+	m.connected(&relay.ConnectReport{Way: "SOURCE_ROUTE", Explanation: &journal.Explanation{Outcome: journal.Refuse, Code: 12529, Query: journal.Query{Service: "stranger"}}})
+	if got, want := m.labels(t), []string{"(alias=payroll)", "(routed)", "sales.example.com"}; !slices.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
+	}
+}
+
 func TestCodesAreFew(t *testing.T) {
 	for code, want := range map[int]string{12514: "12514", 1017: "1017", 99999: labelOther, -1: labelOther} {
 		if got := codeLabel(code); got != want {
@@ -309,21 +332,28 @@ func TestRoutesAndOutcomes(t *testing.T) {
 	m := testCounts(t, func(string) (string, bool) { return "", false })
 	tried := []journal.Attempt{{Key: "a", Error: "refused"}}
 	for name, c := range map[string]struct {
+		r    relay.ConnectReport
 		e    journal.Explanation
 		want connectKey
 	}{
-		"relayed":                  {journal.Explanation{Outcome: journal.Relay, Attempts: tried, Held: time.Second}, connectKey{route: "relay", outcome: "served"}},
-		"redirected":               {journal.Explanation{Outcome: journal.Redirect}, connectKey{route: "redirect", outcome: "served"}},
-		"refused at once":          {journal.Explanation{Outcome: journal.Refuse, Code: 12514}, connectKey{route: "none", outcome: "refused"}},
-		"refused by all instances": {journal.Explanation{Outcome: journal.Refuse, Code: 12528, Attempts: tried, Held: time.Second}, connectKey{route: "relay", outcome: "refused"}},
-		"waited in vain":           {journal.Explanation{Outcome: journal.Refuse, Code: 12514, Held: time.Second}, connectKey{route: "hold", outcome: "refused"}},
-		"left while it waited":     {journal.Explanation{Outcome: journal.Gone, Held: time.Second}, connectKey{route: "hold", outcome: "gone"}},
-		"dropped after it waited":  {journal.Explanation{Outcome: journal.Drop, Held: time.Second}, connectKey{route: "hold", outcome: "dropped"}},
+		"relayed":                  {e: journal.Explanation{Outcome: journal.Relay, Attempts: tried, Held: time.Second}, want: connectKey{route: "relay", outcome: "served"}},
+		"relayed by alias":         {r: relay.ConnectReport{Way: "alias SALES"}, e: journal.Explanation{Outcome: journal.Relay}, want: connectKey{route: "alias", outcome: "served"}},
+		"no hop answered":          {r: relay.ConnectReport{Way: "NEXT_HOP"}, e: journal.Explanation{Outcome: journal.Refuse, Code: 12541, Attempts: tried}, want: connectKey{route: "next_hop", outcome: "refused"}},
+		"a route is not allowed":   {r: relay.ConnectReport{Way: "SOURCE_ROUTE"}, e: journal.Explanation{Outcome: journal.Refuse, Code: 12529}, want: connectKey{route: "none", outcome: "refused"}},
+		"a route":                  {r: relay.ConnectReport{Way: "SOURCE_ROUTE"}, e: journal.Explanation{Outcome: journal.Relay}, want: connectKey{route: "source_route", outcome: "served"}},
+		"passed on with TLS":       {r: relay.ConnectReport{Sealed: true}, e: journal.Explanation{Outcome: journal.Relay}, want: connectKey{route: "passthrough", outcome: "served"}},
+		"redirected":               {e: journal.Explanation{Outcome: journal.Redirect}, want: connectKey{route: "redirect", outcome: "served"}},
+		"refused at once":          {e: journal.Explanation{Outcome: journal.Refuse, Code: 12514}, want: connectKey{route: "none", outcome: "refused"}},
+		"refused by all instances": {e: journal.Explanation{Outcome: journal.Refuse, Code: 12528, Attempts: tried, Held: time.Second}, want: connectKey{route: "relay", outcome: "refused"}},
+		"waited in vain":           {e: journal.Explanation{Outcome: journal.Refuse, Code: 12514, Held: time.Second}, want: connectKey{route: "hold", outcome: "refused"}},
+		"left while it waited":     {e: journal.Explanation{Outcome: journal.Gone, Held: time.Second}, want: connectKey{route: "hold", outcome: "gone"}},
+		"dropped after it waited":  {e: journal.Explanation{Outcome: journal.Drop, Held: time.Second}, want: connectKey{route: "hold", outcome: "dropped"}},
 	} {
-		if got := (connectKey{route: routeLabel(&c.e), outcome: outcomeLabel(c.e.Outcome)}); got != c.want {
+		c.r.Explanation, c.r.Dialled = &c.e, time.Second
+		if got := (connectKey{route: routeLabel(&c.r), outcome: outcomeLabel(c.e.Outcome)}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
-		m.connected(&relay.ConnectReport{Explanation: &c.e, Dialled: time.Second}) // must not panic
+		m.connected(&c.r) // must not panic
 	}
 	for kind := registration.Registered; kind <= registration.Undecodable; kind++ {
 		if m.registrations[kind] == nil {

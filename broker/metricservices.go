@@ -22,6 +22,9 @@ const (
 	labelOther   = "other"   // registered, beyond the first 200
 	labelUnknown = "unknown" // asked for, and not registered
 	labelNone    = "none"    // nothing was asked for, or it could not be read
+
+	labelRouted = "(routed)" // a route leads on by a name that is not registered here
+	labelAlias  = "(alias="  // begins those of aliases
 )
 
 // connectKey tells connects for one service apart.
@@ -58,7 +61,7 @@ type serviceLabels struct {
 
 func newServiceLabels(scope tally.Scope) *serviceLabels {
 	n := &serviceLabels{scope: scope, byName: map[string]*serviceCounts{}, labels: map[string]*serviceCounts{}, shared: map[string]*serviceCounts{}}
-	for _, label := range []string{labelOther, labelUnknown, labelNone} {
+	for _, label := range []string{labelOther, labelUnknown, labelNone, labelRouted} {
 		n.shared[label] = newCounts(label)
 	}
 	return n
@@ -104,6 +107,8 @@ func (n *serviceLabels) of(name string) *serviceCounts {
 	s := n.labels[label]
 	switch {
 	case s != nil:
+	case label == labelRouted:
+		s = n.shared[labelRouted]
 	case len(n.labels) < maxServiceLabels:
 		s = newCounts(label)
 		n.labels[label] = s

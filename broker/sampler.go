@@ -22,9 +22,8 @@ const (
 // metrics. It is a prometheus.Collector.
 type sampler struct {
 	*Broker
-	services *serviceLabels
-	connects *prometheus.CounterVec
-	known    map[string]*described
+	counts *metrics
+	known  map[string]*described
 }
 
 type described struct {
@@ -33,7 +32,7 @@ type described struct {
 }
 
 func newSampler(b *Broker, m *metrics) *sampler {
-	s := &sampler{Broker: b, services: m.services, connects: m.connects, known: map[string]*described{}}
+	s := &sampler{Broker: b, counts: m, known: map[string]*described{}}
 	for _, one := range metricTable() {
 		if one.tally {
 			continue
@@ -110,18 +109,14 @@ func (s *sampler) sampleConnects(out sink) {
 
 func (s *sampler) sampleSessions(out sink) {
 	byLabel, byInstance, open := map[string]int{}, map[string]int{}, 0
-	for _, service := range s.services.own() {
+	for _, service := range s.counts.services.own() {
 		byLabel[service.label] = 0
 	}
 	toServer, toClient := s.carried.bytes(func() (uint64, uint64) {
-		return s.relay.Load(func(service, instance string) {
+		return s.relay.Load(func(i *relay.SessionInfo) {
 			open++
-			byInstance[instance]++
-			if counts := s.services.find(service); counts != nil {
-				byLabel[counts.label]++
-			} else {
-				byLabel[labelOther]++
-			}
+			byInstance[i.Instance]++
+			byLabel[s.counts.labelOf(i.Service, i.Way)]++
 		})
 	})
 	for label, n := range byLabel {
@@ -255,9 +250,9 @@ func (s *sampler) sampleServices(out sink, snapshot *servicetable.Snapshot) map[
 	for _, name := range s.settings().config.ReadyServices {
 		shown[serviceLabel(name)] = 0
 	}
-	own := s.services.own()
+	own := s.counts.services.own()
 	for _, service := range own {
-		if !strings.HasPrefix(service.label, "(sid=") {
+		if service.label[:1] != "(" { // others are no services of the table
 			shown[service.label] = 0
 		}
 	}
@@ -287,14 +282,23 @@ func (s *sampler) sampleServices(out sink, snapshot *servicetable.Snapshot) map[
 	return byStatus
 }
 
+// isThere tells whether what a label stands for is there, or ought to be.
+func (s *sampler) isThere(label string) bool {
+	if name, alias := strings.CutPrefix(label, labelAlias); alias {
+		return s.settings().config.Aliases[strings.ToUpper(strings.TrimSuffix(name, ")"))] != nil
+	}
+	_, registered := s.registeredName(label)
+	return registered
+}
+
 // refresh notes which services are still there, and lets go of those that are not for long.
 func (s *sampler) refresh(own []*serviceCounts, snapshot *servicetable.Snapshot, now time.Time) {
 	for _, service := range own {
-		if _, found := s.registeredName(service.label); found {
+		if s.isThere(service.label) {
 			service.seen.Store(now.UnixNano())
 		}
 	}
-	for _, label := range s.services.forget(now) {
-		s.connects.DeletePartialMatch(prometheus.Labels{"service": label})
+	for _, label := range s.counts.services.forget(now) {
+		s.counts.connects.DeletePartialMatch(prometheus.Labels{"service": label})
 	}
 }

@@ -171,7 +171,10 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 		s.Journal.Keep(r)
 	}
 	if s.Report != nil {
-		s.Report(&ConnectReport{Explanation: r, Asked: d.asked, Service: d.served, Client: d.client, Arrived: d.arrived, Secure: d.secure, Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat})
+		s.Report(&ConnectReport{
+			Explanation: r, Asked: d.asked, Service: d.served, Client: d.client, Arrived: d.arrived, Secure: d.secure,
+			Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat, Way: d.wayBy(), Sealed: d.hello != nil,
+		})
 	}
 }
 
@@ -186,6 +189,8 @@ type ConnectReport struct {
 	Secure      bool          // over TLS
 	Decided     time.Duration // from the table to the order of candidates, the last time; 0 where it did not come so far
 	Dialled     time.Duration // all attempts together
+	Way         string        // what says where it goes that is not left to the table: SOURCE_ROUTE, NEXT_HOP or "alias NAME"; Service is then what the client asks for
+	Sealed      bool          // it is passed on with TLS in it, by what its handshake asks for
 	Repeated    bool          // one of many refusals alike in a short time, by a limit: the Ref is that of the first, which alone the journal has
 }
 
@@ -209,6 +214,14 @@ func servedAs(q servicetable.Query, c servicetable.Candidate) string {
 		return q.Service
 	}
 	return c.Service.Name
+}
+
+// wayBy is what says where the connect goes, if that is not left to the table.
+func (d *dialogue) wayBy() string {
+	if d.way == nil {
+		return ""
+	}
+	return d.way.by
 }
 
 // seen tells those who hold connects that one for the service was served.

@@ -31,6 +31,7 @@ type SessionInfo struct {
 	ServerLocal string // our address and port as the instance sees them
 	ServerID    uint64 // id of the server connection
 	Rule        string // the rule that let it in; empty where there are none
+	Way         string // as in ConnectReport
 	Ref         string // of its explanation
 
 	// For those who choose sessions.
@@ -69,9 +70,9 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 	return n
 }
 
-// Load sums up the sessions that are open: bytes of all, and each by service and instance
-// for count.
-func (s *Server) Load(count func(service, instance string)) (toServer, toClient uint64) {
+// Load sums up the bytes of the sessions that are open, and shows each to count, without
+// its figures. It must not be changed.
+func (s *Server) Load(count func(*SessionInfo)) (toServer, toClient uint64) {
 	s.mu.Lock()
 	open := make([]*session, 0, len(s.sessions))
 	for _, one := range s.sessions {
@@ -81,7 +82,7 @@ func (s *Server) Load(count func(service, instance string)) (toServer, toClient 
 	for _, one := range open {
 		stats := one.link.Stats()
 		toServer, toClient = toServer+stats.ToServer, toClient+stats.ToClient
-		count(one.info.Service, one.info.Instance)
+		count(&one.info)
 	}
 	return toServer, toClient
 }
@@ -212,6 +213,7 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Started:     time.Now(),
 		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database, Offered: c.Service.Name,
 	}
+	info.Way = d.wayBy()
 	if info.Offered == "" {
 		info.Offered = asksFor(d.query)
 	}
