@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
 
@@ -57,6 +58,7 @@ func (b *Broker) serve(ctx context.Context, a *arrival) {
 	case limit > 0:
 		_ = raw.SetDeadline(time.Now().Add(limit))
 	}
+	ctx = servicetable.OnNetwork(ctx, b.networkOf(a.at))
 	unwrapped := b.unwrap(ctx, a)
 	if unwrapped == nil {
 		return
@@ -98,6 +100,14 @@ func readConnect(conn *tns.Conn) (*tns.Connect, error) {
 		return nil, err
 	}
 	return conn.ReadConnect()
+}
+
+// networkOf is the NETWORK of the address with that number; "" if it has none.
+func (b *Broker) networkOf(at int) string {
+	if at < len(b.config.Listening) {
+		return b.config.Listening[at].Network
+	}
+	return ""
 }
 
 // refuseUnread ends a connection that brought no readable CONNECT: with the

@@ -81,6 +81,7 @@ type Broker struct {
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
 	hops        reachedHops
+	detours     detours
 	open        openConnections
 }
 
@@ -205,7 +206,7 @@ func (b *Broker) wire() {
 		Report: b.connectReported, Ended: b.sessionEnded,
 		Connect: b.connect,
 		Routes:  func() *relay.Routes { return b.settings().routes },
-		Resolve: b.hosts.resolve, Local: b.hosts.isLocal,
+		Resolve: b.hosts.resolve, Local: b.hosts.isLocal, View: b.view, StandIn: b.standIn,
 		Own:    b.own,
 		VSNNUM: b.config.VSNNUM,
 		Log:    b.log.With("component", "relay"),
@@ -432,14 +433,22 @@ func (b *Broker) Shutdown(r console.ShutdownRequest) {
 // own reports whether host and port are an address this broker listens on.
 func (b *Broker) own(host string, port int) bool {
 	for _, l := range b.listeners {
-		at := l.Addr().(*net.TCPAddr)
-		if at.Port != port {
-			continue
+		if b.isAt(context.Background(), l, host, port) {
+			return true
 		}
-		for _, a := range b.hosts.means(context.Background(), host) {
-			if at.IP.IsUnspecified() && b.hosts.isLocal(a) || at.AddrPort().Addr().Unmap().WithZone("") == a {
-				return true
-			}
+	}
+	return false
+}
+
+// isAt reports whether host and port are the address of a listener.
+func (b *Broker) isAt(ctx context.Context, l net.Listener, host string, port int) bool {
+	at := l.Addr().(*net.TCPAddr)
+	if at.Port != port {
+		return false
+	}
+	for _, a := range b.hosts.means(ctx, host) {
+		if at.IP.IsUnspecified() && b.hosts.isLocal(a) || at.AddrPort().Addr().Unmap().WithZone("") == a {
+			return true
 		}
 	}
 	return false

@@ -114,6 +114,13 @@ func database(t *testing.T) (host string, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveAccepts(t, l)
+	at := l.Addr().(*net.TCPAddr)
+	return at.IP.String(), at.Port
+}
+
+// serveAccepts is a database at a listener, which it closes in the end.
+func serveAccepts(t *testing.T, l net.Listener) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -134,8 +141,6 @@ func database(t *testing.T) (host string, port int) {
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-ended })
-	at := l.Addr().(*net.TCPAddr)
-	return at.IP.String(), at.Port
 }
 
 // register keeps one instance registered until the returned function is called.

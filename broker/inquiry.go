@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -33,11 +32,28 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 	if !from.IsValid() {
 		from = netip.MustParseAddr("127.0.0.1")
 	}
-	arrived := ""
-	if len(b.listeners) > 0 {
-		arrived = b.listeners[0].Addr().(*net.TCPAddr).String()
+	inquiry := relay.Inquiry{Descriptor: n.String(), From: from}
+	if at := b.dialled(ctx, n); at < len(b.listeners) {
+		inquiry.ArrivedOn, inquiry.Network = b.listeners[at].Addr().String(), b.networkOf(at)
 	}
-	return b.relay.Explain(ctx, relay.Inquiry{Descriptor: n.String(), From: from, ArrivedOn: arrived}), nil
+	return b.relay.Explain(ctx, inquiry), nil
+}
+
+// dialled finds at which of the broker's addresses a descriptor arrives: the first where it
+// names none of them.
+func (b *Broker) dialled(ctx context.Context, n *descriptor.Node) int {
+	for _, node := range descriptor.Addresses(n) {
+		a, err := node.Address()
+		if err != nil {
+			continue
+		}
+		for at, l := range b.listeners {
+			if b.isAt(ctx, l, a.Host, a.Port) {
+				return at
+			}
+		}
+	}
+	return 0
 }
 
 // asked reads a descriptor, Easy Connect text, or the bare name of a service.

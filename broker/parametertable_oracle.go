@@ -18,7 +18,7 @@ func routeParameters() []Parameter {
 		{Name: "STATIC_SERVICE", Kind: KindOurs, Live: true, Repeatable: true, Range: "see above", Meaning: "what is there without registering: `(STATIC_SERVICE=(NAME=sales)(INSTANCE=sales1)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521))(TIER=1))`", Cost: "its load is not known, and whether it is up only from probes", set: addStaticService},
 		{Name: "USE_SERVICE_AS_TNSNAMES_ALIAS", Kind: KindOracle, Live: true, Default: "off", Range: "on, off", Meaning: "look the service up as an alias in the tnsnames.ora beside this file", Cost: "aliases go before registered services", set: onOff(func(c *Config) *bool { return &c.ServiceIsAlias })},
 		{Name: "USE_SID_AS_SERVICE", Kind: KindOracle, Live: true, Default: "off", Range: "on, off", Meaning: "a SID that is no instance's is taken for a service name", Cost: "instances and services of one name are not told apart", set: onOff(func(c *Config) *bool { return &c.SIDIsService })},
-		{Name: "VIEW", Kind: KindOurs, Pending: true, Repeatable: true, Range: "see above", Meaning: "addresses as clients from some networks reach them: `(VIEW=(CLIENTS=192.0.2.0/24)(MAP=(FROM=10.1.0.5)(TO=198.51.100.5)))`", Cost: "of no use where all are relayed", set: addView},
+		{Name: "VIEW", Kind: KindOurs, Live: true, Repeatable: true, Range: "see above", Meaning: "addresses as clients from some networks reach them: `(VIEW=(CLIENTS=192.0.2.0/24)(MAP=(FROM=10.1.0.5)(TO=198.51.100.5)))`", Cost: "of no use where all are relayed", set: addView},
 	}
 }
 

@@ -30,6 +30,7 @@ func (v seen) instance(e *servicetable.InstanceEntry, now time.Time) Instance {
 	if v.Database != nil {
 		in.Database = v.Database(r)
 	}
+	in.Network = r.Network
 	if r.Peer.IsValid() {
 		in.Peer = r.Peer.String()
 	}

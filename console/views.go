@@ -17,11 +17,12 @@ type Service struct {
 // Instance is one instance of a service. Loads and maxima are those that the database sent.
 type Instance struct {
 	Name     string `json:"name"`
-	Key      string `json:"key"`      // "sales1@db1"
-	Host     string `json:"host"`     // inner value of (HOST=…), trimmed
-	HostRaw  string `json:"host_raw"` // as registered
-	Database string `json:"database"` // the group a rule assigns the registrant to; "" for none
-	Status   string `json:"status"`   // READY, BLOCKED, RESTRICTED, UNKNOWN or STALE
+	Key      string `json:"key"`               // "sales1@db1"
+	Host     string `json:"host"`              // inner value of (HOST=…), trimmed
+	HostRaw  string `json:"host_raw"`          // as registered
+	Database string `json:"database"`          // the group a rule assigns the registrant to; "" for none
+	Network  string `json:"network,omitempty"` // NETWORK of the address it registered at: for clients of the same alone
+	Status   string `json:"status"`            // READY, BLOCKED, RESTRICTED, UNKNOWN or STALE
 
 	NodeLoad     uint32 `json:"node_load"`
 	NodeMax      uint32 `json:"node_max"`

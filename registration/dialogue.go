@@ -52,10 +52,11 @@ const (
 	dumpBytes    = 8 << 10 // of one message; real ones are a few kilobytes
 )
 
-func (s *Server) newDialogue(conn *tns.Conn, connect *tns.Connect, peer netip.AddrPort) *dialogue {
+func (s *Server) newDialogue(ctx context.Context, conn *tns.Conn, connect *tns.Connect, peer netip.AddrPort) *dialogue {
 	d := &dialogue{server: s, conn: conn, peer: peer, own: map[string]bool{},
 		pace: bucket{rate: messageRate, burst: messageBurst}, dumps: bucket{rate: dumpRate, burst: dumpBurst}}
 	d.current = servicetable.Registration{ID: s.newID(peer), Peer: peer.Addr(), PeerDN: subjectOf(conn.NetConn()), LoadSource: sourceOf(connect)}
+	d.current.Network = servicetable.NetworkOf(ctx)
 	if a := conn.NetConn().LocalAddr(); a != nil {
 		d.current.ArrivedOn = a.String()
 	}

@@ -132,7 +132,7 @@ type foldingHandler struct {
 func (f *folding) begin() {
 	p := f.reg
 	f.reg = servicetable.Registration{ID: p.ID, RegisteredAt: p.RegisteredAt, LoadAt: p.LoadAt,
-		LoadSource: p.LoadSource, Peer: p.Peer, PeerDN: p.PeerDN, ArrivedOn: p.ArrivedOn}
+		LoadSource: p.LoadSource, Peer: p.Peer, PeerDN: p.PeerDN, ArrivedOn: p.ArrivedOn, Network: p.Network}
 	f.byName, f.byID, f.endAt = map[string]int{}, map[[16]byte][]int{}, map[string]bool{}
 }
 

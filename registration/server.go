@@ -101,7 +101,7 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	}
 	defer s.vacate(peer.Addr())
 
-	d := s.newDialogue(conn, connect, peer)
+	d := s.newDialogue(ctx, conn, connect, peer)
 	defer d.end()
 	if s.Upstream != "" {
 		if served, err := s.tap(ctx, d, connect); served {

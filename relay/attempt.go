@@ -92,7 +92,7 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 // converse asks one candidate to accept the client: it forwards the CONNECT with
 // the edits of tns.md 11.3 and follows the instance's own RESEND and REDIRECT.
 func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
-	to := d.destination(c)
+	to := s.destination(ctx, d, c)
 	connect := d.forward([]byte(d.request(c, to.Address)), d.connect.HeaderFlags&tns.FlagRedirected != 0)
 	for range maxUpstreamRedirects + 1 {
 		server, redirect, err := s.ask(ctx, to, connect, commit)
@@ -147,10 +147,10 @@ func (to *Destination) Dial() string {
 	return to.Address.HostPort()
 }
 
-func (d *dialogue) destination(c servicetable.Candidate) Destination {
+func (s *Server) destination(ctx context.Context, d *dialogue, c servicetable.Candidate) Destination {
 	to := Destination{
 		Address: descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port},
-		Client:  d.client, Arrived: d.arrived,
+		Client:  d.client, Arrived: d.arrived, At: s.standIn(ctx, c),
 	}
 	if c.Path != nil {
 		to.At = c.Path.At

@@ -19,6 +19,7 @@ type Inquiry struct {
 	Descriptor string     // as a driver would send it
 	From       netip.Addr // the client
 	ArrivedOn  string     // listening address; may be empty
+	Network    string     // that it belongs to; "" : none
 	Secure     bool       // over TLS
 	DN         string     // the name in the client's certificate, as CN=app1,O=example; "" without one
 }
@@ -28,7 +29,7 @@ type Inquiry struct {
 func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 	d := &dialogue{
 		began: time.Now(), connect: tns.NewConnect([]byte(q.Descriptor)), client: netip.AddrPortFrom(q.From.Unmap(), 0),
-		arrived: q.ArrivedOn, secure: q.Secure,
+		arrived: q.ArrivedOn, network: q.Network, secure: q.Secure,
 	}
 	if q.DN != "" {
 		d.dn = dn.Parse(q.DN)
@@ -71,7 +72,11 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if len(verdicts) == 0 {
 		return fmt.Errorf("%w: nothing to order", servicetable.ErrNoHandler)
 	}
-	c, outcome := s.destined(d, candidates, verdicts)
+	c, message := s.destined(ctx, d, candidates, verdicts)
+	outcome := journal.Relay
+	if message != nil {
+		outcome = journal.Redirect
+	}
 	if err := s.limited(d, c, outcome == journal.Relay); err != nil {
 		return err
 	}
@@ -80,8 +85,11 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	if d.way != nil {
 		d.record.Text += ", by " + d.record.Route
 	}
-	if outcome == journal.Redirect {
-		d.record.Text = "the client would be redirected to " + c.Handler.Address
+	if message != nil {
+		d.record.Text = "the client would be redirected to " + message.Address
+	}
+	if detour := s.detour(ctx, c); detour != "" {
+		d.record.Route, d.record.Text = detour, d.record.Text+"; "+detour
 	}
 	if rule := d.granted.by(c); rule != nil {
 		d.record.Rule = rule.Text
@@ -91,20 +99,20 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 
 // destined finds the candidate that the client would get to, as try does: the first, or
 // where that is to be redirected to and cannot be, the first that can.
-func (s *Server) destined(d *dialogue, candidates []servicetable.Candidate, verdicts []journal.Candidate) (servicetable.Candidate, journal.Outcome) {
+func (s *Server) destined(ctx context.Context, d *dialogue, candidates []servicetable.Candidate, verdicts []journal.Candidate) (servicetable.Candidate, *tns.Redirect) {
 	byKey := map[string]servicetable.Candidate{}
 	for _, c := range candidates {
 		byKey[c.Registration.HandlerKey(c.Handler)] = c
 	}
 	first := byKey[verdicts[0].Key]
 	if s.treatment(d, first).Mode != ModeRedirect {
-		return first, journal.Relay
+		return first, nil
 	}
 	for _, v := range verdicts {
 		c := byKey[v.Key]
-		if _, ok := s.redirection(d, c); ok && s.treatment(d, c).Mode == ModeRedirect {
-			return c, journal.Redirect
+		if message, ok := s.redirection(ctx, d, c); ok && s.treatment(d, c).Mode == ModeRedirect {
+			return c, message
 		}
 	}
-	return first, journal.Relay
+	return first, nil
 }

@@ -96,7 +96,7 @@ func (s *Server) mayFollow(ctx context.Context, d *dialogue, c servicetable.Cand
 	why := "no such host"
 	for _, at := range s.meaning(ctx, address.Host) {
 		target := w.candidate(next, at, "")
-		j := rules.judge(ctx, d.subject(), []servicetable.Candidate{target}, s.Resolve)
+		j := rules.judge(ctx, d.subject(), []servicetable.Candidate{target}, s.addressesOf)
 		if len(j.admitted) == 0 {
 			why = j.refusal.Error()
 		} else if why = s.unsafe(d.query, target, j.granted.by(target)); why == "" {

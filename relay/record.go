@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -195,10 +196,13 @@ type ConnectReport struct {
 }
 
 // finishAt is finish for a connect that has found its instance.
-func (s *Server) finishAt(d *dialogue, outcome journal.Outcome, c servicetable.Candidate) {
+func (s *Server) finishAt(ctx context.Context, d *dialogue, outcome journal.Outcome, c servicetable.Candidate) {
 	d.record.Chosen = c.Registration.HandlerKey(c.Handler)
 	if rule := d.granted.by(c); rule != nil {
 		d.record.Rule = rule.Text
+	}
+	if detour := s.detour(ctx, c); detour != "" {
+		d.record.Route = detour
 	}
 	d.served = servedAs(d.query, c)
 	d.record.Text = "" // what was in the way before is no matter any more

@@ -40,7 +40,7 @@ func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservat
 			}
 			continue
 		}
-		message, ok := s.redirection(d, c)
+		message, ok := s.redirection(ctx, d, c)
 		if !ok {
 			continue
 		}
@@ -73,7 +73,7 @@ func (s *Server) verifyAndSend(ctx context.Context, d *dialogue, c servicetable.
 	if err := s.stillWanted(d, c); err != nil {
 		return &moveOn{err}
 	}
-	return s.sendRedirect(d, c, message, reservation)
+	return s.sendRedirect(ctx, d, c, message, reservation)
 }
 
 // verify finds out whether c answers, where that is not known.
@@ -90,7 +90,7 @@ func (s *Server) verify(ctx context.Context, d *dialogue, c servicetable.Candida
 	return &moveOn{fmt.Errorf("%s at %s does not answer: %w", c.Registration.Key(), c.Handler.Address, err)}
 }
 
-func (s *Server) sendRedirect(d *dialogue, c servicetable.Candidate, message *tns.Redirect, reservation Reservation) error {
+func (s *Server) sendRedirect(ctx context.Context, d *dialogue, c servicetable.Candidate, message *tns.Redirect, reservation Reservation) error {
 	reservation.Kind(true)
 	reservation.Settle(c)
 	s.loops.sent(sentKeys(d, c), c.Registration.HandlerKey(c.Handler)) // before the client can be back
@@ -102,20 +102,28 @@ func (s *Server) sendRedirect(d *dialogue, c servicetable.Candidate, message *tn
 	s.countAttempt(c, nil)
 	s.seen(d)
 	d.leave(true)
-	s.finishAt(d, journal.Redirect, c)
-	s.logRedirected(d, c)
+	s.finishAt(ctx, d, journal.Redirect, c)
+	s.logRedirected(d, c, message)
 	return nil
 }
 
 // redirection makes the REDIRECT to a candidate, in the form of tns.md 4 and
 // 14: protocol of the client's own connection, nothing but PROTOCOL, HOST and
 // PORT in the address, the client's own descriptor with the instance named.
-func (s *Server) redirection(d *dialogue, c servicetable.Candidate) (*tns.Redirect, bool) {
-	h := c.Handler
-	if !strings.EqualFold(h.Protocol, clientProtocol(d)) || !plainHost(h.Host) || s.Own != nil && s.Own(h.Host, h.Port) {
+func (s *Server) redirection(ctx context.Context, d *dialogue, c servicetable.Candidate) (*tns.Redirect, bool) {
+	address := descriptor.Address{Protocol: strings.ToUpper(c.Handler.Protocol), Host: c.Handler.Host, Port: c.Handler.Port}
+	if !strings.EqualFold(address.Protocol, clientProtocol(d)) {
 		return nil, false
 	}
-	address := descriptor.Address{Protocol: strings.ToUpper(h.Protocol), Host: h.Host, Port: h.Port}
+	if at := s.standIn(ctx, c); at.IsValid() {
+		address.Host = at.String()
+	}
+	if s.View != nil {
+		address.Host, address.Port = s.View(d.client.Addr(), address.Host, address.Port)
+	}
+	if !plainHost(address.Host) || !sameFamily(d.client.Addr(), address.Host) || s.Own != nil && s.Own(address.Host, address.Port) {
+		return nil, false
+	}
 	for _, description := range []*descriptor.Node{retarget(d, c), essence(d, c)} {
 		m := &tns.Redirect{Address: address.String(), ConnectData: description.String()}
 		if len(m.Address)+1+len(m.ConnectData) <= maxRedirectText {

@@ -64,6 +64,7 @@ var sentinels = []struct {
 	{errUnguarded, tns.CodeRuleRejects},
 	{errHostUnknown, tns.CodeHostUnknown},
 	{errWithheld, tns.CodeBlocked},
+	{errOtherNetwork, tns.CodeUnknownService},
 	{errAway, tns.CodeUnknownService},
 	{errBehind, tns.CodeBlocked},
 	{errUnsealed, tns.CodeHandlerProtocol},

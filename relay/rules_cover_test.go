@@ -82,7 +82,7 @@ func TestUnreachableRulesNeverMatch(t *testing.T) {
 		for range 20 {
 			c := d.connect()
 			m := set.begin(c.subject())
-			decides := m.decide(context.Background(), candidateAt(d.destination(), c.table), hostsOfTest)
+			decides := m.decide(context.Background(), candidateAt(d.destination(), c.table), byHost(hostsOfTest))
 			for _, u := range never {
 				if u.Rule == decides || slices.Contains(m.logged, u.Rule) {
 					t.Fatalf("rule %d matched %+v, though %v come before, of\n%s", u.Rule, c, u.By, listed(rules))

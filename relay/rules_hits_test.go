@@ -49,7 +49,7 @@ func TestConnectsAreCountedOnce(t *testing.T) {
 		d := &dialogue{conn: &tns.Conn{}}
 		for range 5 {
 			j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(),
-				append(candidatesAt("db1", "db2"), candidatesAt("db2", "db1")...), hostsOfTest)
+				append(candidatesAt("db1", "db2"), candidatesAt("db2", "db1")...), byHost(hostsOfTest))
 			d.countRules(j.counted)
 			<-time.After(time.Second)
 		}
@@ -72,7 +72,7 @@ func TestManyDecideAtOnce(t *testing.T) {
 					for _, host := range []string{"db1", "db2", "db6"} {
 						want, _ := plainly(rules, c, host)
 						m := set.begin(c.subject())
-						if got := m.decide(t.Context(), candidateAt(host, c.table), hostsOfTest); got != want {
+						if got := m.decide(t.Context(), candidateAt(host, c.table), byHost(hostsOfTest)); got != want {
 							t.Errorf("%+v to %s: %d, want %d", c, host, got, want)
 						}
 						m.end()

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"servicebroker/servicetable"
 )
 
 // nameService answers slowly, and what it is told to.
@@ -126,7 +128,7 @@ func TestCandidatesHostsDoNotKeepAConnect(t *testing.T) {
 		set := CompileRules(rulesOf(t, "* 10.9.0.0/16 * accept"), nil)
 		candidates := candidatesAt("a", "b", "c", "10.9.0.1", "d")
 		began, asked := time.Now(), 0
-		j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(), candidates, func(ctx context.Context, _ string) []netip.Addr {
+		j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(), candidates, func(ctx context.Context, _ *servicetable.Candidate) []netip.Addr {
 			asked++
 			select {
 			case <-ctx.Done():
@@ -146,8 +148,8 @@ func TestCandidatesHostsDoNotKeepAConnect(t *testing.T) {
 // Who needs no address is not asked for one.
 func TestNobodyIsResolvedInVain(t *testing.T) {
 	set := compiled(t, rulesOf(t, "* 10.0.0.0/8 hr reject", "10.2.0.0/16 10.0.0.0/8 * reject", "* db1 * accept", "* 10.0.0.0/8 * reject"))
-	j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(), candidatesAt("db1"), func(_ context.Context, host string) []netip.Addr {
-		t.Errorf("%s was resolved", host)
+	j := set.judge(t.Context(), connectOf{from: "10.1.2.3", service: "sales"}.subject(), candidatesAt("db1"), func(_ context.Context, c *servicetable.Candidate) []netip.Addr {
+		t.Errorf("%s was resolved", c.Handler.Host)
 		return nil
 	})
 	if len(j.admitted) != 1 {

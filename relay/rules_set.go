@@ -133,9 +133,9 @@ func (m *matching) end() {
 	m.set.scratch.Put(m)
 }
 
-// resolver returns the addresses of a host; none if it has none, or nobody knows. It takes
+// resolver returns the addresses of a candidate's host; none if it has none, or nobody knows. It takes
 // no longer than resolveBudget, and hardly any time for a host that was asked for lately.
-type resolver func(context.Context, string) []netip.Addr
+type resolver func(context.Context, *servicetable.Candidate) []netip.Addr
 
 // decide returns the number of the first rule that matches and decides about a
 // candidate, -1 if none does.
@@ -225,12 +225,8 @@ func (m *matching) narrow(ctx context.Context, c *servicetable.Candidate, resolv
 	x.named[host].orInto(m.one)
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		x.orAddress(m.one, a.Unmap().WithZone(""), m.names.destinations)
-	} else if c.Path != nil { // each address of such a host is judged by itself
-		if c.Path.At.IsValid() {
-			x.orAddress(m.one, c.Path.At, m.names.destinations)
-		}
 	} else {
-		for _, a := range m.addresses(ctx, host, resolve) {
+		for _, a := range m.addresses(ctx, c, resolve) {
 			x.orAddress(m.one, a.Unmap().WithZone(""), m.names.destinations)
 		}
 	}
@@ -238,8 +234,8 @@ func (m *matching) narrow(ctx context.Context, c *servicetable.Candidate, resolv
 }
 
 // addresses asks what a candidate's host means, as long as the connect may wait.
-func (m *matching) addresses(ctx context.Context, host string, resolve resolver) []netip.Addr {
-	if resolve == nil || host == "" {
+func (m *matching) addresses(ctx context.Context, c *servicetable.Candidate, resolve resolver) []netip.Addr {
+	if resolve == nil || c.Handler.Host == "" {
 		return nil
 	}
 	began := time.Now()
@@ -253,7 +249,7 @@ func (m *matching) addresses(ctx context.Context, host string, resolve resolver)
 		ctx, cancel = context.WithTimeout(ctx, max(m.budget, 0))
 		defer cancel()
 	}
-	return resolve(ctx, host)
+	return resolve(ctx, c)
 }
 
 // judgement is what rules make of the candidates of one connect.

@@ -159,7 +159,7 @@ func TestRuleSetDecidesAsTheListDoes(t *testing.T) {
 						wantLogged = append(wantLogged, i)
 					}
 				}
-				if got := m.decide(context.Background(), candidateAt(host, c.table), hostsOfTest); got != want {
+				if got := m.decide(context.Background(), candidateAt(host, c.table), byHost(hostsOfTest)); got != want {
 					t.Fatalf("%+v to %s: rule %d, want %d, of\n%s", c, host, got, want, listed(rules))
 				}
 			}
@@ -227,7 +227,7 @@ func BenchmarkTenThousandRules(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				m := set.begin(c.subject())
-				if m.decide(b.Context(), candidate, func(context.Context, string) []netip.Addr { return addresses }) != len(rules)-1 {
+				if m.decide(b.Context(), candidate, byHost(func(context.Context, string) []netip.Addr { return addresses })) != len(rules)-1 {
 					b.Fatal("another rule decides")
 				}
 				m.end()
@@ -263,7 +263,7 @@ func TestTenThousandRulesAreCheap(t *testing.T) {
 		candidate, who := candidateAt(host, c.table), c.subject()
 		decide := func() {
 			m := set.begin(who)
-			if got := m.decide(t.Context(), candidate, func(context.Context, string) []netip.Addr { return nil }); got != len(rules)-1 {
+			if got := m.decide(t.Context(), candidate, byHost(func(context.Context, string) []netip.Addr { return nil })); got != len(rules)-1 {
 				t.Fatalf("%s: rule %d decides", kind, got)
 			}
 			m.end()

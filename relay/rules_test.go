@@ -104,6 +104,13 @@ func hostsOfTest(_ context.Context, host string) []netip.Addr {
 	return all
 }
 
+// byHost is what a candidate's host means where that is all there is to know of it.
+func byHost(resolve func(context.Context, string) []netip.Addr) resolver {
+	return func(ctx context.Context, c *servicetable.Candidate) []netip.Addr {
+		return resolve(ctx, foldHost(c.Handler.Host))
+	}
+}
+
 func compiled(t testing.TB, rules Rules) *RuleSet {
 	set := CompileRules(rules, nil)
 	set.Refresh(t.Context(), hostsOfTest)
@@ -143,7 +150,7 @@ func (c connectOf) judged(t testing.TB, set *RuleSet) (string, []string) {
 			Service: &servicetable.Service{Name: or(c.table, who.asked)}, Handler: &servicetable.Handler{Host: host},
 		})
 	}
-	j := set.judge(t.Context(), who, candidates, hostsOfTest)
+	j := set.judge(t.Context(), who, candidates, byHost(hostsOfTest))
 	var logged []string
 	for _, rule := range j.logged {
 		logged = append(logged, rule.Text)

@@ -75,7 +75,7 @@ func (d *dialogue) passable(candidates []servicetable.Candidate) ([]servicetable
 // passOn hands a sealed client's first message to a candidate. It is accepted once the
 // candidate answers anything: what, is between the two of them.
 func (s *Server) passOn(ctx context.Context, d *dialogue, c servicetable.Candidate, commit func() error) (*ServerConnection, error) {
-	to := d.destination(c)
+	to := s.destination(ctx, d, c)
 	to.Sealed = true
 	raw, err := s.open(ctx, to)
 	if err != nil {

@@ -74,6 +74,12 @@ type Server struct {
 	// Local tells whether an address is one of this host's own, to which no client's route
 	// leads unless a rule says so; may be nil: only loopback is.
 	Local func(netip.Addr) bool
+	// View returns the address by which a client reaches a handler's, for redirects; may be
+	// nil: the same.
+	View func(client netip.Addr, host string, port int) (string, int)
+	// StandIn returns where to find a candidate whose host no name service knows: the
+	// address it registered from, if that is its own. The zero Addr: nowhere else. May be nil.
+	StandIn func(context.Context, servicetable.Candidate) netip.Addr
 	// Lately returns candidates for a query that were there a while ago and are not
 	// now; may be nil: none.
 	Lately func(servicetable.Query) []servicetable.Candidate
@@ -155,6 +161,7 @@ type dialogue struct {
 	connect *tns.Connect
 	client  netip.AddrPort
 	arrived string           // the listening address it came in on
+	network string           // that address belongs to; "" : none
 	secure  bool             // over TLS
 	mostSDU uint32           // see Server.SDU; 0: no limit
 	asked   *descriptor.Node // the descriptor; nil until it has been read
@@ -198,6 +205,7 @@ func (s *Server) conduct(ctx context.Context, d *dialogue, turns []limits.Wait) 
 		d.mostSDU = uint32(s.SDU())
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
+	d.network = servicetable.NetworkOf(ctx)
 	s.openRecord(d)
 	carried, err := s.serve(ctx, d, turns)
 	switch {
@@ -337,7 +345,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
 	s.seen(d)
 	d.leave(true)
-	s.finishAt(d, journal.Relay, candidate)
+	s.finishAt(ctx, d, journal.Relay, candidate)
 	s.logSlow(d)
 	return &accepted{server, candidate, reservation, shares}, nil
 }

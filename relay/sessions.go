@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sort"
 	"strconv"
@@ -320,12 +319,12 @@ func (s *Server) logSession(one *session, took time.Duration, err error) {
 	s.Log.Info("session over", attributes...)
 }
 
-func (s *Server) logRedirected(d *dialogue, c servicetable.Candidate) {
+func (s *Server) logRedirected(d *dialogue, c servicetable.Candidate, to *tns.Redirect) {
 	if s.Log == nil {
 		return
 	}
 	s.Log.Info("redirected", "ref", d.record.Ref, "client", d.client.String(), "service", c.Service.Name, "instance", c.Registration.Key(),
-		"to", net.JoinHostPort(c.Handler.Host, strconv.Itoa(c.Handler.Port)), "connect_ms", milliseconds(time.Since(d.began)))
+		"to", to.Address, "connect_ms", milliseconds(time.Since(d.began)))
 }
 
 func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {

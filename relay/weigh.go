@@ -108,11 +108,15 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 	if len(candidates) == 0 {
 		return candidates, nil
 	}
+	candidates, err := d.ofNetwork(candidates)
+	if err != nil {
+		return nil, err
+	}
 	rules := s.rules()
 	if rules == nil {
 		return s.guarded(d, candidates)
 	}
-	j := rules.judge(ctx, d.subject(), candidates, s.Resolve)
+	j := rules.judge(ctx, d.subject(), candidates, s.addressesOf)
 	d.granted = j.granted
 	d.recordRules(candidates, j.logged)
 	d.countRules(j.counted)

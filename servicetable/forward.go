@@ -34,8 +34,8 @@ func (r *Registration) mainHandler() *Handler {
 		switch {
 		case best == nil:
 			best = h
-		case r.atHome(h) != r.atHome(best):
-			if r.atHome(h) {
+		case r.AtHome(h) != r.AtHome(best):
+			if r.AtHome(h) {
 				best = h
 			}
 		case len(h.Services) > len(best.Services):
@@ -45,8 +45,8 @@ func (r *Registration) mainHandler() *Handler {
 	return best
 }
 
-// atHome reports whether h is at the registered host, with or without its domain, or where the registration came from.
-func (r *Registration) atHome(h *Handler) bool {
+// AtHome reports whether h is at the registered host, with or without its domain, or where the registration came from.
+func (r *Registration) AtHome(h *Handler) bool {
 	if h.Host == "" {
 		return false
 	}

@@ -32,7 +32,8 @@ type Registration struct {
 
 	Peer      netip.Addr // observed address of the registrant; the zero Addr for a static entry
 	PeerDN    string     // subject of the certificate it registered with, if that was verified; "" if there was none
-	ArrivedOn string     // listening address it came in on, for listener networks
+	ArrivedOn string     // listening address it came in on
+	Network   string     // that the address belongs to; "" : none
 	Static    bool       // from the configuration: liveness not known
 	Stale     bool       // its connection is gone, yet the instance answered since
 
