@@ -68,6 +68,32 @@ func TestDocumentListsEveryRoute(t *testing.T) {
 	}
 }
 
+// What the document says of roles is what is asked of them.
+func TestDocumentTellsRoles(t *testing.T) {
+	doc, _ := apiDocument(t)
+	s := new(Server)
+	some := []string{"x"}
+	for path, item := range doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			may := func(a *Access) bool { return s.refusal(a, path, method) == nil }
+			role := "none"
+			switch {
+			case !may(&Access{Who: "v", Role: Viewer}):
+				role = "operator"
+			case !slices.Contains(openPaths(), path):
+				role = "viewer"
+			}
+			parts := may(&Access{Who: "o", Role: Operator, Services: some})
+			if operation.Extensions["x-role"] != role || operation.Extensions["x-some-services"] != parts {
+				t.Errorf("%s %s: x-role and x-some-services are %v and %v; want %s and %v", method, path, operation.Extensions["x-role"], operation.Extensions["x-some-services"], role, parts)
+			}
+			if operation.Security != nil != (role == "none") {
+				t.Errorf("%s %s: security %v", method, path, operation.Security)
+			}
+		}
+	}
+}
+
 // documented asks over the admin socket and holds request and answer against the document.
 type documented struct {
 	t       *testing.T
@@ -94,7 +120,8 @@ func (d *documented) call(what, body string, headers ...string) int {
 		d.t.Errorf("%s: %v", what, err)
 		return 0
 	}
-	input := &openapi3filter.RequestValidationInput{Request: request, PathParams: values, Route: route}
+	input := &openapi3filter.RequestValidationInput{Request: request, PathParams: values, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 	wrong := openapi3filter.ValidateRequest(d.t.Context(), input)
 	request.Body = io.NopCloser(strings.NewReader(body))
 	w := httptest.NewRecorder()
@@ -189,13 +216,24 @@ func TestRefusalsAreAsDocumented(t *testing.T) {
 	doc, router := apiDocument(t)
 	bare := new(Server)
 	bare.Unready = func() []string { return []string{"it ends"} }
-	for name, handler := range map[string]http.Handler{"admin": bare.AdminHandler(), "plain": bare.Handler()} {
+	logins := loginsOf(t, people()...)
+	as := func(who string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if who != "nobody" {
+				r.SetBasicAuth(who, who+" has a password")
+			}
+			bare.RESTHandler(logins).ServeHTTP(w, r)
+		})
+	}
+	for name, handler := range map[string]http.Handler{
+		"admin": bare.AdminHandler(), "plain": bare.Handler(), "nobody": as("nobody"), "viewer": as("viewer"), "hroperator": as("hroperator"),
+	} {
 		d := documented{t: t, handler: handler, router: router, seen: map[string]bool{}}
 		for path, item := range doc.Paths.Map() {
 			for method := range item.Operations() {
 				path = strings.NewReplacer("{what}", "connections", "{how}", "count", "{service}", "s", "{", "", "}", "").Replace(path)
 				code := d.call(method+" "+path, "")
-				if change := method != http.MethodGet; change && name == "plain" && code != http.StatusForbidden || change && code == http.StatusOK {
+				if change := method != http.MethodGet; change && (name == "plain" && code != http.StatusForbidden || name == "nobody" && code != http.StatusUnauthorized || name == "viewer" && code != http.StatusForbidden && code != http.StatusUnsupportedMediaType) || change && code == http.StatusOK {
 					t.Errorf("%s: %s %s is answered with %d", name, method, path, code)
 				}
 			}
