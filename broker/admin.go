@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -86,9 +88,12 @@ func (b *Broker) banner() string {
 
 // statusHeader has the fields of tns.md 10.3.
 func (b *Broker) statusHeader() string {
-	up := time.Since(b.started)
-	return fmt.Sprintf("(ALIAS=%s)(SECURITY=ON)(VERSION=%s)(START_DATE=%s)(SIDNUM=%d)(TRACING=off)(UPTIME=%d)(SNMP=OFF)",
-		b.config.Name, b.banner(), strings.ToUpper(b.started.Format("02-Jan-2006 15:04:05")), len(b.table.Snapshot().Services()), up.Milliseconds()/10)
+	up, logFile := time.Since(b.started), ""
+	if directory := b.settings().config.LogDirectory; directory != "" {
+		logFile = "(LOGFILE=" + value(filepath.Join(directory, listenerLogName)) + ")"
+	}
+	return fmt.Sprintf("(ALIAS=%s)(SECURITY=ON)(VERSION=%s)(START_DATE=%s)(SIDNUM=%d)%s(TRACING=%s)(UPTIME=%d)(SNMP=OFF)",
+		b.config.Name, b.banner(), listenerTime(b.started), len(b.table.Snapshot().Services()), logFile, cmp.Or(b.traceLevel(), "off"), up.Milliseconds()/10)
 }
 
 // entryEnd ends each entry of a status or services reply (tns.md 10.3).

@@ -89,6 +89,7 @@ type Config struct {
 	LogLevel        string          // LOG_LEVEL: off, user, admin or support
 	LogFileSize     int64           // LOG_FILE_SIZE, bytes; 0: no bound
 	LogFileNum      int             // LOG_FILE_NUM: files of each log, the one that is written among them
+	LogRepeats      time.Duration   // LOG_REPEATS: lines of listener.log that say the same within it are left out; 0: none is
 	EventGroups     []string        // EVENT_GROUP: what <instance>.log has; nil: all
 	TraceDirectory  string          // TRACE_DIRECTORY; empty: LogDirectory, else the state directory
 	TraceFileSize   int64           // TRACE_FILELEN, bytes

@@ -102,7 +102,7 @@ func VersionInfo() console.Version {
 func (b *Broker) identity() console.Identity {
 	i := console.Identity{
 		Version: VersionInfo(), Started: b.started, Config: b.config.File,
-		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory,
+		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory, TraceDir: b.traceFiles().Directory, TraceLevel: b.traceLevel(),
 		Console: b.ConsoleAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
 		LastReload: b.files.lastReload(),
 	}

@@ -250,7 +250,7 @@ func (c *Config) checkFiles() Messages {
 		{"TLS_CERTIFICATE", c.TLS.Certificate}, {"TLS_KEY", c.TLS.Key}, {"TLS_CLIENT_CA", c.TLS.ClientCA},
 		{"TLS_WALLET", c.TLS.Wallet}, {"TLS_WALLET_PASSWORD_FILE", c.TLS.WalletPasswordFile},
 		{"UPSTREAM_TLS", c.UpstreamTLS.CA}, {"UPSTREAM_TLS", c.UpstreamTLS.Certificate}, {"UPSTREAM_TLS", c.UpstreamTLS.Key},
-		{"REST_CREDENTIALS", c.RESTCredentials}, {"LOG_DIRECTORY", c.LogDirectory},
+		{"REST_CREDENTIALS", c.RESTCredentials}, {"LOG_DIRECTORY", c.LogDirectory}, {"TRACE_DIRECTORY", c.TraceDirectory},
 	} {
 		if one.path == "" {
 			continue

@@ -24,6 +24,7 @@ type logs struct {
 	files atomic.Pointer[logFiles] // nil: there are none
 
 	mu      sync.Mutex // one change at a time
+	repeats repeats    // of lines of listener.log
 	running bool
 	over    bool
 	writers sync.WaitGroup
@@ -196,10 +197,32 @@ func (b *Broker) logConnect(r *relay.ConnectReport) {
 	b.logEstablished(r)
 }
 
+// listenerRepeat is listenerLog for a line that may come again and again.
+func (b *Broker) listenerRepeat(what string, entry func() string) {
+	if b.logs.files.Load() == nil {
+		return
+	}
+	note, write := b.logs.repeats.pass(what, time.Now(), b.settings().config.LogRepeats)
+	if note != "" {
+		b.listenerLog(func() string { return note })
+	}
+	if write {
+		b.listenerLog(entry)
+	}
+}
+
 func (b *Broker) logRegistration(e registration.Event) {
+	if e.Kind == registration.Updated {
+		b.listenerRepeat("service_update"+fieldSeparator+logField(e.Registration.Instance, maxLogName), func() string { return listenerRegistration(time.Now(), e) })
+		return
+	}
 	b.listenerLog(func() string { return listenerRegistration(time.Now(), e) })
 }
 
 func (b *Broker) logCommand(connect *tns.Connect, command string, code tns.Code) {
+	if command == "ping" {
+		b.listenerRepeat(command, func() string { return listenerCommand(time.Now(), connect, command, code) })
+		return
+	}
 	b.listenerLog(func() string { return listenerCommand(time.Now(), connect, command, code) })
 }

@@ -144,8 +144,11 @@ func listenerRegistration(at time.Time, e registration.Event) string {
 	case registration.Died:
 		return listenerLine(at, tns.CodeClosed, "service_died", instance)
 	case registration.Refused:
-		return fmt.Sprintf("Listener(VNCR option 1) rejected Registration request from destination %s\n", e.Peer.Addr()) +
-			listenerLine(at, e.Code, "service_register_NSGR")
+		line := listenerLine(at, e.Code, "service_register_NSGR")
+		if e.Code == tns.CodeRegistrationRejected {
+			line = fmt.Sprintf("Listener(VNCR option 1) rejected Registration request from destination %s\n%s", e.Peer.Addr(), line)
+		}
+		return line
 	}
 	return ""
 }

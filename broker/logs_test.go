@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,6 +118,46 @@ func TestAStalledLogDirectory(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, reader)
 		reader.Close()
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	var r repeats
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for i, c := range []struct {
+		what  string
+		after time.Duration
+		note  string
+		write bool
+	}{
+		{"ping", 0, "", true}, {"ping", time.Second, "", false}, {"service_update * a", time.Second, "", true}, {"ping", 59 * time.Second, "", false},
+		{"ping", time.Minute, "2 lines left out: ping", true}, {"ping", 61 * time.Second, "", false}, {"service_update * a", 5 * time.Minute, "", true},
+	} {
+		if note, write := r.pass(c.what, at.Add(c.after), time.Minute); note != c.note || write != c.write {
+			t.Errorf("%d: %q, %v", i, note, write)
+		}
+	}
+	for i := range 3 * maxRepeats {
+		r.pass(strconv.Itoa(i), at, time.Minute)
+	}
+	if len(r.seen) > maxRepeats {
+		t.Errorf("%d are remembered", len(r.seen))
+	}
+	if _, write := r.pass("ping", at, 0); !write {
+		t.Error("without LOG_REPEATS a line is left out")
+	}
+}
+
+// TestRepeatsAreLeftOut in a file, and how many is said.
+func TestRepeatsAreLeftOut(t *testing.T) {
+	directory := t.TempDir()
+	r := start(t, func(c *Config) { c.LogDirectory, c.LogRepeats = directory, time.Hour })
+	for range 5 {
+		r.ask("(CONNECT_DATA=(COMMAND=ping))")
+	}
+	r.end()
+	if text := strings.Join(readLines(t, filepath.Join(directory, "listener.log")), "\n"); strings.Count(text, "* ping * 0") != 1 {
+		t.Errorf("%s", text)
 	}
 }
 

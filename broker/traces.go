@@ -118,6 +118,20 @@ func (b *Broker) traceViews() []console.Trace {
 	return all
 }
 
+// traceLevel is what the status says of traces of every client.
+func (b *Broker) traceLevel() string {
+	level := ""
+	for _, s := range b.traces.List() {
+		if s.Ended == "" && s.Order.Clients == packettrace.Everybody {
+			if s.Order.Data {
+				return "support"
+			}
+			level = "user"
+		}
+	}
+	return level
+}
+
 func traceView(s packettrace.Status) console.Trace {
 	v := console.Trace{
 		ID: strconv.FormatUint(s.ID, 10), Data: s.Order.Data, File: s.File, Began: s.Began, Until: s.Until, Ended: s.Ended,

@@ -25,6 +25,15 @@ func TestPacketTrace(t *testing.T) {
 	if err != nil || !strings.HasPrefix(trace.File, r.config.StateDirectory+"/cman1_") || trace.Client != "127.0.0.1" {
 		t.Fatalf("%+v, %v", trace, err)
 	}
+	if level := r.traceLevel(); level != "" {
+		t.Errorf("trace level %s", level)
+	}
+	if all, err := r.startTrace(console.TraceRequest{Client: "*", Data: true}); err != nil || r.traceLevel() != "support" || all.Client != "*" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := r.stopTrace(3); err != nil || r.traceLevel() != "" {
+		t.Error(err)
+	}
 	conn, reply := r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)(X=y))(SECURITY=(PASSWORD=tiger)))")
 	if _, ok := reply.(*tns.Accept); !ok {
 		t.Fatalf("answer %T", reply)

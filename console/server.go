@@ -101,6 +101,9 @@ type Identity struct {
 	PID      int    // of the process; 0: os.Getpid
 	LogLevel string // off, user, admin or support; "": user
 	LogDir   string // folder of log files; "": there are none, the log goes to standard output
+	TraceDir string // folder of packet traces; "": there is none
+	// TraceLevel is user while packets of every client are traced, support if with data; "": they are not.
+	TraceLevel string
 
 	LastReload *ReloadReport // nil: the configuration is that of the start
 }

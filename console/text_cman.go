@@ -38,10 +38,10 @@ func WriteCMANStatus(w io.Writer, s Status, g Gateway) error {
 	fact(&b, compatWidth, "Num of gateways started", "1")
 	fact(&b, compatWidth, "Average Load level", fmt.Sprint(loadLevel(g.Stats)))
 	fact(&b, compatWidth, "Log Level", strings.ToUpper(s.LogLevel))
-	fact(&b, compatWidth, "Trace Level", "OFF")
+	fact(&b, compatWidth, "Trace Level", strings.ToUpper(cmp.Or(s.TraceLevel, "off")))
 	fact(&b, compatWidth, "Instance Config file", cmp.Or(s.Config, "built-in default"))
 	fact(&b, compatWidth, "Instance Log directory", cmp.Or(s.LogDir, "standard output"))
-	fact(&b, compatWidth, "Instance Trace directory", cmp.Or(s.LogDir, "standard output"))
+	fact(&b, compatWidth, "Instance Trace directory", cmp.Or(s.TraceDir, s.LogDir, "standard output"))
 	b.WriteString(cmanDone)
 	_, err := io.WriteString(w, b.String())
 	return err

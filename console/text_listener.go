@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -36,7 +37,7 @@ func WriteListenerStatus(w io.Writer, s Status) error {
 	fact(&b, compatWidth, "Version", "TNSLSNR for Linux: Version "+s.Release+" - Production")
 	fact(&b, compatWidth, "Start Date", compatTime(s.Started))
 	fact(&b, compatWidth, "Uptime", uptime(time.Duration(s.Uptime)*time.Millisecond))
-	fact(&b, compatWidth, "Trace Level", "off")
+	fact(&b, compatWidth, "Trace Level", cmp.Or(s.TraceLevel, "off"))
 	fact(&b, compatWidth, "Security", "ON: Local OS Authentication")
 	fact(&b, compatWidth, "SNMP", "OFF")
 	if s.Config != "" {

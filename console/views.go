@@ -136,14 +136,16 @@ type Status struct {
 	Services      int        `json:"services"`
 	Registrations int        `json:"registrations"`
 	Sessions      int        `json:"sessions"`
-	Release       string     `json:"release"`        // the listener release that clients are told, "19.0.0.0.0"
-	Machine       string     `json:"machine"`        // name of the host
-	PID           int        `json:"pid"`            // of the process
-	Socket        string     `json:"socket"`         // path of the admin socket; "" for none
-	LogLevel      string     `json:"log_level"`      // off, user, admin or support
-	LogDir        string     `json:"log_directory"`  // "" where the log goes to standard output alone
-	AdminRequests uint64     `json:"admin_requests"` // over the admin socket, since the start
-	AdminOpen     int        `json:"admin_open"`     // of them that are not answered yet
+	Release       string     `json:"release"`                   // the listener release that clients are told, "19.0.0.0.0"
+	Machine       string     `json:"machine"`                   // name of the host
+	PID           int        `json:"pid"`                       // of the process
+	Socket        string     `json:"socket"`                    // path of the admin socket; "" for none
+	LogLevel      string     `json:"log_level"`                 // off, user, admin or support
+	LogDir        string     `json:"log_directory"`             // "" where the log goes to standard output alone
+	TraceDir      string     `json:"trace_directory,omitempty"` // where packet traces go
+	TraceLevel    string     `json:"trace_level,omitempty"`     // of packet traces of every client: user, or support with data; absent: there is none
+	AdminRequests uint64     `json:"admin_requests"`            // over the admin socket, since the start
+	AdminOpen     int        `json:"admin_open"`                // of them that are not answered yet
 
 	LastReload *ReloadReport    `json:"last_reload,omitempty"` // absent: the configuration is that of the start
 	Summary    []ServiceSummary `json:"summary,omitempty"`     // sorted by name

@@ -4,9 +4,11 @@
 package logfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,6 +26,9 @@ const (
 // be written before and after.
 type File struct {
 	Path string
+	// Out, where it is set, is written in place of a file: standard output, which may be a
+	// pipe that nobody reads for a while. It is neither rotated nor closed.
+	Out io.Writer
 	// MaxPending bounds the bytes that wait to be written; 0 is DefaultMaxPending. As much
 	// again may be under way to the disk.
 	MaxPending int
@@ -98,6 +103,13 @@ func (f *File) Line(text string) bool {
 	f.pending = append(append(f.pending, text...), '\n')
 	f.signal()
 	return true
+}
+
+// Write writes what is one line with its end, as slog's handlers do; it is an io.Writer that
+// never fails.
+func (f *File) Write(line []byte) (int, error) {
+	f.Line(string(bytes.TrimSuffix(line, []byte{'\n'})))
+	return len(line), nil
 }
 
 // tellMissed puts the number of lost lines in their place; f.mu is held.

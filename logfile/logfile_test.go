@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -192,6 +194,45 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestAPipeThatNobodyReads stands for standard output: what it does not take in time is counted there.
+func TestAPipeThatNobodyReads(t *testing.T) {
+	reader, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	f := &File{Out: pipe, MaxPending: 100 << 10, Lost: func(n uint64, _ time.Time) string { return fmt.Sprint(n, " lost") }}
+	stop := runs(f)
+	line := []byte(strings.Repeat("x", 99) + "\n")
+	for range 10_000 { // a megabyte, of which a pipe takes 64 kB
+		if n, err := f.Write(line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if s := f.Stats(); s.Lost < 7_000 {
+		t.Errorf("%+v", s)
+	}
+	read := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(reader)
+		read <- string(text)
+	}()
+	stop()
+	pipe.Close()
+	text := <-read
+	lost := 0
+	for l := range strings.Lines(text) {
+		if n, is := strings.CutSuffix(l, " lost\n"); is {
+			lost, _ = strconv.Atoi(n)
+		} else if l != string(line) {
+			t.Fatalf("%q", l)
+		}
+	}
+	if all := uint64(lost) + f.Stats().Written - 1; uint64(lost) != f.Stats().Lost || all != 10_000 {
+		t.Errorf("%d lost and told, %+v", lost, f.Stats())
+	}
 }
 
 // fifo is a file whose reader decides when writing goes on, as a stalled volume does.

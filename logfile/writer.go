@@ -106,7 +106,7 @@ func (w *writer) write() error {
 		}
 	}
 	defer w.f.during()()
-	n, err := w.file.Write(part)
+	n, err := w.out().Write(part)
 	w.f.written.Add(uint64(bytes.Count(part[:n], []byte{'\n'})))
 	w.f.bytes.Add(int64(n))
 	w.at += n
@@ -115,6 +115,14 @@ func (w *writer) write() error {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// out is what is written to; a file is open where that is one.
+func (w *writer) out() io.Writer {
+	if w.f.Out != nil {
+		return w.f.Out
+	}
+	return w.file
 }
 
 func (w *writer) settings() Settings {
@@ -133,6 +141,9 @@ func (f *File) during() func() {
 // look sees to it that the file that is open is the one at its place, which is opened if
 // wanted says so.
 func (w *writer) look(wanted bool) error {
+	if w.f.Out != nil {
+		return nil
+	}
 	if w.f.reopen.Swap(false) {
 		w.close()
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,11 +148,7 @@ func (l *lsnrctl) showSetting(ctx context.Context, name string) error {
 	value := ""
 	switch name {
 	case "trc_level":
-		list, err := l.at.client.Traces(ctx)
-		if err != nil {
-			return err
-		}
-		value = traceLevel(list)
+		value = cmp.Or(l.status.TraceLevel, "off")
 	case "log_file":
 		value = "listener.log"
 	case "log_directory":

@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"servicebroker/broker"
+	"servicebroker/logfile"
 )
 
 type serveCommand struct {
@@ -22,7 +26,8 @@ type serveCommand struct {
 // Run serves until the first SIGINT or SIGTERM, then until sessions are over or
 // a second one comes.
 func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
-	log := c.logger(t)
+	log, flush := c.logger(t)
+	defer flush()
 	config, err := c.read(log)
 	if err != nil {
 		return &exitError{exitNo, err}
@@ -67,12 +72,37 @@ func reloadOnHangup(ctx context.Context, b *broker.Broker, log *slog.Logger) (st
 	}
 }
 
-func (c *serveCommand) logger(t *terminal) *slog.Logger {
+// logger writes to standard output, which may be a pipe that nobody reads or a file on a disk
+// that stalls: no connect waits for it. flush writes what is left, as far as somebody takes it.
+func (c *serveCommand) logger(t *terminal) (log *slog.Logger, flush func()) {
+	out := &logfile.File{Out: t.out, Lost: c.lost}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out.Run(ctx)
+	}()
+	return slog.New(c.handler(out)), func() {
+		cancel()
+		<-done
+	}
+}
+
+func (c *serveCommand) handler(out io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: slog.LevelDebug} // the broker lets through what LOG_LEVEL says
 	if c.Log == "json" {
-		return slog.New(slog.NewJSONHandler(t.out, options))
+		return slog.NewJSONHandler(out, options)
 	}
-	return slog.New(slog.NewTextHandler(t.out, options))
+	return slog.NewTextHandler(out, options)
+}
+
+// lost is the line that stands for n others.
+func (c *serveCommand) lost(n uint64, now time.Time) string {
+	var line strings.Builder
+	record := slog.NewRecord(now, slog.LevelWarn, "log lines lost: standard output did not take them in time", 0)
+	record.Add("lines", n)
+	_ = c.handler(&line).Handle(context.Background(), record)
+	return strings.TrimSuffix(line.String(), "\n")
 }
 
 // read finds and reads the configuration and logs what there is to say about it.

@@ -162,18 +162,3 @@ func setTraceLevel(ctx context.Context, client *console.Client, words []string) 
 	}
 	return "packets of all clients go to " + trace.File + " until " + trace.Until.Local().Format(time.TimeOnly), nil
 }
-
-// traceLevel is what the tools show of traces.
-func traceLevel(list console.TraceList) string {
-	level := "off"
-	for _, one := range list.Traces {
-		switch {
-		case one.Ended != "" || one.Client != "*":
-		case one.Data:
-			return "support"
-		default:
-			level = "user"
-		}
-	}
-	return level
-}

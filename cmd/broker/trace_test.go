@@ -110,8 +110,5 @@ func TestCmctlSetsLevels(t *testing.T) {
 	if k.level != "support" || len(k.all) != 1 || k.all[0].Client != "*" || k.all[0].Data {
 		t.Errorf("%+v", k)
 	}
-	if got := traceLevel(console.TraceList{Traces: k.all}); got != "user" {
-		t.Errorf("trace level %s", got)
-	}
 	printsLike(t, []string{"--api", api, "cmctl", "set", "log_level"}, exitNo, cmctlBanner+cmctlIntro+`TNS-12508: .*\n log_level: say .*\n`)
 }
