@@ -209,6 +209,18 @@ func TestMetricsOfLimits(t *testing.T) {
 	})
 }
 
+func TestMetricsOfArrivals(t *testing.T) {
+	r := startCounted(t, func(c *Config) { c.Limits.MaxConnections = 1 })
+	first := r.dial()
+	r.awaitSeries(series{`connections_open{phase="reading"}`: 1, `arrivals_refused_total{limit="connections"}`: 0})
+	r.wantCode(sales, tns.CodeRateLimit)
+	r.awaitSeries(series{
+		`arrivals_refused_total{limit="connections"}`: 1, `arrivals_unanswered_total`: 0, `limit{parameter="MAX_ALL_CONNECTIONS"}`: 1,
+		`connects_total{code="12530",outcome="refused",route="none",service="none"}`: 1,
+	})
+	first.NetConn().Close()
+}
+
 func isRefuse(m tns.Message) bool {
 	_, is := m.(*tns.Refuse)
 	return is

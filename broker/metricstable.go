@@ -57,6 +57,12 @@ func limitMetrics() []metric {
 	labels := []string{"kind", "name"}
 	return []metric{
 		{name: "limit", kind: gauge, labels: []string{"parameter"}, help: "A limit of the whole broker that is in force, by the parameter that sets it."},
+		{name: "arrivals_refused_total", kind: counter, labels: []string{"limit"}, help: "Connections that were refused as they arrived: by address (RATE_LIMIT of an ADDRESS), listeners (CONNECTION_RATE), source (CLIENT_RATE, IP_RATE_COUNT) or connections (MAX_ALL_CONNECTIONS)."},
+		{name: "arrivals_waiting", kind: gauge, labels: []string{"limit"}, help: "Connections that wait for their turn under such a rate: address, listeners or source."},
+		{name: "arrivals_unanswered_total", kind: counter, help: "Connections that were ended without an answer, since too many had to be refused at once."},
+		{name: "silent_evicted_total", kind: counter, help: "Connections that said nothing and were ended to make room for others."},
+		{name: "sources_blocked", kind: gauge, help: "Client addresses that are refused for a while (IP_RATE_BLOCK)."},
+		{name: "source_blocks_total", kind: counter, help: "Times that a client address began to be refused for a while."},
 		{name: "share_sessions", kind: gauge, labels: labels, help: "Sessions that count against a limit: kind is all, tenant, service or rule. The first 200 that have a limit."},
 		{name: "share_sessions_limit", kind: gauge, labels: labels, help: "How many there may be; 0 is no limit."},
 		{name: "share_connects_per_second_limit", kind: gauge, labels: labels, help: "How many connects a second are let through; 0 is no limit."},

@@ -45,6 +45,29 @@ func (s *sampler) sampleLimits(out sink) {
 	}
 }
 
+// sampleArrivals tells of connections that are limited before they have said anything.
+func (s *sampler) sampleArrivals(out sink) {
+	l := &s.limiting
+	var address limits.RateCounts
+	for _, rate := range l.listeners.own {
+		c := rate.Counts()
+		address.Refused, address.Waiting = address.Refused+c.Refused, address.Waiting+c.Waiting
+	}
+	together, sources := l.listeners.together.Counts(), l.sources.Counts()
+	_, evicted := l.silent.Counts()
+	out.put("arrivals_refused_total", float64(address.Refused), "address")
+	out.put("arrivals_refused_total", float64(together.Refused), "listeners")
+	out.put("arrivals_refused_total", float64(sources.Refused+sources.Rates.Refused), "source")
+	out.put("arrivals_refused_total", float64(l.connections.Counts().Refused), "connections")
+	out.put("arrivals_waiting", float64(address.Waiting), "address")
+	out.put("arrivals_waiting", float64(together.Waiting), "listeners")
+	out.put("arrivals_waiting", float64(sources.Rates.Waiting), "source")
+	out.put("arrivals_unanswered_total", float64(l.closed.Load()))
+	out.put("silent_evicted_total", float64(evicted))
+	out.put("sources_blocked", float64(sources.BlockedNow))
+	out.put("source_blocks_total", float64(sources.Blocks))
+}
+
 // shareLabel names what is limited: services as elsewhere, rules and tenants as written.
 func shareLabel(s *limits.Share) string {
 	if s.Kind == limits.OfService {
