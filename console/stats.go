@@ -1,7 +1,10 @@
 package console
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"strings"
 
 	"servicebroker/servicetable"
 )
@@ -21,6 +24,26 @@ type Stats struct {
 
 func (s *Server) getStats(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, s.seen(r).stats())
+}
+
+// WriteStats writes what was carried, one fact a line.
+func WriteStats(w io.Writer, st Stats) error {
+	var b strings.Builder
+	line := func(name string, value any) { fmt.Fprintf(&b, "%-26s%v\n", name, value) }
+	open := fmt.Sprint(st.Sessions)
+	if st.Max > 0 {
+		open = fmt.Sprintf("%d of at most %d", st.Sessions, st.Max)
+	}
+	line("Open sessions", open)
+	line("Most at once", max(st.Peak, st.Sessions))
+	line("Sessions since the start", st.Total)
+	line("Connects redirected", st.Redirected)
+	line("Connects refused", st.Refused)
+	line("Connects on hold", st.Held)
+	line("Bytes from clients", bytesText(st.FromClient))
+	line("Bytes to clients", bytesText(st.ToClient))
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // stats are those of Stats, else what sessions and counters tell. Counters are of instances, which several may share: those

@@ -20,10 +20,19 @@ func TestEachConnectIsReportedOnce(t *testing.T) {
 		t.Fatal("not accepted")
 	}
 	got := <-reports
-	if e := got.Explanation; e.Outcome != journal.Relay || e.Chosen != "s1@s1.host/DEDICATED" || got.Asked == nil || got.Decided <= 0 || got.Dialled <= 0 || got.Decided+got.Dialled > e.Took {
+	if e := got.Explanation; e.Outcome != journal.Relay || e.Chosen != "s1@s1.host/DEDICATED" || got.Asked == nil || got.Decided <= 0 || got.Dialled <= 0 || got.Decided+got.Dialled > e.Took || got.Service != "sales" || got.Way != "" || got.Sealed {
 		t.Errorf("report of an accepted connect: %+v of %+v", got, e)
 	}
 	echo(t, client, "select 1 from dual")
+	open := 0
+	toServer, toClient := w.Load(func(i *SessionInfo) {
+		if open++; i.Service != "sales" || i.Instance != "s1@s1.host" {
+			t.Errorf("open: %+v", i)
+		}
+	})
+	if open != 1 || toServer != 18 || toClient != 18 {
+		t.Errorf("load: %d sessions, %d and %d bytes", open, toServer, toClient)
+	}
 	client.NetConn().Close()
 	if s := <-ended; s.ToServer != 18 || s.ToClient != 18 {
 		t.Errorf("ended session %+v", s)
@@ -33,7 +42,7 @@ func TestEachConnectIsReportedOnce(t *testing.T) {
 	if _, ok := w.reply(refused).(*tns.Refuse); !ok {
 		t.Fatal("not refused")
 	}
-	if got := <-reports; got.Explanation.Code != int(tns.CodeUnknownService) || got.Dialled != 0 {
+	if got := <-reports; got.Explanation.Code != int(tns.CodeUnknownService) || got.Dialled != 0 || got.Explanation.Held != 0 || got.Service != "" {
 		t.Errorf("report of a refused connect: %+v of %+v", got, got.Explanation)
 	}
 	w.running.Wait()

@@ -145,6 +145,16 @@ func (c *heldCommand) Run(ctx context.Context, t *terminal, global *cli) error {
 	return show(t, global, list, err, asOfNow(console.WriteHeld))
 }
 
+type statsCommand struct{}
+
+func (c *statsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	stats, err := global.client().Stats(ctx)
+	if global.Compat != "" {
+		return show(t, global, stats, err, console.WriteCMANStats)
+	}
+	return show(t, global, stats, err, console.WriteStats)
+}
+
 type parametersCommand struct{}
 
 func (c *parametersCommand) Run(ctx context.Context, t *terminal, global *cli) error {

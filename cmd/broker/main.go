@@ -37,6 +37,7 @@ type cli struct {
 	Explain  explainCommand  `cmd:"" help:"Tell why a connect went where it went, or where one would go."`
 	Events   eventsCommand   `cmd:"" help:"Show what happened: registrations, changes, moves, drains, ejections, holds."`
 	Held     heldCommand     `cmd:"" help:"Show connects that wait for their service."`
+	Stats    statsCommand    `cmd:"" help:"Show how much was carried since the broker was started."`
 
 	Drain        drainCommand        `cmd:"" help:"Send no new connects there, and let sessions end."`
 	Resume       resumeCommand       `cmd:"" help:"Undo a drain or maintenance."`

@@ -148,6 +148,8 @@ func TestReload(t *testing.T) {
 	says(t, []string{"--api", api, "parameters"}, "HOLD_TIMEOUT", "how long a connect waits")
 	says(t, []string{"--api", api, "rules"}, "(RULE=(SRC=*))", "7")
 	says(t, []string{"--api", api, "held"}, "No connect waits.")
+	says(t, []string{"--api", api, "stats"}, "Open sessions ", "Sessions since the start", "Bytes to clients")
+	says(t, []string{"--api", api, "--compat=cmctl", "stats"}, "Total connections refused")
 	now := time.Now()
 	o.held = []console.Held{{Service: "sales", Client: "192.0.2.9:1", Ref: "K7M2QX4P", Cause: "it is away", Since: now, Until: now.Add(20 * time.Second)}}
 	says(t, []string{"--api", api, "held"}, "sales", "192.0.2.9:1", "K7M2QX4P", "it is away", "1 of 1 connects")
