@@ -49,6 +49,7 @@ func limitParameters() []Parameter {
 func tlsParameters() []Parameter {
 	return []Parameter{
 		{Name: "ACME_CHALLENGE", Kind: KindOurs, Live: true, Default: "tls-alpn", Range: "tls-alpn, dns-01", Meaning: "how names are proved", Cost: "tls-alpn needs port 443 from the outside", set: words(func(c *Config) *string { return &c.ACME.Challenge }, map[string]string{"tls-alpn": "tls-alpn", "tls-alpn-01": "tls-alpn", "dns": "dns-01", "dns-01": "dns-01"}, "tls-alpn", "dns-01")},
+		{Name: "ACME_CHECK_INTERVAL", Kind: KindOurs, Live: true, Default: "10min", Unit: "s", Range: "time", Meaning: "how often it is looked whether a certificate has to be renewed, which is when a third of its time is left", Cost: "longer than a third of a certificate's time lets it expire", set: duration(func(c *Config) *time.Duration { return &c.ACME.CheckInterval })},
 		{Name: "ACME_DIRECTORY", Kind: KindOurs, Live: true, Range: "URL", Meaning: "who issues certificates", Cost: "issuers limit how many", set: setACMEDirectory},
 		{Name: "ACME_EMAIL", Kind: KindOurs, Live: true, Range: "address", Meaning: "whom the issuer writes to", set: text(func(c *Config) *string { return &c.ACME.Email })},
 		{Name: "ACME_NAMES", Kind: KindOurs, Live: true, Range: "host names", Meaning: "names that certificates are issued for", Cost: "each has to lead here", set: list(func(c *Config) *[]string { return &c.ACME.Names })},

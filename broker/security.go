@@ -127,7 +127,7 @@ func (m *tlsMaker) use(s *certs.Source) (*certs.Source, error) {
 func sourceKey(s *certs.Source) string {
 	key := fmt.Sprintf("%q %q %q %q %q %d %q %d %d", s.Certificate, s.Key, s.Wallet, s.WalletPasswordFile, s.CA, s.Clients, s.ClientDNs, s.MinVersion, s.CipherSuites)
 	if a := s.ACME; a != nil {
-		key += fmt.Sprintf(" acme %q %q %q %q %q", a.Directory, a.Names, a.Email, a.Storage, a.Roots)
+		key += fmt.Sprintf(" acme %q %q %q %q %q %v", a.Directory, a.Names, a.Email, a.Storage, a.Roots, a.CheckInterval)
 	}
 	return key
 }
@@ -151,7 +151,7 @@ func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
 	first := m.places[slices.IndexFunc(m.places, c.byACME)]
 	s.ACME = &certs.ACME{
 		Directory: c.ACME.Directory, Names: c.ACME.Names, Email: c.ACME.Email, Roots: c.ACME.Roots, Storage: c.acmeStorage(),
-		Host: first.address.Host, Port: first.address.Port,
+		Host: first.address.Host, Port: first.address.Port, CheckInterval: c.ACME.CheckInterval,
 	}
 	return s
 }

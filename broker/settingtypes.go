@@ -94,6 +94,8 @@ type ACMESettings struct {
 	Email     string   // ACME_EMAIL
 	Challenge string   // ACME_CHALLENGE: tls-alpn or dns-01
 	Roots     string   // ACME_ROOTS, PEM: by whom the directory is trusted; empty: whom the system trusts
+
+	CheckInterval time.Duration // ACME_CHECK_INTERVAL; 0: 10 minutes
 }
 
 // UpstreamTLS is how the broker speaks TCPS with instances.

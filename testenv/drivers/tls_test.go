@@ -128,6 +128,18 @@ type security struct {
 	source    *certs.Source
 	trusting  *certs.Source
 	driverTLS *tls.Config
+	root      *x509.Certificate
+	rootKey   *ecdsa.PrivateKey
+}
+
+// renew puts a new certificate for localhost in the place of the broker's, all at once.
+func (s *security) renew(t *testing.T) *x509.Certificate {
+	t.Helper()
+	host, key := signed(t, &x509.Certificate{Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}}, s.root, s.rootKey)
+	file := filepath.Join(s.folder, "host.pem")
+	must(t, os.WriteFile(file+".new", append(certPEM(host), keyPEM(t, key)...), 0o600))
+	must(t, os.Rename(file+".new", file))
+	return host
 }
 
 // newSecurity makes certificates for localhost and a client "CN=app,O=Acme".
@@ -144,7 +156,7 @@ func newSecurity(t *testing.T) *security {
 	}
 	ca := put("ca.pem", certPEM(root))
 	put("ewallet.pem", keyPEM(t, appKey), certPEM(app), certPEM(root))
-	s := &security{folder: folder,
+	s := &security{folder: folder, root: root, rootKey: rootKey,
 		source:   &certs.Source{Certificate: put("host.pem", certPEM(host), keyPEM(t, hostKey)), CA: ca},
 		trusting: &certs.Source{Certificate: put("app.pem", certPEM(app), keyPEM(t, appKey)), CA: ca}}
 	must(t, errors.Join(s.source.Load(), s.trusting.Load()))
