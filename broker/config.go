@@ -149,7 +149,7 @@ func DefaultConfig() *Config {
 		Limits:           Limits{AcceptQueueWait: 5 * time.Second},
 		TLS:              TLSSettings{MinVersion: tls.VersionTLS12},
 		UpstreamTLS:      UpstreamTLS{MinVersion: tls.VersionTLS12},
-		ACME:             ACMESettings{Challenge: "tls-alpn"},
+		ACME:             ACMESettings{Challenge: "tls-alpn", CheckInterval: 10 * time.Minute},
 		MaxRegistrations: 512,
 		LogLevel:         defaultLogLevel,
 		LogFileSize:      100 << 20,

@@ -104,7 +104,7 @@ func TestTLSIsRead(t *testing.T) {
 		(UPSTREAM_TLS=(CA=/u.pem)(CERTIFICATE=/uc.pem)(KEY=/uk.pem)(DN_MATCH=off)(MIN_VERSION=TLSv1.3))
 		(PROXY_PROTOCOL=in=10.0.0.0/8, 192.0.2.7)(PROXY_PROTOCOL=(OUT=(DST=db1)(VERSION=v1))(OUT=v2))`)
 	same(t, "TLS", TLSSettings{Certificate: "/c.pem", Key: "/k.pem", ClientCA: "/ca.pem", ClientAuth: "required", MinVersion: tls.VersionTLS13, CipherSuites: []string{"SSL_RSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"}}, c.TLS)
-	same(t, "ACME", ACMESettings{Directory: "https://acme.test/dir", Names: []string{"a.test", "b.test"}, Email: "x@a.test", Challenge: "tls-alpn", Roots: "/r.pem"}, c.ACME)
+	same(t, "ACME", ACMESettings{Directory: "https://acme.test/dir", Names: []string{"a.test", "b.test"}, Email: "x@a.test", Challenge: "tls-alpn", Roots: "/r.pem", CheckInterval: 10 * time.Minute}, c.ACME)
 	same(t, "upstream", UpstreamTLS{CA: "/u.pem", Certificate: "/uc.pem", Key: "/uk.pem", NoDNMatch: true, MinVersion: tls.VersionTLS13}, c.UpstreamTLS)
 	same(t, "PROXY protocol", ProxyProtocol{In: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
 		Out: []ProxyProtocolRule{{Destination: "db1", Version: 1}, {Version: 2}}}, c.ProxyProtocol)

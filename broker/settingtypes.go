@@ -95,7 +95,7 @@ type ACMESettings struct {
 	Challenge string   // ACME_CHALLENGE: tls-alpn or dns-01
 	Roots     string   // ACME_ROOTS, PEM: by whom the directory is trusted; empty: whom the system trusts
 
-	CheckInterval time.Duration // ACME_CHECK_INTERVAL; 0: 10 minutes
+	CheckInterval time.Duration // ACME_CHECK_INTERVAL
 }
 
 // UpstreamTLS is how the broker speaks TCPS with instances.
