@@ -22,7 +22,7 @@ import (
 )
 
 // pages are for people: they are no part of the API.
-func pages() []string { return []string{"/{$}", "/style.css", "/refs", "/refs/{ref}"} }
+func pages() []string { return []string{"/{$}", "/style.css", "/refs", "/refs/{ref}", formPath} }
 
 func apiDocument(t *testing.T) (*openapi3.T, routers.Router) {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"servicebroker/servicetable"
 )
 
-//go:embed page.html ref.html refs.html pieces.html style.css
+//go:embed do.html page.html ref.html refs.html pieces.html style.css
 var assets embed.FS
 
 // pageLimit is how many services one page shows; the filter finds the others.
@@ -36,6 +36,8 @@ type page struct {
 	Target  string // the same as another host would name it
 
 	Addresses []string // on which the broker listens
+	Who       string   // who looks, and from where; "" for anyone
+	Operates  bool     // he can change things from here
 }
 
 // pageService is one service as the page shows it.
@@ -91,6 +93,12 @@ func (s *Server) page(r *http.Request) page {
 	p := page{
 		Status: v.status(snapshot), pageNews: v.news(now), Now: now.UTC().Format("2006-01-02 15:04:05 MST"), Refresh: refreshSeconds,
 		Finding: r.URL.Query().Has("find"), Filter: strings.TrimSpace(r.URL.Query().Get("q")),
+	}
+	if by := v.by; !by.anyone() {
+		p.Who, p.Operates = by.String()+", "+string(by.Role), by.Role == Operator
+		if !by.whole() {
+			p.Who += " of " + strings.Join(by.Services, ", ")
+		}
 	}
 	if !p.Started.IsZero() {
 		p.UpFor = span(now.Sub(p.Started))

@@ -93,6 +93,3 @@ func foreign(r *http.Request) error {
 	}
 	return &APIError{http.StatusUnsupportedMediaType, "changes are taken as JSON alone", "send Content-Type: application/json, also where there is no body"}
 }
-
-// formPath is where forms of the page go.
-const formPath = "/do"

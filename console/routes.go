@@ -53,6 +53,7 @@ func (s *Server) routes() map[string]route {
 		"/style.css":                      get(serveStyle),
 		"/refs":                           get(s.serveFind()),
 		"/refs/{ref}":                     get(s.serveRef()),
+		"/do":                             {http.MethodGet: s.serveDo(), http.MethodPost: s.postDo},
 		"/{$}":                            get(s.servePage()),
 	}
 }

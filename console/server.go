@@ -80,6 +80,7 @@ type Server struct {
 	Audit    *slog.Logger     // is told of each change, whoever made it or tried to; nil: Log
 
 	streams       atomic.Int32 // of events that are being sent
+	forms         formKey
 	adminRequests atomic.Uint64
 	adminOpen     atomic.Int32
 }
