@@ -40,7 +40,7 @@ type metrics struct {
 	registrations       map[registration.EventKind]tally.Counter
 	probes              map[probeOutcome]tally.Counter
 	probed              tally.Timer
-	registered          func(asked string) (name string, found bool) // by which name it is in the table, was lately, or ought to be
+	registered          func(asked string) (name string, found bool) // by which name it is in the table, or ought to be
 }
 
 type probeOutcome struct{ deep, answered bool }
@@ -197,6 +197,9 @@ func (m *metrics) countsFor(r *relay.ConnectReport) *serviceCounts {
 	if name, found := m.registered(name); found {
 		return m.services.of(name)
 	}
+	if s := m.services.labelled(name); s != nil { // it is away
+		return s
+	}
 	return m.services.shared[labelUnknown]
 }
 
@@ -295,8 +298,8 @@ func (m *metrics) probeEnded(_ servicetable.Candidate, deep bool, took time.Dura
 	}
 }
 
-// registeredName returns the name by which what clients ask for is registered, was lately, or
-// ought to be: what strangers make up is never a label.
+// registeredName returns the name by which what clients ask for is registered, or ought to
+// be: what strangers make up is never a label.
 func (b *Broker) registeredName(asked string) (name string, found bool) {
 	const bySID = "(SID="
 	q := servicetable.Query{Service: asked}
@@ -309,12 +312,6 @@ func (b *Broker) registeredName(asked string) (name string, found bool) {
 			return name, true
 		}
 	} else if _, err := snapshot.Match(q); !errors.Is(err, servicetable.ErrUnknownSID) {
-		return asked, true
-	}
-	for _, c := range b.lately(q) {
-		if q.SID == "" {
-			return c.Service.Name, true
-		}
 		return asked, true
 	}
 	for _, ready := range b.settings().config.ReadyServices {

@@ -319,6 +319,23 @@ func TestLabelsOfRoutedConnects(t *testing.T) {
 	}
 }
 
+// A service that is away is known by any form of its name.
+func TestLabelsOfServicesThatAreAway(t *testing.T) {
+	m := testCounts(t, func(string) (string, bool) { return "", false })
+	for _, name := range []string{"Sales.example.com", "hr", "crm.a", "crm.b"} {
+		m.connected(servedConnect(name))
+	}
+	for asked, want := range map[string]string{
+		"SALES": "sales.example.com", "sales.Example.com": "sales.example.com", "HR": "hr", "hr.anything": "hr", "crm.B": "crm.b",
+		"crm": labelUnknown, "sales.other": labelUnknown, "stranger": labelUnknown, "": labelNone,
+	} {
+		r := &relay.ConnectReport{Explanation: &journal.Explanation{Outcome: journal.Refuse, Code: 12514, Query: journal.Query{Service: asked}}}
+		if got := m.countsFor(r).label; got != want {
+			t.Errorf("%q counts as %s, want %s", asked, got, want)
+		}
+	}
+}
+
 func TestCodesAreFew(t *testing.T) {
 	for code, want := range map[int]string{12514: "12514", 1017: "1017", 99999: labelOther, -1: labelOther} {
 		if got := codeLabel(code); got != want {

@@ -96,6 +96,31 @@ func (n *serviceLabels) find(name string) *serviceCounts {
 	return n.byName[name]
 }
 
+// labelled returns the counts of a service that has a label, by any form of its name; nil for
+// any other.
+func (n *serviceLabels) labelled(name string) *serviceCounts {
+	label := serviceLabel(name)
+	short, _, qualified := strings.Cut(label, ".")
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if s := n.labels[label]; s != nil {
+		return s
+	}
+	if qualified {
+		return n.labels[short]
+	}
+	var found *serviceCounts
+	for other, s := range n.labels {
+		if short, _, _ = strings.Cut(other, "."); short == label {
+			if found != nil {
+				return nil // it could be either
+			}
+			found = s
+		}
+	}
+	return found
+}
+
 // of returns the counts of a registered service.
 func (n *serviceLabels) of(name string) *serviceCounts {
 	if s := n.find(name); s != nil {

@@ -219,23 +219,24 @@ func handlerState(snapshot *servicetable.Snapshot, r *servicetable.Registration,
 	return choose(h.Blocked(), "blocked", "ready")
 }
 
-// preferred are the statuses, those that are best for a client first.
-func preferred() []servicetable.Status {
-	return []servicetable.Status{servicetable.Ready, servicetable.Unknown, servicetable.Stale, servicetable.Restricted, servicetable.Blocked}
-}
-
 // bestStatus is the best one of an instance's services.
 func bestStatus(r *servicetable.Registration) servicetable.Status {
-	has := map[servicetable.Status]bool{}
+	var has statuses
 	for i := range r.Services {
-		has[r.Status(&r.Services[i])] = true
+		has.add(r.Status(&r.Services[i]))
 	}
-	return bestOf(has)
+	return has.best()
 }
 
-func bestOf(has map[servicetable.Status]bool) servicetable.Status {
-	for _, status := range preferred() {
-		if has[status] {
+// statuses is a set of them.
+type statuses uint8
+
+func (s *statuses) add(status servicetable.Status) { *s |= 1 << status }
+
+// best is the one that is best for a client.
+func (s statuses) best() servicetable.Status {
+	for _, status := range [...]servicetable.Status{servicetable.Ready, servicetable.Unknown, servicetable.Stale, servicetable.Restricted} {
+		if s&(1<<status) != 0 {
 			return status
 		}
 	}
@@ -258,16 +259,16 @@ func (s *sampler) sampleServices(out sink, snapshot *servicetable.Snapshot) map[
 	}
 	now := time.Now()
 	for _, e := range snapshot.Services() {
-		has := map[servicetable.Status]bool{}
+		var has statuses
 		label := serviceLabel(e.Name)
 		for i := range e.Instances {
 			in := &e.Instances[i]
-			has[in.Status] = true
+			has.add(in.Status)
 			if available(in.Registration, in.Service) {
 				usable[label]++
 			}
 		}
-		byStatus[bestOf(has)]++
+		byStatus[has.best()]++
 		if _, is := shown[label]; is || len(shown) < maxServiceLabels {
 			shown[label] = usable[label]
 		}
