@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
@@ -97,40 +98,59 @@ func causeOf(i intent.Intent) string {
 	return text
 }
 
-// aboutClient are the intents that are about clients from an address and no others.
-func (b *Broker) aboutClient(client netip.Addr) []intent.Intent {
-	var about []intent.Intent
+// aboutClient are the intents that are about clients from an address and no others, and
+// those that are about all clients.
+func (b *Broker) aboutClient(client netip.Addr) (about, aboutAll []intent.Intent) {
 	for _, one := range b.operations.store.All() {
-		if _, marks := markOf[one.Kind]; marks && one.Target.Network != "" && one.Target.MatchesClient(client) {
+		switch _, marks := markOf[one.Kind]; {
+		case !marks:
+		case one.Target.Network == "":
+			aboutAll = append(aboutAll, one)
+		case one.Target.MatchesClient(client):
 			about = append(about, one)
 		}
 	}
-	return about
+	return about, aboutAll
 }
 
 // group names what operators want of clients from an address and no others.
 func (b *Broker) group(client netip.Addr) string {
 	var ids []string
-	for _, one := range b.aboutClient(client) {
+	about, _ := b.aboutClient(client)
+	for _, one := range about {
 		ids = append(ids, one.ID)
 	}
 	return strings.Join(ids, ",")
 }
 
 // withhold is what operators keep from clients of a network; nil where they keep nothing.
+// What the table has carries marks for what they keep from everyone; addresses that routes
+// name are not in it.
 func (b *Broker) withhold(client netip.Addr) func(servicetable.Candidate) *relay.Withheld {
-	about := b.aboutClient(client)
-	if about == nil {
+	about, aboutAll := b.aboutClient(client)
+	if about == nil && aboutAll == nil {
 		return nil
 	}
 	return func(c servicetable.Candidate) *relay.Withheld {
-		for _, one := range about {
-			if one.Target.Matches(subjectOf(c.Registration, c.Service)) {
+		subject, all := candidateSubject(c), about
+		if c.Path != nil {
+			all = slices.Concat(about, aboutAll)
+		}
+		for _, one := range all {
+			if one.Target.Matches(subject) {
 				return &relay.Withheld{Why: one.String(), Hold: one.Kind == intent.Hold}
 			}
 		}
 		return nil
 	}
+}
+
+func candidateSubject(c servicetable.Candidate) intent.Subject {
+	subject := subjectOf(c.Registration, c.Service)
+	if c.Path != nil {
+		subject.Service, subject.Instance = c.Path.Service, c.Registration.Hop
+	}
+	return subject
 }
 
 func subjectOf(r *servicetable.Registration, s *servicetable.Service) intent.Subject {
@@ -172,7 +192,7 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 	b.rejudge()
 	if i.Kind == intent.Drain || i.Kind == intent.Maintenance {
 		err = b.relay.Settled(ctx, func(c servicetable.Candidate, client netip.Addr) bool {
-			return i.Target.Matches(subjectOf(c.Registration, c.Service)) && i.Target.MatchesClient(client)
+			return i.Target.Matches(candidateSubject(c)) && i.Target.MatchesClient(client)
 		})
 		if err != nil {
 			b.log.Warn("a drain began while connects were still under way", "intent", i.ID, "cause", err.Error())
@@ -231,7 +251,10 @@ func intentEvent(kind journal.Kind, i intent.Intent) journal.Event {
 // on tells which sessions a target is about.
 func on(t intent.Target) func(*relay.SessionInfo) bool {
 	return func(s *relay.SessionInfo) bool {
-		instance, host, _ := strings.Cut(s.Instance, "@")
+		instance, host, registered := strings.Cut(s.Instance, "@")
+		if !registered { // the address of a hop
+			host, _, _ = net.SplitHostPort(s.Instance)
+		}
 		return t.Matches(intent.Subject{Database: s.Database, Service: s.Offered, Instance: instance, Host: host}) && t.MatchesClient(s.Network)
 	}
 }

@@ -64,7 +64,7 @@ func (w *way) candidate(leg *leg, at netip.Addr, text string) servicetable.Candi
 	}
 	return servicetable.Candidate{
 		Registration: r, Service: &r.Services[0], Handler: &r.Handlers[0], Status: servicetable.Unknown,
-		Path: &servicetable.Path{At: at, Descriptor: text, Named: w.named},
+		Path: &servicetable.Path{At: at, Descriptor: text, Service: w.asked, Named: w.named},
 	}
 }
 

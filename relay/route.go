@@ -69,6 +69,7 @@ func shortOf(name string) string {
 type way struct {
 	by    string // what says so: SOURCE_ROUTE, NEXT_HOP or an alias
 	named bool   // the client says so, and nobody else
+	asked string // service or SID
 	legs  []leg
 }
 
@@ -136,7 +137,7 @@ func (s *Server) interpret(d *dialogue) error {
 		return err
 	}
 	if !rest.Empty() {
-		d.way = &way{by: "SOURCE_ROUTE", named: true}
+		d.way = &way{by: "SOURCE_ROUTE", named: true, asked: asksFor(q)}
 		d.way.add(rest, nil)
 		return nil
 	}
@@ -158,7 +159,7 @@ func (s *Server) routes() *Routes {
 // configuredWay finds the way that the configuration has for a connect, if it has one.
 func (s *Server) configuredWay(d *dialogue, routes *Routes) error {
 	if routes.NextHop != nil {
-		w := &way{by: "NEXT_HOP"}
+		w := &way{by: "NEXT_HOP", asked: asksFor(d.query)}
 		if err := s.addAll(w, routes.NextHop, false); err != nil {
 			return err
 		}
@@ -174,7 +175,7 @@ func (s *Server) configuredWay(d *dialogue, routes *Routes) error {
 	if !known {
 		return nil
 	}
-	w := &way{by: "alias " + a.name}
+	w := &way{by: "alias " + a.name, asked: asksFor(d.query)}
 	err := s.addAll(w, a.node, true)
 	if len(w.legs) > 0 { // else it leads here: the table knows
 		d.way = w

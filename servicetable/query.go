@@ -29,5 +29,6 @@ type Candidate struct {
 type Path struct {
 	At         netip.Addr // what the handler's host meant when it was judged; nothing else may be dialled
 	Descriptor string     // to ask for the service with
+	Service    string     // asked for
 	Named      bool       // by the client: the configuration says nothing of it
 }
