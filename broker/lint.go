@@ -112,9 +112,6 @@ func (r *reader) embeddedAliases() []*assignment {
 
 // checkOpenRules says which rule lets clients go anywhere.
 func (r *reader) checkOpenRules() {
-	if r.config.NextHop != nil {
-		return
-	}
 	defer func(file string) { r.file = file }(r.file)
 	for _, one := range r.rules {
 		if !one.admin && one.rule.Action == relay.Accept && one.rule.Destination.Any {

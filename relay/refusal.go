@@ -29,7 +29,7 @@ var errLoop = errors.New("the instance's address is one of this broker's own: co
 
 // errCircle is a connect that has come through broker after broker.
 var errCircle = errors.New("the connect has come through several brokers that point at each other: " +
-	"correct the handler addresses registered with them, so that they name the databases' own listeners")
+	"correct NEXT_HOP, aliases and the handler addresses registered with them, so that they name the databases' own listeners")
 
 // clientGone is the client's own end before its answer: nobody is left to tell.
 type clientGone struct{ cause error }

@@ -132,7 +132,8 @@ func quoted(text string) string { return strings.ReplaceAll(text, "'", "''") }
 
 type setupClientCommand struct {
 	brokerAddress
-	Service string `arg:"" help:"The service, as the broker shows it."`
+	Service string   `arg:"" help:"The service, as the broker shows it."`
+	Route   []string `placeholder:"HOST:PORT" help:"Print the form by which a client names the way itself (SOURCE_ROUTE): through the broker to this address, or through several in turn."`
 }
 
 // Run prints the forms in which drivers take a connect identifier. That nobody offers the service now is told last.
@@ -140,6 +141,9 @@ func (c *setupClientCommand) Run(ctx context.Context, t *terminal, global *cli) 
 	address, err := c.at(ctx, global)
 	if err != nil {
 		return err
+	}
+	if len(c.Route) > 0 {
+		return c.writeRoute(t.out, address)
 	}
 	name := c.Service
 	list, err := global.client().Service(ctx, c.Service)
