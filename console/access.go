@@ -29,6 +29,8 @@ type Access struct {
 	From     string   // address, or "admin socket"
 	Role     Role     // what he may do
 	Services []string // patterns of the services that he has to do with; none: all, and the broker itself
+
+	still func() bool // whether the credentials are good yet; nil: they always are
 }
 
 // String names who asks, for logs and for others to read.

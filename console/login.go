@@ -165,6 +165,12 @@ func (l *Logins) current() *credentials {
 	return l.kept
 }
 
+// knows tells whether a credential is still in force as it was.
+func (l *Logins) knows(c *Credential) bool {
+	kept := l.current()
+	return kept != nil && slices.ContainsFunc(kept.all, func(one Credential) bool { return one.String() == c.String() })
+}
+
 // Check returns who makes a request that comes from a host.
 func (l *Logins) Check(r *http.Request, host netip.Addr) (*Credential, error) {
 	kept := l.current()

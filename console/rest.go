@@ -46,7 +46,7 @@ func (s *Server) login(logins *Logins, r *http.Request) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Access{Who: c.Name, From: from, Role: c.Role, Services: c.Services}, nil
+	return &Access{Who: c.Name, From: from, Role: c.Role, Services: c.Services, still: func() bool { return logins.knows(c) }}, nil
 }
 
 // refuseLogin answers those who are not let in. Nobody is told which part of his credentials is wrong.

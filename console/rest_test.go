@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"servicebroker/intent"
 	"servicebroker/journal"
@@ -312,5 +313,50 @@ func TestSourcesAreNotInvented(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &view); err != nil || view.Source != want {
 			t.Errorf("%s: %+v, %v", who, view, err)
 		}
+	}
+}
+
+// deadlines is an answer that remembers the deadline which was set last.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	write time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
+
+// Between events nothing limits a stream: over HTTP/2 a deadline ends it, whether something is being written or not.
+func TestAStreamHasNoDeadlineWhileNothingHappens(t *testing.T) {
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder(), write: time.Now()}
+	one := stream{w: d, control: http.NewResponseController(d)}
+	if err := one.send([]journal.Event{{ID: 1}}); err != nil || !d.write.IsZero() {
+		t.Errorf("%v, %v", err, d.write)
+	}
+}
+
+// No credential has all streams, and one that is taken back ends its own.
+func TestStreamsOfOneCredential(t *testing.T) {
+	var o openStreams
+	for range maxStreamsEach {
+		if n := o.enter("ci"); n != 0 {
+			t.Fatal(n)
+		}
+	}
+	if o.enter("ci") != maxStreamsEach || o.enter("alice") != 0 {
+		t.Error("somebody else's count")
+	}
+	o.leave("ci")
+	if o.enter("ci") != 0 || o.open() != maxStreamsEach+1 {
+		t.Errorf("%d are open", o.open())
+	}
+	l := loginsOf(t, people()...)
+	c := &Credential{Name: "viewer", Role: Viewer, Password: cheapHash("viewer has a password")}
+	if !l.knows(c) {
+		t.Error("he is not known")
+	}
+	writeCredentials(t, l.File, people()[1:]...)
+	now := time.Now().Add(time.Hour)
+	l.Now = func() time.Time { return now }
+	if l.knows(c) {
+		t.Error("he is known yet")
 	}
 }

@@ -79,7 +79,7 @@ type Server struct {
 	Log      *slog.Logger     // nil is silent
 	Audit    *slog.Logger     // is told of each change, whoever made it or tried to; nil: Log
 
-	streams       atomic.Int32 // of events that are being sent
+	streams       openStreams
 	forms         formKey
 	adminRequests atomic.Uint64
 	adminOpen     atomic.Int32

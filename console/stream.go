@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"servicebroker/journal"
@@ -17,10 +18,50 @@ const streamType = "text/event-stream"
 // waits for it.
 const (
 	maxStreams      = 64
+	maxStreamsEach  = 16               // of one credential
 	streamBatch     = 200              // events written at once
 	streamHeartbeat = 15 * time.Second // so that both ends and what is between them know that the other one is there
 	streamPatience  = 10 * time.Second // for one write
 )
+
+// openStreams counts streams of events.
+type openStreams struct {
+	mu    sync.Mutex
+	total int
+	of    map[string]int // by the name of the credential
+}
+
+// enter counts one more, unless there are too many: then it returns how many.
+func (o *openStreams) enter(who string) (tooMany int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.total >= maxStreams:
+		return o.total
+	case who != "" && o.of[who] >= maxStreamsEach:
+		return o.of[who]
+	case o.of == nil:
+		o.of = map[string]int{}
+	}
+	o.total++
+	o.of[who]++
+	return 0
+}
+
+func (o *openStreams) leave(who string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.total--
+	if o.of[who]--; o.of[who] == 0 {
+		delete(o.of, who)
+	}
+}
+
+func (o *openStreams) open() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.total
+}
 
 // stream is one stream of events, and how far it has got.
 type stream struct {
@@ -42,11 +83,12 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, f EventFil
 		}
 		f.Since = &n
 	}
-	defer s.streams.Add(-1)
-	if s.streams.Add(1) > maxStreams {
-		writeError(w, http.StatusServiceUnavailable, fmt.Sprintf("%d streams of events are open already", maxStreams), "try later, or ask for /api/v1/events without Accept: "+streamType)
+	by := accessOf(r)
+	if open := s.streams.enter(by.Who); open > 0 {
+		writeError(w, http.StatusServiceUnavailable, fmt.Sprintf("%d streams of events are open already", open), "try later, or ask for /api/v1/events without Accept: "+streamType)
 		return
 	}
+	defer s.streams.leave(by.Who)
 	one := stream{by: s.seen(r), w: w, control: http.NewResponseController(w)}
 	_ = one.control.SetReadDeadline(time.Time{}) // that of the request would end the stream; who cannot have one needs none
 	w.Header().Set("Content-Type", streamType)
@@ -82,6 +124,9 @@ func (s *Server) sendEvents(r *http.Request, one *stream, f EventFilter) error {
 		case <-beat.C:
 			if err := one.send(nil); err != nil {
 				return err
+			}
+			if still := one.by.by.still; still != nil && !still() {
+				return errWrongLogin
 			}
 		case <-s.Stopping:
 			stopping = true // what has just happened is still sent
@@ -147,8 +192,10 @@ func (s *stream) send(events []journal.Event) error {
 		fmt.Fprintf(&text, ": alive\nretry: 2000\nid: %d\n\n", s.last)
 	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(streamPatience)) // who cannot have one cannot be slow either
-	if _, err := s.w.Write(text.Bytes()); err != nil {
-		return err
+	_, err := s.w.Write(text.Bytes())
+	if err == nil {
+		err = s.control.Flush()
 	}
-	return s.control.Flush()
+	_ = s.control.SetWriteDeadline(time.Time{}) // with HTTP/2 it would end the stream though nobody writes
+	return err
 }

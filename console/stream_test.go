@@ -198,7 +198,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		<-time.After(streamPatience + time.Millisecond)
 		synctest.Wait()
-		if n := o.streams.Load(); n != 1 {
+		if n := o.streams.open(); n != 1 {
 			t.Errorf("%d streams are open", n)
 		}
 		if _, err := slow.lines.ReadString('x'); err == nil {
@@ -221,7 +221,7 @@ func TestStreamEndsWithTheBroker(t *testing.T) {
 			t.Error("it goes on")
 		}
 		synctest.Wait()
-		if n := o.streams.Load(); n != 0 {
+		if n := o.streams.open(); n != 0 {
 			t.Errorf("%d streams are open", n)
 		}
 	})
@@ -234,7 +234,7 @@ func TestStreamEndsWithTheClient(t *testing.T) {
 		r.wantAlive(t, 0)
 		r.Close()
 		synctest.Wait()
-		if n := o.streams.Load(); n != 0 {
+		if n := o.streams.open(); n != 0 {
 			t.Errorf("%d streams are open", n)
 		}
 	})
@@ -259,14 +259,14 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Error(body)
 		}
 		wantAnswer(t, stream("GET", "x"), 400)
-		if n := o.streams.Load(); n != maxStreams {
+		if n := o.streams.open(); n != maxStreams {
 			t.Errorf("%d streams are counted", n)
 		}
-		o.streams.Add(-1)
+		o.streams.leave("")
 		if w := stream("HEAD", ""); w.Code != 200 || w.Header().Get("Content-Type") != streamType || w.Body.Len() > 0 {
 			t.Errorf("HEAD: %d %v %s", w.Code, w.Header(), w.Body)
 		}
-		o.streams.Add(1)
+		o.streams.enter("")
 	})
 }
 
