@@ -29,7 +29,8 @@ fuzz:
 	@scripts/fuzz $(FUZZTIME)
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./relay/...
+	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./limits ./relay/...
+	$(GO) test -count 1 -v -run TestOthersAreServedBesideAFlood ./testenv/flood -args -full
 
 # Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
 chaos: build

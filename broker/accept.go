@@ -49,9 +49,6 @@ func (b *Broker) accept(ctx context.Context, at int) {
 // that dialogue, who closes it.
 func (b *Broker) serve(ctx context.Context, a *arrival) {
 	raw := a.raw
-	if t, ok := raw.(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(b.keepAlive())
-	}
 	switch limit := b.config.InboundTimeout; {
 	case a.refusal != nil:
 		_ = raw.SetDeadline(time.Now().Add(refusalPatience))

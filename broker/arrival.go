@@ -30,14 +30,13 @@ type arrival struct {
 
 // Bounds of how those are refused who are over a limit before their CONNECT is read.
 const (
-	refusalSlots      = 256                    // at a time
-	refusalSlotsEach  = 64                     // of one client address
-	refusalPatience   = time.Second            // for the CONNECT, without which there is nobody to answer
-	refusalLinger     = 500 * time.Millisecond // for the client to read the answer
-	silentAtLeast     = time.Second            // before a connection has to go for having said nothing
-	mostSilent        = 20_000                 // connections that have said nothing, at a time
-	evictedAtOnce     = 64                     // where the system has no descriptors left
-	shortestKeepAlive = 10 * time.Second
+	refusalSlots     = 256                    // at a time
+	refusalSlotsEach = 64                     // of one client address
+	refusalPatience  = time.Second            // for the CONNECT, without which there is nobody to answer
+	refusalLinger    = 500 * time.Millisecond // for the client to read the answer
+	silentAtLeast    = time.Second            // before a connection has to go for having said nothing
+	mostSilent       = 20_000                 // connections that have said nothing, at a time
+	evictedAtOnce    = 64                     // where the system has no descriptors left
 )
 
 // arrived judges a connection, which takes no longer than it takes to count, and serves
@@ -217,16 +216,6 @@ func (l *limiting) ratesOf(at int) []*limits.Rate {
 		return []*limits.Rate{r.together}
 	}
 	return r.own[at : at+1]
-}
-
-// keepAlive is how a silent peer is asked whether it is still there.
-func (b *Broker) keepAlive() net.KeepAliveConfig {
-	idle := b.settings().config.ExpireTime
-	if idle == 0 {
-		return net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
-	}
-	idle = max(idle, time.Second)
-	return net.KeepAliveConfig{Enable: true, Idle: idle, Interval: min(idle, shortestKeepAlive), Count: 6}
 }
 
 // makeRoom ends connections that say nothing where the system has no descriptors left.

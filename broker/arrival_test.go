@@ -215,7 +215,44 @@ func TestHowOftenSilentPeersAreAsked(t *testing.T) {
 		if got := r.keepAlive(); got != want {
 			t.Errorf("EXPIRE_TIME %v: %+v", expire, got)
 		}
+		if idle, interval := r.askedAfter(); idle != int(want.Idle.Seconds()) || interval != int(want.Interval.Seconds()) {
+			t.Errorf("EXPIRE_TIME %v: a connection is asked after %d s, then every %d s", expire, idle, interval)
+		}
 	}
+}
+
+// askedAfter opens a connection and returns after how many seconds of silence the broker's
+// system asks, and how often.
+func (r *running) askedAfter() (idle, interval int) {
+	r.t.Helper()
+	client := r.connection("127.0.0.1")
+	defer client.NetConn().Close()
+	var ours *net.TCPConn
+	until(r.t, "the connection is there", func() bool {
+		r.open.mu.Lock()
+		defer r.open.mu.Unlock()
+		for c := range r.open.all {
+			if c.RemoteAddr().String() == client.NetConn().LocalAddr().String() {
+				ours = c.(*net.TCPConn)
+			}
+		}
+		return ours != nil
+	})
+	raw, err := ours.SyscallConn()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	err = raw.Control(func(fd uintptr) {
+		if on, _ := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE); on == 0 {
+			r.t.Error("it is never asked")
+		}
+		idle, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE)
+		interval, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL)
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return idle, interval
 }
 
 // Behind a proxy each client is limited by itself, and the proxy is not.

@@ -115,7 +115,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 
 func (b *Broker) bind() error {
 	for _, a := range b.config.Addresses {
-		l, err := net.Listen(networkFor(a.Host), net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+		l, err := listenTCP(networkFor(a.Host), net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), b.config.keepAlive())
 		if err != nil {
 			return fmt.Errorf("ADDRESS %s: %w: stop whoever listens there, or change HOST or PORT", a, err)
 		}

@@ -161,6 +161,7 @@ func (b *Broker) applyLimits() {
 		Count: c.Limits.IPRateCount, Interval: c.Limits.IPRateInterval, Block: c.Limits.IPRateBlock,
 	})
 	l.listeners.configure(b.config.Listening, &c.Limits)
+	b.applyKeepAlive()
 	b.limiting.shares.Reconfigure()
 	b.relay.Reshare()
 }

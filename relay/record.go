@@ -165,7 +165,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 	if text != "" {
 		r.Text = text
 	}
-	if d.asked != nil {
+	if d.asked != nil && !d.repeat {
 		r.Query.Descriptor = brief(descriptor.Escape(descriptor.Mask(d.asked).String()))
 	}
 	if s.Journal != nil && !d.repeat {

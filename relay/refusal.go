@@ -155,6 +155,10 @@ func (s *Server) refuse(d *dialogue, err error) {
 	if !d.repeat {
 		s.logRefused(d, code, err)
 	}
+	if d.repeat {
+		s.refuseFlood(d, code)
+		return
+	}
 	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(replyTimeout))
 	if err := s.sendRefusal(d, code); err != nil {
 		_ = d.conn.NetConn().Close()
@@ -162,3 +166,14 @@ func (s *Server) refuse(d *dialogue, err error) {
 	}
 	d.conn.CloseAfterReply(lingerTimeout)
 }
+
+// refuseFlood answers one of many that a limit refuses, as cheaply as can be. What the
+// client sent has been read, so that its answer arrives without being waited for.
+func (s *Server) refuseFlood(d *dialogue, code tns.Code) {
+	_ = d.conn.NetConn().SetWriteDeadline(time.Now().Add(floodTimeout))
+	_ = s.sendRefusal(d, code)
+	_ = d.conn.NetConn().Close()
+}
+
+// floodTimeout bounds the answer to one of a flood: there is room for it, or nobody reads.
+const floodTimeout = 10 * time.Millisecond

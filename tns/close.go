@@ -28,7 +28,7 @@ func (c *Conn) CloseAfterReply(limit time.Duration) {
 			return
 		}
 	}
-	scratch := make([]byte, 4096)
+	scratch := make([]byte, 512) // hardly any peer has sent more
 	for discarded := 0; discarded < maxDiscard; {
 		n, err := c.conn.Read(scratch)
 		if err != nil {
