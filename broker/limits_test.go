@@ -11,6 +11,7 @@ import (
 	"servicebroker/console"
 	"servicebroker/limits"
 	"servicebroker/relay"
+	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
 
@@ -140,6 +141,7 @@ func TestTenantsWaitEachInTheirOwnShare(t *testing.T) {
 		withdraw := r.register(service, service)
 		r.session(service)
 		withdraw()
+		r.await(func(s *servicetable.Snapshot) bool { return s.Named(service) == "" })
 	}
 	first := r.from("127.0.0.1", asking("pay1"))
 	r.heldIs(1)
