@@ -35,6 +35,9 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 	inquiry := relay.Inquiry{Descriptor: n.String(), From: from}
 	if at := b.dialled(ctx, n); at < len(b.listeners) {
 		inquiry.ArrivedOn, inquiry.Network = b.listeners[at].Addr().String(), b.networkOf(at)
+		front := &b.security.current.Load().listening[at]
+		sni, _ := descriptor.Truth(n.Text("USE_SNI"))
+		inquiry.Secure, inquiry.Sealed = front.source != nil, front.passthrough && sni
 	}
 	return b.relay.Explain(ctx, inquiry), nil
 }

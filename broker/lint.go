@@ -290,8 +290,19 @@ func (c *Config) checkCertificates() Messages {
 		}
 		all = append(all, m)
 	}
-	for i := range places {
-		say("ADDRESS", maker.place(i))
+	told := map[string]bool{} // several addresses may have the same certificate
+	for i, place := range places {
+		err, by := maker.place(i), "ADDRESS"
+		if err == nil || told[errors.Unwrap(err).Error()] {
+			continue
+		}
+		told[errors.Unwrap(err).Error()] = true
+		for _, name := range []string{"WALLET_LOCATION", "TLS_WALLET", "TLS_CERTIFICATE", "ACME_NAMES"} {
+			if _, set := c.Given[name]; set && !place.settings.TLS.hasCertificate() {
+				by = name
+			}
+		}
+		say(by, err)
 	}
 	say("UPSTREAM_TLS", maker.outbound())
 	if c.canServeREST() {

@@ -127,6 +127,8 @@ func TestProxyHeaderGrantsNothing(t *testing.T) {
 // A proxy elsewhere that says it speaks for this host is not this host.
 func TestProxyElsewhereIsNotThisHost(t *testing.T) {
 	r := start(t, nil)
+	r.wantCode("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))", tns.CodeUnknownService)
+	r.explained("nobody") // so it runs
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/relay"
@@ -390,7 +391,8 @@ func TestPassthrough(t *testing.T) {
 	for _, certificate := range []bool{true, false} {
 		r := startSecure(t, a, func(c *Config) {
 			c.Listening = []ListenSettings{{}, {Passthrough: true}}
-			c.StaticServices = []StaticService{staticTLS("sales", port)}
+			c.Mode = relay.ModeRedirect // which those who are passed on know nothing of
+			c.StaticServices = []StaticService{staticTLS("sales", port), {Name: "plain", Instance: "plain1", Address: descriptor.Address{Protocol: "tcp", Host: "localhost", Port: 1}}}
 			if !certificate {
 				c.TLS.Certificate = ""
 			}
@@ -404,6 +406,13 @@ func TestPassthrough(t *testing.T) {
 		if _, ok := reply.(*tns.Accept); !ok || name != "instance" {
 			t.Errorf("with %q: %T, %v", name, reply, err)
 		}
+		_, at, _ := net.SplitHostPort(r.Addresses()[1])
+		for service, want := range map[string]journal.Outcome{"sales": journal.Relay, "plain": journal.Refuse} {
+			text := "(DESCRIPTION=(USE_SNI=ON)(ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=" + at + "))(CONNECT_DATA=(SERVICE_NAME=" + service + ")))"
+			if e, err := r.Explain(t.Context(), console.ExplainRequest{Descriptor: text}); err != nil || e.Outcome != want {
+				t.Errorf("%s: %+v, %v", service, e, err)
+			}
+		}
 		config.ServerName = "S6.nobody.V3.319"
 		if reply, err := r.askTLS(config, askSales); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 			t.Errorf("unknown service: %T, %v", reply, err)
@@ -411,7 +420,7 @@ func TestPassthrough(t *testing.T) {
 		r.explained("nobody")
 		config.ServerName, name = "localhost", ""
 		reply, err = r.askTLS(config, askSales)
-		if _, ok := reply.(*tns.Accept); ok != certificate || certificate && name != "cman" {
+		if _, ok := reply.(*tns.Redirect); ok != certificate || certificate && name != "cman" {
 			t.Errorf("without Oracle's name, certificate %v: %q, %T, %v", certificate, name, reply, err)
 		}
 		if !certificate {

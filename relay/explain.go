@@ -21,6 +21,7 @@ type Inquiry struct {
 	ArrivedOn  string     // listening address; may be empty
 	Network    string     // that it belongs to; "" : none
 	Secure     bool       // over TLS
+	Sealed     bool       // which is passed on to an instance
 	DN         string     // the name in the client's certificate, as CN=app1,O=example; "" without one
 }
 
@@ -30,6 +31,9 @@ func (s *Server) Explain(ctx context.Context, q Inquiry) *journal.Explanation {
 	d := &dialogue{
 		began: time.Now(), connect: tns.NewConnect([]byte(q.Descriptor)), client: netip.AddrPortFrom(q.From.Unmap(), 0),
 		arrived: q.ArrivedOn, network: q.Network, secure: q.Secure,
+	}
+	if q.Sealed {
+		d.hello = []byte{}
 	}
 	if q.DN != "" {
 		d.dn = dn.Parse(q.DN)
@@ -65,7 +69,7 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 		return err
 	}
 	treatment := s.treatment(d, candidates[0])
-	redirect := treatment.Mode == ModeRedirect
+	redirect := treatment.Mode == ModeRedirect && d.hello == nil
 	d.record.Policy = treatment.Policy
 	verdicts := s.Foresee(Placing{Query: d.query, Policy: treatment.Policy, Redirect: redirect}, candidates)
 	d.order(verdicts, len(candidates))
@@ -105,7 +109,7 @@ func (s *Server) destined(ctx context.Context, d *dialogue, candidates []service
 		byKey[c.Registration.HandlerKey(c.Handler)] = c
 	}
 	first := byKey[verdicts[0].Key]
-	if s.treatment(d, first).Mode != ModeRedirect {
+	if s.treatment(d, first).Mode != ModeRedirect || d.hello != nil {
 		return first, nil
 	}
 	for _, v := range verdicts {

@@ -183,13 +183,12 @@ func TestCertificatesRotateUnderDrivers(t *testing.T) {
 			t.Errorf("%s made only %d connects", name, n)
 		}
 	}
-	c, err := tls.Dial("tcp", b.Further[0], s.driverTLS.Clone())
-	if err == nil {
+	if _, err := tls.Dial("tcp", b.Further[0], s.driverTLS.Clone()); err == nil {
 		t.Error("127.0.0.1 is no name of the certificate")
 	}
 	config := s.driverTLS.Clone()
 	config.ServerName = "localhost"
-	c, err = tls.Dial("tcp", b.Further[0], config)
+	c, err := tls.Dial("tcp", b.Further[0], config)
 	must(t, err)
 	defer c.Close()
 	if shown := c.ConnectionState().PeerCertificates[0]; !shown.Equal(last) {
