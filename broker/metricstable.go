@@ -33,12 +33,12 @@ func metricTable() []metric {
 // connectMetrics are about connects and sessions.
 func connectMetrics() []metric {
 	return []metric{
-		{name: "connects_total", kind: counter, tally: true, labels: []string{"service", "route", "outcome", "code"}, help: "Connects that have their answer. route is how far they came: relay, redirect, hold (waited for a service and got no further) or none; and, instead of relay, passthrough, source_route, next_hop or alias; outcome is served, refused, dropped (by a rule) or gone (the client left first); code is the ORA number of a refusal, else 0."},
+		{name: "connects_total", kind: counter, tally: true, labels: []string{"service", "route", "outcome", "code"}, help: "Connects that have their answer. route is how far they came: relay, redirect, hold (waited for a service or for a turn, and got no further) or none; and, instead of relay, passthrough, source_route, next_hop or alias; outcome is served, refused, dropped (by a rule) or gone (the client left first); code is the ORA number of a refusal, else 0."},
 		{name: "connect_duration_seconds", kind: histogram, tally: true, labels: []string{"route"}, help: "From a client's whole CONNECT to its answer, time on hold included."},
 		{name: "decision_duration_seconds", kind: histogram, tally: true, help: "From a look at the table to the order of candidates, rules included, the last time for connects that were held."},
 		{name: "dial_duration_seconds", kind: histogram, tally: true, labels: []string{"outcome"}, help: "All attempts of a relayed connect together: from the first dial until an instance had accepted (outcome accepted) or none did (failed)."},
 		{name: "dial_attempts_total", kind: counter, tally: true, labels: []string{"outcome"}, help: "Attempts to have an instance accept a client, by outcome: accepted or failed. Failed ones that no client noticed are among them."},
-		{name: "hold_duration_seconds", kind: histogram, tally: true, labels: []string{"outcome"}, help: "How long connects waited that were held, by what became of them: served, refused or gone."},
+		{name: "hold_duration_seconds", kind: histogram, tally: true, labels: []string{"outcome"}, help: "How long connects waited, for a service that was away or for their turn under a rate, by what became of them: served, refused or gone."},
 		{name: "held_connects", kind: gauge, help: "Connects that wait now."},
 		{name: "holds_total", kind: counter, help: "Connects that began to wait."},
 		{name: "hold_ends_total", kind: counter, labels: []string{"outcome"}, help: "Connects that wait no more: connected, failed (refused after they were let go), expired, left (the client did) or stopped (the broker did)."},

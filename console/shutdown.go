@@ -28,7 +28,7 @@ func (r ShutdownRequest) Limit() (limit time.Duration, set bool) {
 // maxShutdown bounds how long a shutdown may take, in seconds: a year, which is for ever.
 const maxShutdown = 365 * 86400
 
-// Stopping is the answer of POST /api/v1/shutdown: the broker takes no new connects from here on.
+// Stopping is the answer of POST /api/v1/shutdown: the broker is about to take no new connects.
 type Stopping struct {
 	Sessions int `json:"sessions"` // open when it began to end
 }
