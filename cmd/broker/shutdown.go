@@ -27,7 +27,11 @@ func (c *shutdownCommand) Run(ctx context.Context, t *terminal, global *cli) err
 	}
 	stopping, err := global.client().Shutdown(ctx, request)
 	return show(t, global, stopping, err, func(w io.Writer, s console.Stopping) error {
-		_, err := fmt.Fprintf(w, "The broker is not ready any more, and takes no new connects once SHUTDOWN_GRACE is over. Open sessions: %d\n", s.Sessions)
+		said := "The broker is not ready any more, and takes no new connects once SHUTDOWN_GRACE is over. Open sessions: %d\n"
+		if c.Abort {
+			said = "The broker ends now. Open sessions that are cut: %d\n"
+		}
+		_, err := fmt.Fprintf(w, said, s.Sessions)
 		return err
 	})
 }
