@@ -43,9 +43,11 @@ func WriteListenerStatus(w io.Writer, s Status) error {
 	if s.Config != "" {
 		fact(&b, compatWidth, "Listener Parameter File", s.Config)
 	}
+	logFile := "standard output"
 	if s.LogDir != "" {
-		fact(&b, compatWidth, "Listener Log File", strings.TrimSuffix(s.LogDir, "/")+"/listener.log")
+		logFile = strings.TrimSuffix(s.LogDir, "/") + "/listener.log"
 	}
+	fact(&b, compatWidth, "Listener Log File", logFile)
 	writeEndpoints(&b, s.Listening)
 	writeSummary(&b, compatSummary(s.Summary))
 	b.WriteString(listenerDone)

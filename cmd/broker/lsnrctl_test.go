@@ -23,7 +23,7 @@ func TestLsnrctlOnce(t *testing.T) {
 	for line, want := range map[string]string{
 		"trace support":        `packets of all clients go to \S+/1\.trc until \d\d:\d\d:\d\d\n`,
 		"set trc_level 0":      `[01] packet traces ended\n`,
-		"status":               `STATUS of the LISTENER\n-{24}\nAlias                     CMAN1\n(.+\n){7}Listening Endpoints Summary\.\.\.\n  \(DESCRIPTION=\(ADDRESS=\(PROTOCOL=tcp\)\(HOST=0\.0\.0\.0\)\(PORT=1521\)\)\)\nThe listener supports no services\n`,
+		"status":               `STATUS of the LISTENER\n-{24}\nAlias                     CMAN1\n(.+\n){8}Listening Endpoints Summary\.\.\.\n  \(DESCRIPTION=\(ADDRESS=\(PROTOCOL=tcp\)\(HOST=0\.0\.0\.0\)\(PORT=1521\)\)\)\nThe listener supports no services\n`,
 		"STATUS LISTENER":      `STATUS of the LISTENER\n(.+\n)+`,
 		"stat CMAN1":           `STATUS of the LISTENER\n(.+\n)+`,
 		"services":             `The listener supports no services\n`,
