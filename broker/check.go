@@ -3,7 +3,6 @@ package broker
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"servicebroker/console"
 )
@@ -70,7 +69,7 @@ func (c *Config) DifferenceTo(parameters console.ParameterList, rules console.Ru
 			change.From = p.Default
 		}
 		switch {
-		case change.From == change.To:
+		case change.From == change.To || p.means(change.From, change.To):
 		case p.Live:
 			d.Now = append(d.Now, change)
 		default:
@@ -82,70 +81,6 @@ func (c *Config) DifferenceTo(parameters console.ParameterList, rules console.Ru
 	}
 	d.Out, d.In = ruleChanges(rules.Rules, c.ruleViews())
 	return d
-}
-
-// ruleChanges names the rules between the first and the last that differ, on either side.
-// What is in both of these stretches, in whatever place, is left out unless its place
-// among the others changed.
-func ruleChanges(before, after []console.RuleView) (out, in []RuleChange) {
-	first := 0
-	for first < len(before) && first < len(after) && sameRule(&before[first], &after[first]) {
-		first++
-	}
-	last := 0
-	for last < len(before)-first && last < len(after)-first && sameRule(&before[len(before)-1-last], &after[len(after)-1-last]) {
-		last++
-	}
-	was, is := between(before, first, last), between(after, first, last)
-	keptWas, keptIs := common(was, is)
-	if !slices.EqualFunc(keptWas, keptIs, func(a, b RuleChange) bool { return a.Text == b.Text }) {
-		return was, is // their order is another, and that decides
-	}
-	return without(was, keptWas), without(is, keptIs)
-}
-
-// sameRule tells whether two rules decide alike: what a group adds to the text of a rule counts.
-func sameRule(a, b *console.RuleView) bool { return a.About == b.About && a.Whole() == b.Whole() }
-
-func between(rules []console.RuleView, first, last int) []RuleChange {
-	all := []RuleChange{}
-	for i := first; i < len(rules)-last; i++ {
-		all = append(all, RuleChange{i + 1, rules[i].Whole(), rules[i].Where})
-	}
-	return all
-}
-
-// common are the rules of each side that the other has too.
-func common(a, b []RuleChange) (ofA, ofB []RuleChange) {
-	return those(a, b), those(b, a)
-}
-
-func those(of, in []RuleChange) []RuleChange {
-	count := map[string]int{}
-	for _, r := range in {
-		count[r.Text]++
-	}
-	var kept []RuleChange
-	for _, r := range of {
-		if count[r.Text] > 0 {
-			count[r.Text]--
-			kept = append(kept, r)
-		}
-	}
-	return kept
-}
-
-func without(all, kept []RuleChange) []RuleChange {
-	left := []RuleChange{}
-	next := 0
-	for _, r := range all {
-		if next < len(kept) && kept[next].Number == r.Number {
-			next++
-			continue
-		}
-		left = append(left, r)
-	}
-	return left
 }
 
 // Lines renders the difference for people, a change a line.
@@ -170,12 +105,7 @@ func (d *Difference) Lines() []string {
 	if len(d.Out)+len(d.In) > 0 {
 		lines = append(lines, "A reload changes the rules:")
 	}
-	for _, r := range d.Out {
-		lines = append(lines, "  - "+strings.TrimSpace(r.Text))
-	}
-	for _, r := range d.In {
-		lines = append(lines, "  + "+strings.TrimSpace(r.Text)+" ("+r.Where+")")
-	}
+	lines = append(lines, d.ruleLines()...)
 	section("A restart is needed for:", d.Restart)
 	return lines
 }

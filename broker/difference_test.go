@@ -63,7 +63,7 @@ func TestDifferenceToTheDefaults(t *testing.T) {
 	r := start(t, nil)
 	d := r.against(write(t, "T=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1600))(RULE_LIST=(RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept))))"))
 	text := strings.Join(d.Lines(), "\n")
-	for _, want := range []string{"ADDRESS: (ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0)) → (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1600))", "  + (RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept))"} {
+	for _, want := range []string{"ADDRESS: (ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0)) → (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1600))", "  + 1 (RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept))"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s\nwant %s", text, want)
 		}
@@ -81,7 +81,7 @@ func rulesCalled(texts string) []console.RuleView {
 func TestRuleChanges(t *testing.T) {
 	for _, c := range []struct{ before, after, out, in string }{
 		{"", "", "", ""}, {"a b c", "a b c", "", ""}, {"a b c", "a c", "2b", ""}, {"a c", "a b c", "", "2b"}, {"a b c", "a x c", "2b", "2x"},
-		{"a b c d e", "a x c y e", "2b 4d", "2x 4y"}, {"a b", "b a", "1a 2b", "1b 2a"}, {"a a", "a", "2a", ""}, {"a", "", "1a", ""}, {"a b a", "a c a b a", "", "2c 3a"},
+		{"a b c d e", "a x c y e", "2b 4d", "2x 4y"}, {"a b", "b a", "1a", "2a"}, {"a b c d", "d a b c", "4d", "1d"}, {"a a", "a", "2a", ""}, {"a", "", "1a", ""}, {"a b a", "a c a b a", "", "2c 3a"},
 	} {
 		out, in := ruleChanges(rulesCalled(c.before), rulesCalled(c.after))
 		show := func(all []RuleChange) string {
@@ -94,6 +94,24 @@ func TestRuleChanges(t *testing.T) {
 		if show(out) != c.out && !strings.Contains(c.before, "a b a") || show(in) != c.in && !strings.Contains(c.before, "a b a") {
 			t.Errorf("%q → %q: out %q, in %q; want %q, %q", c.before, c.after, show(out), show(in), c.out, c.in)
 		}
+	}
+}
+
+// Changes of rules are shown in the order in which they are tried, and values that come to the same are no change.
+func TestDifferenceInWords(t *testing.T) {
+	d := Difference{}
+	d.Out, d.In = ruleChanges(rulesCalled("a b c d"), rulesCalled("x a c y d"))
+	if got := strings.Join(d.ruleLines(), "|"); got != "  + 1 x ()|  - 2 b|  + 4 y ()" {
+		t.Error(got)
+	}
+	for values, want := range map[string]bool{"600 600s": true, "10min 600": true, "600 601": false, "x 600": false} {
+		a, b, _ := strings.Cut(values, " ")
+		if parameter("IDLE_TIMEOUT").means(a, b) != want {
+			t.Errorf("IDLE_TIMEOUT %s: %v", values, !want)
+		}
+	}
+	if !parameter("POLICY").means("Sessions", "sessions") || parameter("SERVICE").means("(NAME=a)", "(NAME=a)") {
+		t.Error("POLICY or SERVICE")
 	}
 }
 

@@ -97,7 +97,10 @@ func waiting(started, c *Config) []string {
 func (p *Parameter) acts() bool { return p.Kind != KindReplaced && !p.Pending }
 
 // same tells whether two configurations come to the same in this parameter.
-func (p *Parameter) same(a, b *Config) bool { return a.valueOf(p, p.Name) == b.valueOf(p, p.Name) }
+func (p *Parameter) same(a, b *Config) bool {
+	was, is := a.valueOf(p, p.Name), b.valueOf(p, p.Name)
+	return was == is || p.means(was, is)
+}
 
 // ruleTexts tells one list of rules from another.
 func ruleTexts(c *Config) []string {

@@ -41,7 +41,7 @@ func TestStatusAsListenersPrintIt(t *testing.T) {
 	empty := listenerBroker()
 	empty.Config, empty.LogDir, empty.Summary = "", "", nil
 	got := text(t, func(w io.Writer) error { return WriteListenerStatus(w, empty) })
-	if strings.Contains(got, "File") || !strings.HasSuffix(got, "(PORT=1521)))\nThe listener supports no services\nThe command completed successfully\n") {
+	if strings.Contains(got, "Parameter File") || !strings.Contains(got, "Listener Log File         standard output\n") || !strings.HasSuffix(got, "(PORT=1521)))\nThe listener supports no services\nThe command completed successfully\n") {
 		t.Error(got)
 	}
 }
