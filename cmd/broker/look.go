@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -17,24 +18,43 @@ import (
 	"servicebroker/console"
 )
 
-// client returns the client of the API that the command line chooses: --api, else
-// the admin socket of the default instance if it is there, else the default
-// console address.
+// client returns the client of the API that the command line chooses: --api, else the
+// admin socket of the default instance if it is there, else its console address. The
+// default instance is that of $TNS_ADMIN/cman.ora, as for broker serve, else the built-in
+// one.
 func (c *cli) client() *console.Client {
-	api := c.API
-	if api == "" {
-		config := broker.DefaultConfig()
-		api = "http://" + config.ConsoleAddress
-		if path, err := config.SocketPath(); err == nil && answers(path) {
-			api = "unix:" + path
-		}
-	}
-	return &console.Client{API: api, CA: cmp.Or(c.CA, os.Getenv("BROKER_API_CA")), Authorize: c.authorization}
+	return &console.Client{API: cmp.Or(c.API, defaultAPI()), CA: cmp.Or(c.CA, os.Getenv("BROKER_API_CA")), Authorize: c.authorization}
 }
 
-// answers tells a socket that a broker listens on from one that a dead broker left.
-func answers(path string) bool {
-	c, err := net.Dial("unix", path)
+func defaultAPI() string {
+	config := broker.DefaultConfig()
+	for _, one := range []*broker.Config{defaultInstance(), config} {
+		if one == nil {
+			continue
+		}
+		if path, err := one.SocketPath(); err == nil && answers("unix", path) {
+			return "unix:" + path
+		}
+		if one.ConsoleAddress != "" && answers("tcp", one.ConsoleAddress) {
+			return "http://" + one.ConsoleAddress
+		}
+	}
+	return "http://" + config.ConsoleAddress
+}
+
+// defaultInstance is that of $TNS_ADMIN/cman.ora, nil if there is none.
+func defaultInstance() *broker.Config {
+	folder := os.Getenv("TNS_ADMIN")
+	if folder == "" {
+		return nil
+	}
+	config, _ := broker.ReadConfig(filepath.Join(folder, "cman.ora"), "")
+	return config
+}
+
+// answers tells whether somebody listens there: a dead broker may have left its socket.
+func answers(network, address string) bool {
+	c, err := net.DialTimeout(network, address, time.Second)
 	if err != nil {
 		return false
 	}

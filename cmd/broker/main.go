@@ -22,7 +22,7 @@ const (
 
 // cli is the command line.
 type cli struct {
-	API         string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance if it is there, else http://127.0.0.1:8521."`
+	API         string `name:"api" env:"BROKER_API" placeholder:"URL|unix:PATH" help:"Where the broker's API is. Default: the admin socket of the default instance, that of $TNS_ADMIN/cman.ora if there is one, else its console, else http://127.0.0.1:8521."`
 	Credentials string `name:"credentials" env:"BROKER_API_CREDENTIALS" placeholder:"FILE" help:"File with NAME:PASSWORD or a token, for an https API. Also BROKER_API_USER with BROKER_API_PASSWORD_FILE, or BROKER_API_TOKEN_FILE."`
 	CA          string `name:"ca" placeholder:"FILE" help:"PEM file of whoever signed the certificate of an https API, or of what is pinged. For the API also BROKER_API_CA; default: whom the system trusts."`
 	Output      string `enum:"text,json" default:"text" help:"text or json."`

@@ -89,6 +89,16 @@ func TestLooking(t *testing.T) {
 	if out, _, code := command(t, "--api", "unix:"+b.SocketPath(), "status"); code != exitDone || !strings.Contains(out, "CMAN1") {
 		t.Errorf("over the admin socket: %d %q", code, out)
 	}
+	folder := t.TempDir()
+	t.Setenv("TNS_ADMIN", folder)
+	t.Setenv("BROKER_API", "")
+	text := "CMAN1=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=1))(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))(PARAMETER_LIST=(ADMIN_SOCKET=" + b.SocketPath() + ")))"
+	if err := os.WriteFile(filepath.Join(folder, "cman.ora"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := command(t, "status"); code != exitDone || !strings.Contains(out, "CMAN1") {
+		t.Errorf("the instance of $TNS_ADMIN/cman.ora: %d %q %q", code, out, errs)
+	}
 }
 
 func TestExitCodes(t *testing.T) {
