@@ -119,7 +119,7 @@ func (f *logFiles) configure(c *Config) {
 	f.instance.Configure(settings)
 }
 
-// logFileFailed tells of a file that cannot be written, on standard output alone.
+// logFileFailed tells of a file that cannot be written.
 func (b *Broker) logFileFailed(name string) func(error) {
 	return func(err error) {
 		if err != nil {

@@ -156,3 +156,10 @@ func checkEntry(t interface{ Errorf(string, ...any) }, r *relay.ConnectReport) {
 		t.Errorf("lines in %q", text)
 	}
 }
+
+func BenchmarkListenerConnect(b *testing.B) {
+	r := reportOf(b, "(DESCRIPTION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=15210))(CONNECT_DATA=(SERVICE_NAME=sales.example.com)(CID=(PROGRAM=app)(HOST=client1)(USER=app))(CONNECTION_ID=KE2Zabcdefghijklmnopqr==)))", journal.Relay, 0)
+	for b.Loop() {
+		listenerConnect(r)
+	}
+}

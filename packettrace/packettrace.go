@@ -111,21 +111,6 @@ type Traces struct {
 	wake    chan struct{} // made by whoever needs it first
 }
 
-// trace is one that is active.
-type trace struct {
-	Status
-	owner   *Traces
-	file    logfile.File
-	stop    context.CancelFunc
-	endless bool         // its files go round
-	room    atomic.Int64 // bytes that may still be written
-	packets atomic.Uint64
-	over    atomic.Pointer[string] // why it is to end
-
-	mu       sync.Mutex
-	sessions map[uint64]*session
-}
-
 // Run lets traces be made until ctx ends, and ends them when their time is over.
 func (t *Traces) Run(ctx context.Context) {
 	wake := t.waker()
@@ -298,48 +283,6 @@ func (t *Traces) waker() chan struct{} {
 	return t.wake
 }
 
-// title is the first line of a trace.
-func (one *trace) title() string {
-	what, shown := "clients "+one.Order.Clients.String(), "headers"
-	switch {
-	case one.Order.Session != 0:
-		what = fmt.Sprintf("session %d", one.Order.Session)
-	case one.Order.Clients == Everybody:
-		what = "all clients"
-	}
-	if one.Order.Data {
-		shown = "headers and data"
-	}
-	return fmt.Sprintf("# packets of %s from %s to %s at most, %s; secrets are hidden", what, one.Began.Local().Format(timeForm), one.Until.Local().Format(timeForm), shown)
-}
-
-// write writes one entry, or ends the trace if there is no room.
-func (one *trace) write(text string) {
-	if one.over.Load() != nil {
-		return
-	}
-	if one.room.Add(-int64(len(text))-1) < 0 && !one.endless {
-		one.end(reasonFileFull)
-		return
-	}
-	one.packets.Add(1)
-	one.file.Line(text)
-}
-
-// end lets the trace end soon.
-func (one *trace) end(why string) {
-	if one.over.CompareAndSwap(nil, &why) {
-		one.owner.poke()
-	}
-}
-
-func (one *trace) status() Status {
-	s := one.Status
-	stats := one.file.Stats()
-	s.Packets, s.Lost, s.Bytes = max(one.packets.Load(), 1)-1, stats.Lost, stats.Bytes // the title is none
-	return s
-}
-
 // Stop ends a trace.
 func (t *Traces) Stop(id uint64) (Status, error) {
 	if t.endAll(func(one *trace) string {
@@ -408,17 +351,6 @@ func (t *Traces) Session(s Session) func(toClient bool, b []byte) {
 			one.bytes(toClient, b)
 		}
 	}
-}
-
-func (one *trace) follow(s Session) *session {
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	followed := one.sessions[s.ID]
-	if followed == nil && len(one.sessions) < maxFollowed {
-		followed = newSession(one.write, s, one.Order.Data)
-		one.sessions[s.ID] = followed
-	}
-	return followed
 }
 
 // Over is told that a session has ended.
