@@ -14,6 +14,9 @@ import (
 // maxLimitLabels bounds the rules, services and tenants whose limits are shown.
 const maxLimitLabels = 200
 
+// maxCertificateLabels bounds the certificates: a system's authorities are many.
+const maxCertificateLabels = 200
+
 // sampleLimits tells of all that has a limit how much of it is taken.
 func (s *sampler) sampleLimits(out sink) {
 	c := s.settings().config
@@ -78,7 +81,8 @@ func shareLabel(s *limits.Share) string {
 
 // sampleCertificates tells until when certificates can be used.
 func (s *sampler) sampleCertificates(out sink) {
-	for _, e := range s.Certificates() {
+	all := s.Certificates() // own ones first
+	for _, e := range all[:min(len(all), maxCertificateLabels)] {
 		out.put("certificate_expiry_timestamp_seconds", seconds(e.NotAfter), e.From, e.Subject, choose(e.Trusted, "authority", "own"))
 	}
 }
