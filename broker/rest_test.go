@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -255,5 +257,81 @@ func TestCheckReadsCredentials(t *testing.T) {
 		if c.want == "" && strings.Contains(said, "REST") || !strings.Contains(said, c.want) {
 			t.Errorf("%s: %s", name, said)
 		}
+	}
+}
+
+// Whatever tina asks of a broker that others use too, no answer has a byte of what is theirs.
+func TestATenantIsToldNothingOfOthers(t *testing.T) {
+	a := newAuthority(t)
+	r, _ := startREST(t, a, func(c *Config) {
+		read, messages := ReadConfig(write(t, `T=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))(RULE_LIST=
+			(RULE=(SRC=*)(DST=*)(SRV=b_secret,a_2)(ACT=log))(RULE=(SRC=*)(DST=*)(SRV=b_secret,a_3)(ACT=reject)(USER=bmatter))(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))
+			(PARAMETER_LIST=(SERVICE=(NAME=b_secret)(HOLD_TIMEOUT=1))(READY_SERVICES=b_secret,b_other)))`), "")
+		if err := messages.Err(); err != nil {
+			t.Fatal(err)
+		}
+		c.Rules, c.Services, c.ReadyServices, c.Given, c.HoldTimeout = read.Rules, read.Services, read.ReadyServices, read.Given, 0
+	})
+	r.join("one", "a_1", "b_secret", "a_2", "a_3")
+	r.join("bmatter", "b_secret")
+	for _, service := range []string{"a_1", "b_secret"} {
+		c, _ := r.session(service)
+		defer c.Close()
+	}
+	r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=b_secret_too)(CID=(PROGRAM=bmatter)(HOST=h)(USER=u))))")
+	r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=a_none)))")
+	r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=a_2)))")
+	r.set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "b_secret"}, Reason: "bmatter"})
+	r.set(intent.Intent{Kind: intent.Weight, Target: intent.Target{Instance: "one"}, Value: 50, Reason: "bmatter"})
+	r.set(intent.Intent{Kind: intent.Hold, Target: intent.Target{Node: "one-host"}, Reason: "bmatter"})
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	ask := func(path string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+r.RESTAddress()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetBasicAuth("tina", "tinatina")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(text) + fmt.Sprint(response.Header)
+	}
+	var document struct{ Paths map[string]map[string]any }
+	_, text := ask("/api/v1/openapi.json")
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{"/", "/refs", "/refs?q=one", "/?q=b", "/api/v1/explain?descriptor=a_1", "/api/v1/explain?descriptor=a_none", "/api/v1/explain?client=127.0.0.1", "/api/v1/status?summary=true", "/show/connections/detail", "/api/v1/events?limit=1000"}
+	for path, methods := range document.Paths {
+		if methods["get"] != nil {
+			for _, value := range []string{"a_1", "services", "status", "connections", "stats", "gateways"} {
+				paths = append(paths, strings.NewReplacer("{name}", value, "{id}", value, "{ref}", value, "{what}", value, "{how}", "info", "{service}", value).Replace(path))
+			}
+		}
+	}
+	for _, e := range r.journal.Recent(100) {
+		paths = append(paths, "/refs/"+e.Ref, "/api/v1/explain/"+e.Ref)
+	}
+	good := 0
+	for _, path := range paths {
+		status, text := ask(path)
+		if status == 200 {
+			good++
+		}
+		for _, word := range []string{"b_secret", "bmatter", "b_other"} {
+			if at := strings.Index(text, word); at >= 0 {
+				t.Errorf("%s: %d …%s…", path, status, text[max(0, at-120):min(len(text), at+40)])
+			}
+		}
+	}
+	if good < 30 {
+		t.Errorf("only %d answers of %d are about something", good, len(paths))
 	}
 }

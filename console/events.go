@@ -125,7 +125,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
 	if filter.Limit == 0 {
 		filter.Limit = defaultListed
 	}
-	s.write(w, http.StatusOK, EventList{Events: append([]journal.Event{}, s.Journal.Events(s.seen(r).events(filter.forJournal()))...)})
+	s.write(w, http.StatusOK, EventList{Events: append([]journal.Event{}, s.seen(r).listEvents(filter.forJournal())...)})
 }
 
 // wantsStream reports whether who asks accepts a stream of events.

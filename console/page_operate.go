@@ -61,7 +61,7 @@ func (v seen) news(now time.Time) pageNews {
 	}
 	if v.Server.Journal != nil {
 		n.Refusals = pageConnects(v.find(journal.FindQuery{Outcome: journal.Refuse, Limit: pageRefusals}), now)
-		events := v.Server.Journal.Events(v.events(journal.Filter{Limit: pageEvents}))
+		events := v.listEvents(journal.Filter{Limit: pageEvents})
 		for i := range events { // the newest first
 			n.Events = append(n.Events, newPageEvent(events[len(events)-1-i], now))
 		}

@@ -71,7 +71,15 @@ func (v seen) sessions() []Session {
 }
 
 func (v seen) held() []Held {
-	return shown(v.by, v.Server.Held(), func(h *Held) bool { return v.by.sees(h.Service) })
+	all := shown(v.by, v.Server.Held(), func(h *Held) bool { return v.by.sees(h.Service) })
+	if v.by.whole() {
+		return all
+	}
+	clean := v.cleaner()
+	for i := range all {
+		all[i].Cause = clean(all[i].Cause)
+	}
+	return all
 }
 
 func (v seen) quarantine() []QuarantineEntry {
@@ -116,6 +124,23 @@ func (v seen) events(f journal.Filter) journal.Filter {
 	return f
 }
 
+// listEvents returns the events that a filter chooses, as somebody may see them.
+func (v seen) listEvents(f journal.Filter) []journal.Event {
+	found := v.Server.Journal.Events(v.events(f))
+	if v.by.whole() {
+		return found
+	}
+	clean := v.cleaner()
+	for i := range found {
+		switch e := &found[i]; e.Kind {
+		case journal.IntentSet, journal.IntentEnded, journal.Drained, journal.Approved, journal.Rejected, journal.Administered: // which are about what is theirs
+		default:
+			e.Cause, e.Detail = clean(e.Cause), clean(e.Detail)
+		}
+	}
+	return found
+}
+
 // find returns the explanations that q chooses, of connects that somebody has to do with.
 func (v seen) find(q journal.FindQuery) []*journal.Explanation {
 	if !v.by.whole() {
@@ -150,8 +175,11 @@ func (v seen) explanation(e *journal.Explanation) *journal.Explanation {
 	if v.by.whole() {
 		return &shown
 	}
-	rules := v.ruleList().Rules
-	shown.Logged = nil
+	rules, clean := v.ruleList().Rules, v.cleaner()
+	shown.Text, shown.Logged, shown.Attempts = clean(e.Text), nil, slices.Clone(e.Attempts)
+	for i := range shown.Attempts {
+		shown.Attempts[i].Error = clean(shown.Attempts[i].Error)
+	}
 	for _, rule := range e.Logged {
 		shown.Logged = append(shown.Logged, v.ruleText(rule, rules))
 	}
@@ -160,6 +188,7 @@ func (v seen) explanation(e *journal.Explanation) *journal.Explanation {
 	}
 	for i := range shown.Candidates {
 		c := &shown.Candidates[i]
+		c.PassedOver = clean(c.PassedOver)
 		if rule, refused := strings.CutPrefix(c.PassedOver, refusedByRule); refused {
 			c.PassedOver = refusedByRule + v.ruleText(rule, rules)
 		}
@@ -193,23 +222,17 @@ func (v seen) seesRule(r *RuleView) bool {
 // marksOf returns marks, without what an intent says that is not for somebody to see.
 func (v seen) marksOf(list []servicetable.Mark) []Mark {
 	all := marks(list)
-	if v.by.whole() {
+	if len(all) == 0 || v.by.whole() {
 		return all
 	}
-	visible := v.intents()
+	clean := v.cleaner()
 	for i := range all {
-		switch list[i].Kind {
-		case servicetable.Draining, servicetable.Maintenance, servicetable.Holding:
-			id, _, _ := strings.Cut(list[i].Cause, ",")
-			if !slices.ContainsFunc(visible, func(one IntentView) bool { return one.ID == id }) {
-				all[i].Cause = "an operator wants it"
-			}
-		}
+		all[i].Cause = clean(all[i].Cause)
 	}
 	return all
 }
 
-// target finds an intent that somebody may take back.
+// intent finds an intent that somebody may take back.
 func (v seen) intent(id string) (intent.Intent, bool) {
 	for _, one := range v.intents() {
 		if one.ID == id {

@@ -180,7 +180,7 @@ func (s *Server) getServiceReady(w http.ResponseWriter, r *http.Request) {
 		_, err = snapshot.Match(servicetable.Query{Service: service})
 	}
 	if err != nil {
-		reasons = append(reasons, err.Error())
+		reasons = append(reasons, v.cleaner()(err.Error()))
 	}
 	s.writeReadiness(w, reasons)
 }

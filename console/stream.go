@@ -138,7 +138,7 @@ func (s *Server) sendEvents(r *http.Request, one *stream, f EventFilter) error {
 
 // begin sends what comes before the events that are new from now on.
 func (s *stream) begin(j *journal.Journal, f EventFilter) error {
-	s.filter = s.by.events(f.forJournal())
+	s.filter = f.forJournal()
 	var past []journal.Event
 	switch {
 	case f.Since != nil:
@@ -147,7 +147,7 @@ func (s *stream) begin(j *journal.Journal, f EventFilter) error {
 	default:
 		s.last = j.Last()
 		if f.Limit > 0 {
-			for _, e := range j.Events(s.filter) {
+			for _, e := range s.by.listEvents(s.filter) {
 				if e.ID <= s.last { // a newer one is sent in its turn
 					past = append(past, e)
 				}
@@ -162,7 +162,7 @@ func (s *stream) begin(j *journal.Journal, f EventFilter) error {
 func (s *stream) sendNew(j *journal.Journal) (more bool, err error) {
 	newest := j.Last()
 	s.filter.Since = after(s.last)
-	events := j.Events(s.filter)
+	events := s.by.listEvents(s.filter)
 	more = len(events) == streamBatch
 	switch {
 	case more:

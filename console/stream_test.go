@@ -172,7 +172,7 @@ func TestStreamOfMany(t *testing.T) {
 			r.wantEvent(t, id)
 		}
 		r.wantAlive(t, many)
-		var one stream
+		one := stream{by: o.all()}
 		one.filter.Service = "none"
 		if more, err := one.sendNew(&o.journal); more || err != nil || one.last != many {
 			t.Errorf("%v, %v, got to %d", more, err, one.last)
