@@ -193,6 +193,11 @@ func (r *reader) readParameter(n *descriptor.Node) {
 		r.sayUnknown(n)
 		return
 	}
+	n = alone(n)
+	if p.Kind != KindReplaced && p.Kind != KindOurs && p.Name != "NEXT_HOP" && n.Value == "" && len(n.Children) == 0 {
+		r.say(n, SeverityWarning, "%s has no value, and is as if it were not there: write one, or take it out", strings.ToUpper(n.Name))
+		return
+	}
 	r.note(p, n)
 	if p.Kind != KindReplaced && p.set != nil {
 		if word := placeholder(n); word != "" {
@@ -206,6 +211,14 @@ func (r *reader) readParameter(n *descriptor.Node) {
 	}
 	r.sayKind(p, n)
 	r.placed(p, n)
+}
+
+// alone is n with its value taken out of parentheses, as in DEFAULT_SERVICE_LISTENER=(XE).
+func alone(n *descriptor.Node) *descriptor.Node {
+	if len(n.Children) != 1 || n.Children[0].Name != "" || len(n.Children[0].Children) > 0 {
+		return n
+	}
+	return &descriptor.Node{Name: n.Name, Value: n.Children[0].Value, Line: n.Line, Column: n.Column}
 }
 
 // placed completes what a setter cannot know.

@@ -52,7 +52,7 @@ func (c *converter) convertParameter(a *assignment, l *listener) *descriptor.Nod
 		}
 		return nil
 	}
-	if err := p.set(DefaultConfig(), a.Node); err != nil {
+	if err := p.set(DefaultConfig(), alone(a.Node)); err != nil {
 		c.say(a.file, a.Node, SeverityWarning, "%s was left out: %v", a.Name, err)
 		return nil
 	}
