@@ -167,6 +167,27 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// TestACrowd: sessions beyond those that one trace follows are said to be missing, and come in again as others end.
+func TestACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		traces, stop := running(t, nil)
+		one := start(t, traces, Order{Clients: Everybody})
+		for id := range uint64(maxFollowed + 5) {
+			if got := traces.Session(Session{ID: id + 1, Client: client}) != nil; got != (id < maxFollowed) {
+				t.Fatalf("session %d is followed: %v", id+1, got)
+			}
+		}
+		traces.Over(3)
+		if traces.Session(Session{ID: maxFollowed + 1, Client: client}) == nil {
+			t.Error("there is room, and it is not followed")
+		}
+		stop()
+		if text := written(t, one); strings.Count(text, "more than 1000 sessions") != 1 {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
 func TestFilesThatGoRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		traces, stop := running(t, func(f *Files) { f.Size, f.Count = 1000, 2 })
@@ -280,6 +301,25 @@ func TestASessionWithData(t *testing.T) {
 	if strings.Contains(shown, "iger") || strings.Contains(shown, "scott") || !strings.Contains(shown, "done") || !strings.Contains(shown, "select 2") {
 		t.Errorf("shown %q", shown)
 	}
+}
+
+// TestASessionThatHasJustBegun: where the login was not seen, it is over when it surely is.
+func TestASessionThatHasJustBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, text := follow(true, 3*time.Second)
+		s.bytes(false, data("\x03\x5eselect early"))
+		time.Sleep(settled)
+		s.bytes(false, data("\x03\x5eselect later"))
+		if shown := ascii(text.String()); strings.Contains(shown, "early") || !strings.Contains(shown, "select later") {
+			t.Errorf("shown %q", shown)
+		}
+		s, text = follow(true, 0) // and where it is seen, its end is
+		time.Sleep(2 * settled)
+		s.bytes(false, data("\x03\x5eselect later"))
+		if shown := ascii(text.String()); strings.Contains(shown, "later") {
+			t.Errorf("shown %q", shown)
+		}
+	})
 }
 
 // TestASessionThatIsOpen is joined in the middle of a packet.

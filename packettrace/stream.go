@@ -15,7 +15,7 @@ const (
 	plainPayload = 2 // the flags, which are never hidden
 )
 
-// settled is the age at which a session has had its login.
+// settled is the age at which a session has had its login, if that was not seen.
 const settled = 10 * time.Second
 
 // dialogue shows packets of a dialogue before a session, whole, with the secrets of
@@ -71,9 +71,10 @@ type session struct {
 	data  bool // payload is shown once the login is over
 	large bool // lengths have 32 bits
 
-	mu    sync.Mutex
-	login bool // it is not over
-	ways  [2]way
+	mu      sync.Mutex
+	login   bool      // it is not over
+	settles time.Time // when it surely is, for a session whose begin was not seen; else zero
+	ways    [2]way
 }
 
 // way is one direction of a session.
@@ -90,14 +91,18 @@ type way struct {
 
 // newSession begins to look at a session between a client and an instance.
 func newSession(write func(string), s Session, data bool) *session {
-	one := &session{write: write, data: data, large: s.Version >= tns.VersionLargeSDU, login: time.Since(s.Started) < settled}
+	one := &session{write: write, data: data, large: s.Version >= tns.VersionLargeSDU, login: true}
+	fromBegin := time.Since(s.Started) < time.Second
+	if !fromBegin {
+		one.settles = s.Started.Add(settled)
+	}
 	name := fmt.Sprintf("session %d ", s.ID)
 	one.ways[0].who = name + s.Client.String() + " > " + s.Server
 	one.ways[1].who = name + s.Server + " > " + s.Client.String()
 	for i := range one.ways {
 		one.ways[i].find = search{texts: sensitive, longest: longestSensitive}
 		one.ways[i].ended = search{texts: loggedIn, longest: longestLoggedIn}
-		one.ways[i].inStep = time.Since(s.Started) < time.Second
+		one.ways[i].inStep = fromBegin
 	}
 	return one
 }
@@ -146,6 +151,9 @@ func (s *session) plausible(b []byte) bool {
 
 // begin reads a header.
 func (s *session) begin(w *way, toClient bool) {
+	if !s.settles.IsZero() && !time.Now().Before(s.settles) {
+		s.login = false
+	}
 	w.packet = packet{at: time.Now(), who: w.who, length: lengthOf(w.header, s.large), withheld: s.withheld()}
 	copy(w.packet.header[:], w.header)
 	w.inStep = s.plausible(w.header)

@@ -22,6 +22,7 @@ type trace struct {
 
 	mu       sync.Mutex
 	sessions map[uint64]*session
+	crowded  bool // some session is not followed
 }
 
 // title is the first line of a trace.
@@ -70,9 +71,14 @@ func (one *trace) follow(s Session) *session {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	followed := one.sessions[s.ID]
-	if followed == nil && len(one.sessions) < maxFollowed {
+	switch {
+	case followed != nil:
+	case len(one.sessions) < maxFollowed:
 		followed = newSession(one.write, s, one.Order.Data)
 		one.sessions[s.ID] = followed
+	case !one.crowded:
+		one.crowded = true
+		one.file.Line(fmt.Sprintf("# there are more than %d sessions at a time: of some only the connect is here", maxFollowed))
 	}
 	return followed
 }
