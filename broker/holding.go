@@ -26,9 +26,7 @@ func (h holding) Seen(service string) { h.holder.Reached(service) }
 // though no client reached them; where all of them answer with refusals, only if one
 // was accepted lately.
 func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
-	if len(r.Route) > 0 && !r.Answered && h.aliveLately(r.Route) {
-		h.holder.Lately(r.Service)
-	}
+	h.seeRoute(r)
 	p, err := h.holder.Enter(h.request(r))
 	if err != nil {
 		return nil, err
@@ -36,7 +34,17 @@ func (h holding) Enter(r relay.HoldRequest) (relay.Place, error) {
 	return place{p}, nil
 }
 
-func (h holding) Would(r relay.HoldRequest) error { return h.holder.Would(h.request(r)) }
+func (h holding) Would(r relay.HoldRequest) error {
+	h.seeRoute(r)
+	return h.holder.Would(h.request(r))
+}
+
+// seeRoute tells the holder of instances that were seen alive lately.
+func (h holding) seeRoute(r relay.HoldRequest) {
+	if len(r.Route) > 0 && !r.Answered && h.aliveLately(r.Route) {
+		h.holder.Lately(r.Service)
+	}
+}
 
 func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
 	tenant, most := h.heldFor(r.Service)

@@ -108,7 +108,7 @@ func TestOperatorsPagesEscapeHostileNames(t *testing.T) {
 	const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 	o := newOperated(t)
 	e := explained()
-	e.Client, e.Program, e.ConnectionID, e.Rule, e.Policy, e.Text, e.Chosen, e.Outcome = hostile, hostile, hostile, hostile, hostile, hostile, hostile, journal.Refuse
+	e.Route, e.Client, e.Program, e.ConnectionID, e.Rule, e.Policy, e.Text, e.Chosen, e.Outcome = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, journal.Refuse
 	e.Query.Service, e.Query.Descriptor, e.Candidates[0].Key, e.Candidates[0].PassedOver, e.Candidates[0].Inputs.Zone = hostile, hostile, hostile, hostile, hostile
 	e.Attempts[0].Key, e.Attempts[0].Error = hostile, hostile
 	o.journal.Keep(e)

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,10 @@ func TestExplanationAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "explanations.txt", b.String())
+	b.Reset()
+	if err := WriteExplanation(&b, &journal.Explanation{Route: "NEXT_HOP: db1:1521"}); err != nil || !strings.Contains(b.String(), "Route         NEXT_HOP: db1:1521\n") {
+		t.Errorf("%v: %s", err, b.String())
+	}
 }
 
 func TestOutcomes(t *testing.T) {

@@ -246,3 +246,50 @@ func TestNetworksAreKeptApart(t *testing.T) {
 		t.Errorf("from elsewhere: %v", got)
 	}
 }
+
+// A database that restarts behind the last broker of a chain is waited for there, and by those before it.
+func TestDatabasesBehindHopsAreWaitedFor(t *testing.T) {
+	last := startBroker(t, brokerOptions{parameters: []string{"HOLD_TIMEOUT=30"}})
+	first := startBroker(t, brokerOptions{parameters: []string{"HOLD_TIMEOUT=30", "NEXT_HOP=(DESCRIPTION=" + addressText(last.address) + ")"}})
+	database := startDatabase(t, databaseOptions{instance: "db1", services: []string{"sales"}, brokers: []string{last.address}})
+	last.awaitService(t, "sales", "READY", 1)
+	if got, err := visited(work(t, GoOra{}, visit(first.descriptor("(SERVICE_NAME=sales)")), nil)); err != nil || got != "db1" {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	database.signal(t, syscall.SIGKILL)
+	_, _ = database.waitExit(t, patience)
+	came := make(chan string, 1)
+	go func() {
+		results, err := GoOra{}.Run(t.Context(), visit(first.descriptor("(SERVICE_NAME=sales)")), nil)
+		if err != nil {
+			came <- err.Error()
+			return
+		}
+		instance, err := visited(results)
+		came <- fmt.Sprint(instance, err)
+	}()
+	first.awaitHeld(t, 1) // the next hop was silent for longer than one attempt may take
+	must(t, database.Database.Restart(t.Context()))
+	if got := <-came; got != "db1<nil>" {
+		t.Errorf("after the database was back: %s", got)
+	}
+}
+
+// Redirected drivers go where their network reaches an instance, which is not where the broker does.
+func TestViewsOfRedirectedDrivers(t *testing.T) {
+	database := startDatabase(t, databaseOptions{instance: "db1", services: []string{"sales"}, arguments: []string{"--listen", "127.0.0.2:0"}})
+	_, port, _ := net.SplitHostPort(database.address)
+	b := startBroker(t, brokerOptions{parameters: []string{
+		"ROUTE=redirect", "REDIRECT_VERIFY=off", "PROBE_INTERVAL=0",
+		"STATIC_SERVICE=(NAME=sales)(INSTANCE=db1)(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.9)(PORT=9))",
+		"VIEW=(CLIENTS=127.0.0.0/8)(MAP=(FROM=127.0.0.9:9)(TO=127.0.0.2:" + port + "))",
+	}})
+	eachDriver(t, func(t *testing.T, d Driver) {
+		if got, err := visited(work(t, d, visit(b.descriptor("(SERVICE_NAME=sales)")), nil)); err != nil || got != "db1" {
+			t.Errorf("came to %q, %v", got, err)
+		}
+	})
+	if e := b.foresee(t, b.descriptor("(SERVICE_NAME=sales)")); e.Outcome != "redirect" || !strings.Contains(e.Text, "(HOST=127.0.0.2)(PORT="+port+")") {
+		t.Errorf("foreseen as %+v", e)
+	}
+}
