@@ -19,7 +19,7 @@ func logParameters() []Parameter {
 		{Name: "LOG_REPEATS", Kind: KindOurs, Live: true, Default: "0", Unit: "s", Range: "0 writes every line", Meaning: "`service_update` of the same instance, and `ping`, have no more than one line of `listener.log` in so long, and the next says how many were left out", Cost: "who counts these lines counts wrong", set: duration(func(c *Config) *time.Duration { return &c.LogRepeats })},
 		{Name: "TRACE_DIRECTORY", Kind: KindOracle, Live: true, Default: "LOG_DIRECTORY, else the state directory", Range: "folder", Meaning: "where packet traces go, see `broker trace`", Cost: "who can read them sees what clients do", set: text(func(c *Config) *string { return &c.TraceDirectory })},
 		{Name: "TRACE_FILELEN", Kind: KindOracle, Live: true, Default: "10240", Unit: "kB", Range: "1–10485760", Meaning: "how large the file of a trace may grow", Cost: "the room it takes", set: kilobytes(func(c *Config) *int64 { return &c.TraceFileSize })},
-		{Name: "TRACE_FILENO", Kind: KindOracle, Live: true, Default: "1", Unit: "files", Range: "1–100", Meaning: "files of a trace: with one it is over when that is full, with more the oldest goes then", Cost: "times TRACE_FILELEN is the room it takes", set: number(1, 100, func(c *Config) *int { return &c.TraceFileNum })},
+		{Name: "TRACE_FILENO", Kind: KindOracle, Live: true, Default: "1", Unit: "files", Range: "0–100; 0 is one", Meaning: "files of a trace: with one it is over when that is full, with more the oldest goes then", Cost: "times TRACE_FILELEN is the room it takes", set: number(0, 100, func(c *Config) *int { return &c.TraceFileNum })},
 	}
 }
 
