@@ -117,7 +117,7 @@ func (b *Broker) bind() error {
 	for _, a := range b.config.Addresses {
 		l, err := listenTCP(networkFor(a.Host), net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), b.config.keepAlive())
 		if err != nil {
-			return fmt.Errorf("ADDRESS %s: %w: stop whoever listens there, or change HOST or PORT", a, err)
+			return fmt.Errorf("ADDRESS %s: %w: %s", a, err, listenRemedy(err))
 		}
 		b.listeners = append(b.listeners, l)
 	}

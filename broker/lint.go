@@ -240,6 +240,14 @@ func (r *reader) checkLimits() {
 	}
 }
 
+// absenceOf is what it means that a file or folder is not there.
+func absenceOf(parameter string) string {
+	if strings.HasSuffix(parameter, "_DIRECTORY") {
+		return "the broker starts, and writes nothing there until it is made for its user; standard output has the log all the same"
+	}
+	return "it has to be there when the broker starts"
+}
+
 // checkFiles says which of the files that the configuration names are not there.
 func (c *Config) checkFiles() Messages {
 	var all Messages
@@ -254,7 +262,7 @@ func (c *Config) checkFiles() Messages {
 		}
 		if _, err := os.Stat(one.path); err != nil {
 			m := Message{File: c.File, Line: 1, Column: 1, Severity: SeverityWarning,
-				Text: fmt.Sprintf("%s: there is no %s: it has to be there when the broker starts", one.name, one.path)}
+				Text: fmt.Sprintf("%s: there is no %s: %s", one.name, one.path, absenceOf(one.name))}
 			given, set := c.Given[one.name]
 			if !set && one.name == "TLS_WALLET" {
 				given, set = c.Given["WALLET_LOCATION"]

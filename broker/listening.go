@@ -2,7 +2,9 @@ package broker
 
 import (
 	"errors"
+	"net"
 	"strings"
+	"syscall"
 
 	"servicebroker/descriptor"
 )
@@ -52,6 +54,20 @@ func misspeltField(node *descriptor.Node) (wrong *descriptor.Node, meant string)
 		}
 	}
 	return nil, ""
+}
+
+// listenRemedy says what to do where an address cannot be listened on.
+func listenRemedy(err error) string {
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		return "the name means nothing here: write (HOST=0.0.0.0) for all addresses of this host, or one of them"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this host has no such address: write (HOST=0.0.0.0) for all that it has, or one of them"
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 are for the system: choose another PORT, or give the broker the right to it (CAP_NET_BIND_SERVICE)"
+	}
+	return "stop whoever listens there, or change HOST or PORT"
 }
 
 // maxAddresses bounds what one broker listens on.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -163,5 +164,18 @@ func TestAliasesInComments(t *testing.T) {
 	must(t, os.WriteFile(file, []byte(strings.Replace(block, "%", ")", 1)+withParameters("(USE_SERVICE_AS_TNSNAMES_ALIAS=on)")), 0o600))
 	if _, messages = ReadConfig(file, ""); messages.Err() == nil || !strings.Contains(messages.Err().Error(), file+":5:") {
 		t.Errorf("a wrong one: %s", join(messages))
+	}
+}
+
+// Whoever cannot listen is told why not, and what would do.
+func TestListenRemedies(t *testing.T) {
+	for host, want := range map[string]string{"nosuch.invalid": "the name means nothing here", "192.0.2.77": "no such address"} {
+		_, err := New(testConfig(t, func(c *Config) { c.Addresses[0].Host = host }), nil)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "(HOST=0.0.0.0)") {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if got := listenRemedy(syscall.EACCES); !strings.Contains(got, "1024") {
+		t.Error(got)
 	}
 }
