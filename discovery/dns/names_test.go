@@ -6,6 +6,8 @@ import (
 
 	wire "github.com/miekg/dns"
 	"pgregory.net/rapid"
+
+	"servicebroker/discovery"
 )
 
 func TestNamesAreMadeSafe(t *testing.T) {
@@ -18,14 +20,14 @@ func TestNamesAreMadeSafe(t *testing.T) {
 		"..a..b..":                "a.b",
 		"größe":                   "gr--e",
 		"a b\n(c)":                "a-b--c",
-		"$$$":                     hashed("x", "$$$"),
-		"":                        hashed("x", ""),
-		long:                      hashed(long[:54], long),
-		long + ".b":               hashed(long[:54], long+".b") + ".b",
+		"$$$":                     discovery.Hashed("x", "$$$"),
+		"":                        discovery.Hashed("x", ""),
+		long:                      discovery.Hashed(long, long),
+		long + ".b":               discovery.Hashed(long, long) + ".b",
 		"sales.db.example":        "sales.db.example",
 		"a-" + long[:60]:          "a-" + long[:60],
 		"-" + long[:60]:           long[:60],
-		strings.Repeat("a.", 150): hashed("a", strings.Repeat("a.", 150)),
+		strings.Repeat("a.", 150): discovery.Hashed("a", strings.Repeat("a.", 150)),
 	} {
 		if got := safe(text); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)
@@ -36,10 +38,10 @@ func TestNamesAreMadeSafe(t *testing.T) {
 func TestAnyNameIsSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		texts := rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.StringMatching(`[ab_.-]{0,8}`)), 1, 20).Draw(t, "texts")
-		n, _ := allot("service", "db.example.", texts, func(name string) bool { return name == "ns" })
+		n, _ := rule("service", "db.example.", func(name string) bool { return name == "ns" }).Allot(texts)
 		taken := map[string]string{}
 		for _, text := range texts {
-			name := n.of(text)
+			name := n.Of(text)
 			if _, ok := wire.IsDomainName(name + ".db.example."); !ok || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
 				t.Fatalf("%q is %q", text, name)
 			}
@@ -57,11 +59,11 @@ func TestAnyNameIsSafe(t *testing.T) {
 }
 
 func TestCollisionsAreReportedAndWhoseNameItIsKeepsIt(t *testing.T) {
-	n, problems := allot("service", "db.example.", []string{"a_b", "A-B", "a b", "ns", "sales.db.example", "crm"}, func(name string) bool { return name == "ns" })
+	n, problems := rule("service", "db.example.", func(name string) bool { return name == "ns" }).Allot([]string{"a_b", "A-B", "a b", "ns", "sales.db.example", "crm"})
 	for text, want := range map[string]string{
-		"a-b": "a-b", "a_b": hashed("a-b", "a_b"), "a b": hashed("a-b", "a b"), "NS": hashed("ns", "ns"), "sales.db.example": "sales", "crm": "crm",
+		"a-b": "a-b", "a_b": discovery.Hashed("a-b", "a_b"), "a b": discovery.Hashed("a-b", "a b"), "NS": discovery.Hashed("ns", "ns"), "sales.db.example": "sales", "crm": "crm",
 	} {
-		if got := n.of(text); got != want {
+		if got := n.Of(text); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}

@@ -79,7 +79,7 @@ type publisher struct {
 	*Layout
 	zone                string
 	offers              []discovery.Offer
-	services, instances names
+	services, instances discovery.Names
 	problems            []string
 
 	remap   func(string, int) (string, int)
@@ -99,11 +99,11 @@ func (p *publisher) allot() {
 		services[i], instances[i] = p.offers[i].Service, p.offers[i].Instance
 	}
 	var more []string
-	p.services, p.problems = allot("service", p.zone, services, func(name string) bool {
+	p.services, p.problems = rule("service", p.zone, func(name string) bool {
 		last := name[strings.LastIndexByte(name, '.')+1:]
 		return name == "ns" || last == "node" || last == "instance"
-	})
-	p.instances, more = allot("instance", p.zone, instances, nil)
+	}).Allot(services)
+	p.instances, more = rule("instance", p.zone, nil).Allot(instances)
 	p.problems = append(p.problems, more...)
 }
 
@@ -140,7 +140,7 @@ func (p *publisher) nodes() {
 		}
 	}
 	texts := sortedKeys(known)
-	labels, problems := allot("node", p.zone, texts, nil)
+	labels, problems := rule("node", p.zone, nil).Allot(texts)
 	p.problems = append(p.problems, problems...)
 	for _, text := range texts {
 		if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
@@ -236,7 +236,7 @@ func service(name string) string { return "_oracle._tcp." + name }
 
 // service publishes one service, with all that offer it.
 func (p *publisher) service(offers []discovery.Offer) {
-	name := p.services.of(offers[0].Service) + "." + p.zone
+	name := p.services.Of(offers[0].Service) + "." + p.zone
 	for i := range offers {
 		o := &offers[i]
 		if i < maxAddresses {
@@ -325,7 +325,7 @@ func (p *publisher) instance(o *discovery.Offer) {
 	if o.Address == "" {
 		return
 	}
-	name := p.instances.of(o.Instance) + ".instance." + p.zone
+	name := p.instances.Of(o.Instance) + ".instance." + p.zone
 	text, port := p.reached(o)
 	h := p.hosts[strings.ToLower(text)]
 	p.add(name, h.addrs)

@@ -1,0 +1,250 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"servicebroker/discovery"
+)
+
+// Catalogue is a destination of publications: Consul's catalogue. Entries of ours are known by a mark in their meta; whatever does not
+// have it is never changed or removed.
+type Catalogue struct {
+	Client *Client
+	// Member tells whether it is this broker that writes; nil: it is, and nobody else does.
+	Member *Member
+	// Full is how often everything is compared with what Consul has; 0: 1 minute. Details is how often load figures are brought up to
+	// date where nothing else has changed; 0: 5 minutes.
+	Full, Details time.Duration
+	Log           *slog.Logger
+
+	mu        sync.Mutex // guards what follows
+	known     bool       // the rest is what Consul has
+	fullAt    time.Time
+	detailsAt time.Time
+	has       state
+	drift     int
+	problems  []string
+}
+
+// state is what Consul has.
+type state struct {
+	nodes    map[string]nodeState
+	services map[entry]written // of ours
+	foreign  map[entry]bool    // of others, at nodes that are external as ours are
+}
+
+// nodeState is what is to be known of a node.
+type nodeState struct {
+	address string
+	owner   string // mark of the brokers that made it; "": others did
+}
+
+// entry is where a service stands.
+type entry struct{ node, id string }
+
+// written is a service as it is written, to be compared.
+type written struct {
+	name, address, tags, meta, status, output string
+	port, weight                              int
+	Detail
+}
+
+// parallel is how many reads go on at the same time.
+const parallel = 8
+
+// Drift returns in how many entries Consul differed from this broker's table when it looked last. Where another broker writes, that is
+// by how much the two disagree.
+func (c *Catalogue) Drift() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drift
+}
+
+// Problems returns what could not be written because others have it, for people.
+func (c *Catalogue) Problems() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.problems)
+}
+
+// Sync writes what differs.
+func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	client, err := c.Client.open()
+	if err != nil {
+		return err
+	}
+	w := &writer{Client: c.Client, api: client}
+	var fence uint64
+	if c.Member != nil {
+		lease, held := c.Member.Lease()
+		if !held {
+			return c.stand(ctx, client, p)
+		}
+		w.guard, fence = c.guard(ctx, lease), lease.Fence
+	}
+	now := time.Now()
+	full := !c.known || !now.Before(c.fullAt)
+	if full {
+		if c.has, err = c.read(ctx, client); err != nil {
+			c.known = false
+			return explain(err)
+		}
+		c.fullAt = now.Add(orDefault(c.Full, time.Minute))
+	}
+	details := !now.Before(c.detailsAt)
+	d := c.differences(ctx, p, details, fence)
+	if full {
+		c.drift = len(d.units)
+	}
+	c.problems = d.problems
+	c.known = false // until all is written
+	if err := w.run(ctx, d.units); err != nil {
+		if errors.Is(err, errLost) {
+			return fmt.Errorf("%w: %w", discovery.ErrStandby, err)
+		}
+		return err
+	}
+	c.known = true
+	if details {
+		c.detailsAt = now.Add(orDefault(c.Details, 5*time.Minute))
+	}
+	return nil
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+// stand looks now and then how much what the writing broker wrote differs from what this one would.
+func (c *Catalogue) stand(ctx context.Context, client *api.Client, p Publication) error {
+	c.known = false
+	if now := time.Now(); !now.Before(c.fullAt) {
+		has, err := c.read(ctx, client)
+		if err != nil {
+			return explain(err)
+		}
+		c.has = has
+		c.drift = len(c.differences(ctx, p, false, 0).units)
+		c.fullAt = now.Add(orDefault(c.Full, time.Minute))
+	}
+	return discovery.ErrStandby
+}
+
+func (c *Catalogue) guard(ctx context.Context, l Lease) *op {
+	namespace, partition := c.Client.scope(ctx)
+	return &op{KV: &opKV{Verb: "check-session", Key: l.Key, Session: l.Session, Namespace: namespace, Partition: partition}}
+}
+
+// read finds out what Consul has.
+func (c *Catalogue) read(ctx context.Context, client *api.Client) (state, error) {
+	s := state{nodes: map[string]nodeState{}, services: map[entry]written{}, foreign: map[entry]bool{}}
+	q, cancel := c.Client.query(ctx)
+	nodes, _, err := client.Catalog().Nodes(q)
+	cancel()
+	if err != nil {
+		return s, err
+	}
+	for _, n := range nodes {
+		s.nodes[n.Node] = nodeState{address: n.Address, owner: n.Meta[ownerKey]}
+	}
+	q, cancel = c.Client.query(ctx)
+	q.NodeMeta = map[string]string{"external-node": "true"}
+	names, _, err := client.Catalog().Services(q)
+	cancel()
+	if err != nil {
+		return s, err
+	}
+	work, found := make(chan string), make(chan []*api.ServiceEntry)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var readers sync.WaitGroup
+	for range parallel {
+		readers.Go(func() { c.readers(ctx, client, work, found, stop) })
+	}
+	go func() {
+		defer close(found)
+		defer readers.Wait()
+		defer close(work)
+		for name := range names {
+			select {
+			case work <- name:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for list := range found {
+		for _, e := range list {
+			s.enter(e, c.Client.owner())
+		}
+	}
+	return s, context.Cause(ctx)
+}
+
+// readers reads services by name, with their health, until there are no more; the first fault stops all.
+func (c *Catalogue) readers(ctx context.Context, client *api.Client, work <-chan string, found chan<- []*api.ServiceEntry, stop context.CancelCauseFunc) {
+	for name := range work {
+		q, cancel := c.Client.query(ctx)
+		q.NodeMeta = map[string]string{"external-node": "true"}
+		list, _, err := client.Health().Service(name, "", false, q)
+		cancel()
+		if err != nil {
+			stop(err)
+			return
+		}
+		found <- list
+	}
+}
+
+func (s *state) enter(e *api.ServiceEntry, owner string) {
+	at := entry{e.Node.Node, e.Service.ID}
+	if e.Service.Meta[ownerKey] != owner {
+		s.foreign[at] = true
+		return
+	}
+	w := written{name: e.Service.Service, address: e.Service.Address, port: e.Service.Port, tags: strings.Join(e.Service.Tags, " "),
+		meta: metaText(e.Service.Meta), weight: e.Service.Weights.Passing}
+	w.Load, w.Max, w.Goodness = figure(e.Service.Meta["load"]), figure(e.Service.Meta["max"]), figure(e.Service.Meta["goodness"])
+	for _, check := range e.Checks {
+		if check.CheckID == checkID(e.Service.ID) {
+			w.status, w.output = check.Status, check.Output
+		}
+	}
+	s.services[at] = w
+}
+
+func checkID(service string) string { return "oracle:" + service }
+
+func figure(text string) uint32 {
+	n, _ := strconv.ParseUint(text, 10, 32)
+	return uint32(n)
+}
+
+// metaText is meta to be compared: without what changes all the time or says when it was written.
+func metaText(meta map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		switch key {
+		case "load", "max", "goodness", "version", "fence":
+		default:
+			b.WriteString(key + "=" + meta[key] + "\n")
+		}
+	}
+	return b.String()
+}

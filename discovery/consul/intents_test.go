@@ -1,0 +1,213 @@
+package consul
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func text(all map[string]json.RawMessage) string {
+	var parts []string
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		parts = append(parts, id+"="+string(all[id]))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (s *Intents) is(want string) func() string {
+	return func() string {
+		if got := text(s.All()); got != want {
+			return got + " " + s.Failure()
+		}
+		return ""
+	}
+}
+
+func (a *agent) intents(t testing.TB, origin string) *Intents {
+	t.Helper()
+	s := &Intents{Client: a.client(t), Origin: origin, Path: filepath.Join(t.TempDir(), "intents.json")}
+	if err := s.Open(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustPut(t testing.TB, s *Intents, id, value string) {
+	t.Helper()
+	if err := s.Put(id, json.RawMessage(value)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsSetAtOneBrokerHoldsAtAll(t *testing.T) {
+	a := startAgent(t)
+	one, two := a.intents(t, "one"), a.intents(t, "two")
+	told := make(chan string, 100)
+	two.Changed = func(all map[string]json.RawMessage) { told <- text(all) }
+	running(t, one.Run)
+	running(t, two.Run)
+	mustPut(t, one, "drain-s1", `{"a":1}`)
+	if took := eventually(t, 5*time.Second, "the other to hear", two.is(`drain-s1={"a":1}`)); took > time.Second {
+		t.Errorf("heard after %v", took)
+	}
+	mustPut(t, two, "drain-s1", `{"a":2}`)
+	mustPut(t, two, "hold-hr", `2`)
+	eventually(t, 5*time.Second, "the first to hear", one.is(`drain-s1={"a":2} hold-hr=2`))
+	if err := one.Remove("drain-s1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "its end", two.is(`hold-hr=2`))
+	eventually(t, 5*time.Second, "all to be written", func() string {
+		if one.Pending()+two.Pending() > 0 {
+			return "pending"
+		}
+		return ""
+	})
+	if last := ""; len(told) < 3 {
+		t.Errorf("told %d times, last %s", len(told), last)
+	}
+}
+
+func TestIntentsOutliveConsulAndItsLossOfMemory(t *testing.T) {
+	a := startAgent(t)
+	s := a.intents(t, "one")
+	running(t, s.Run)
+	mustPut(t, s, "drain-s1", `1`)
+	mustPut(t, s, "gone", `1`)
+	if err := s.Remove("gone"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "all to be written", func() string {
+		if s.Pending() > 0 {
+			return "pending"
+		}
+		return ""
+	})
+	a.kill()
+	mustPut(t, s, "hold-hr", `2`) // set while Consul is away
+	if amiss := s.is(`drain-s1=1 hold-hr=2`)(); amiss != "" {
+		t.Error(amiss)
+	}
+	restarted := &Intents{Client: a.client(t), Origin: "one", Path: s.Path}
+	if err := restarted.Open(); err != nil {
+		t.Fatal(err)
+	}
+	if amiss := restarted.is(`drain-s1=1 hold-hr=2`)(); amiss != "" || restarted.Pending() == 0 {
+		t.Error(amiss, restarted.Pending())
+	}
+	a.start(t) // with nothing in it
+	other := a.intents(t, "two")
+	running(t, other.Run)
+	eventually(t, 60*time.Second, "a new broker to hear it all", other.is(`drain-s1=1 hold-hr=2`))
+	if amiss := s.is(`drain-s1=1 hold-hr=2`)(); amiss != "" {
+		t.Error(amiss)
+	}
+}
+
+func TestOfConflictingIntentsTheLaterHoldsEverywhere(t *testing.T) {
+	a := startAgent(t)
+	var all []*Intents
+	for i := range 3 {
+		s := a.intents(t, "broker"+strconv.Itoa(i))
+		all = append(all, s)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	stop := make([]func(), len(all))
+	start := func(i int) {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			all[i].Run(ctx)
+		}()
+		stop[i] = func() {
+			cancel()
+			<-done
+			stop[i] = nil
+		}
+	}
+	defer func() {
+		for _, f := range stop {
+			if f != nil {
+				f()
+			}
+		}
+	}()
+	for n := range 150 { // brokers are cut off and come back while all change the same few
+		i := random.IntN(len(all))
+		switch random.IntN(6) {
+		case 0:
+			if stop[i] != nil {
+				stop[i]()
+			} else {
+				start(i)
+			}
+		case 1:
+			if err := all[i].Remove(fmt.Sprint("x", random.IntN(4))); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			mustPut(t, all[i], fmt.Sprint("x", random.IntN(4)), strconv.Itoa(n))
+		}
+	}
+	for i := range all {
+		if stop[i] == nil {
+			start(i)
+		}
+	}
+	eventually(t, 30*time.Second, "all to agree", func() string {
+		var differ []string
+		for _, s := range all {
+			differ = append(differ, fmt.Sprint(text(s.All()), " pending ", s.Pending()))
+		}
+		slices.Sort(differ)
+		if len(slices.Compact(differ)) > 1 || all[0].Pending() > 0 {
+			return strings.Join(differ, "; ")
+		}
+		return ""
+	})
+}
+
+func TestWhatWasRemovedIsForgottenInTheEnd(t *testing.T) {
+	a := startAgent(t)
+	s := a.intents(t, "one")
+	s.Bury = time.Nanosecond
+	running(t, s.Run)
+	mustPut(t, s, "x", `1`)
+	if err := s.Remove("x"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "nothing to be left", func() string {
+		keys, _, err := a.KV().Keys("broker/", "", nil)
+		content, _ := os.ReadFile(s.Path)
+		if err != nil || len(keys) > 0 || string(content) != "{}" {
+			return fmt.Sprint(keys, err, string(content))
+		}
+		return ""
+	})
+}
+
+func TestACopyThatCannotBeUsedIsExplained(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "intents.json")
+	if err := os.WriteFile(path, []byte("[1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &Intents{Client: &Client{}, Path: path}
+	if err := s.Open(); err == nil || !strings.Contains(err.Error(), "remove "+path) {
+		t.Errorf("error: %v", err)
+	}
+	s = &Intents{Client: &Client{}, Path: filepath.Join(folder, "no", "folder", "x")}
+	if err := s.Put("x", json.RawMessage(`1`)); err == nil || len(s.All()) > 0 {
+		t.Errorf("kept %v: %v", s.All(), err)
+	}
+}
