@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/journal"
 	"servicebroker/limits"
 	"servicebroker/tns"
@@ -101,6 +102,12 @@ func TestAnAddressThatComesTooOftenIsRefusedForAWhile(t *testing.T) {
 		r.wantFrom("127.0.0.2", sales, tns.CodeRateLimit)
 	}
 	r.wantFrom("127.0.0.1", sales, 0)
+	for from, want := range map[string]journal.Outcome{"127.0.0.2": journal.Refuse, "127.0.0.1": journal.Relay} {
+		e, err := r.Explain(t.Context(), console.ExplainRequest{Descriptor: "sales", From: netip.MustParseAddr(from)})
+		if err != nil || e.Outcome != want || (want == journal.Refuse) != strings.Contains(e.Text, "IP_RATE_COUNT=3") {
+			t.Errorf("foreseen for %s: %+v, %v", from, e, err)
+		}
+	}
 	if n := strings.Count(log.String(), "IP rate limit enforced for ip address 127.0.0.2"); n != 1 {
 		t.Errorf("told %d times:\n%s", n, log.String())
 	}

@@ -9,6 +9,7 @@ import (
 	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/relay"
+	"servicebroker/tns"
 )
 
 // Explain tells what would become of a connect.
@@ -39,7 +40,11 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 		sni, _ := descriptor.Truth(n.Text("USE_SNI"))
 		inquiry.Secure, inquiry.Sealed = front.source != nil, front.passthrough && sni
 	}
-	return b.relay.Explain(ctx, inquiry), nil
+	e := b.relay.Explain(ctx, inquiry)
+	if err := b.limiting.sources.Foresee(from); err != nil { // it would not come so far
+		e.Outcome, e.Code, e.Text = journal.Refuse, int(tns.CodeRateLimit), strings.TrimSuffix(err.Error()+"; else: "+e.Text, "; else: ")
+	}
+	return e, nil
 }
 
 // dialled finds at which of the broker's addresses a descriptor arrives: the first where it

@@ -100,6 +100,11 @@ func (c *Client) Quarantine(ctx context.Context) (QuarantineList, error) {
 	return get[QuarantineList](ctx, c, "/api/v1/quarantine")
 }
 
+// Limits returns the limits in force, and what they did.
+func (c *Client) Limits(ctx context.Context) (LimitList, error) {
+	return get[LimitList](ctx, c, "/api/v1/limits")
+}
+
 // Certificates returns the TLS certificates in use.
 func (c *Client) Certificates(ctx context.Context) (CertificateList, error) {
 	return get[CertificateList](ctx, c, "/api/v1/certificates")

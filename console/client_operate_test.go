@@ -61,6 +61,8 @@ func TestClientLooks(t *testing.T) {
 	same(t, "events", ids(events.Events), err, "2 3")
 	held, err := c.Held(ctx)
 	same(t, "held", held, err, heldList(waiting(), "", 10))
+	limits, err := c.Limits(ctx)
+	same(t, "limits", limits.Limits, err, o.Limits())
 	certificates, err := c.Certificates(ctx)
 	same(t, "certificates", certificates.Certificates, err, o.Certificates())
 	quarantine, err := c.Quarantine(ctx)

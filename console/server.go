@@ -45,6 +45,8 @@ type Server struct {
 	EndIntent func(ctx context.Context, id string) (IntentView, error)
 	// Held lists the connects that wait.
 	Held func() []Held
+	// Limits lists the limits in force, the widest first.
+	Limits func() []LimitView
 	// Certificates lists the TLS certificates in use, our own first.
 	Certificates func() []Certificate
 	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject,

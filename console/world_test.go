@@ -63,6 +63,12 @@ func newOperated(t *testing.T) *operated {
 			{ID: "q3", Service: "hr", Instance: "hr1@h2", Peer: "192.0.2.67", Cause: "its handler is elsewhere", Since: noon()},
 		}
 	}
+	o.Limits = func() []LimitView {
+		return []LimitView{
+			{Of: "all services", Unit: "sessions", Parameter: "MAX_SESSIONS", Most: 100, Now: 3, Refused: 1}, {Of: "service sales", Unit: "connects/s", Parameter: "RATE of SERVICE", Most: 2.5, Waiting: 7, Refused: 99},
+			{Of: "service sales", Unit: "sessions", Parameter: "MAX_SESSIONS of SERVICE", Most: 10},
+		}
+	}
 	o.Certificates = func() []Certificate {
 		return []Certificate{
 			{From: "/etc/cman.pem", Subject: "CN=cman", Expires: noon().Add(72 * time.Hour)}, {From: "/etc/old.pem", Subject: "CN=old", Expires: noon()},

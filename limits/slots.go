@@ -51,3 +51,10 @@ func (t *SlotTaken) Release() {
 		delete(s.taken, t.source)
 	}
 }
+
+// Now tells how many are taken.
+func (s *Slots) Now() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}

@@ -50,6 +50,9 @@ func runOperated(t *testing.T) (o *operated, socket, plain string) {
 		Snapshot: o.table.Snapshot, Sessions: o.sessions, Journal: &o.journal, Explain: o.explain,
 		Intents: o.intents, SetIntent: o.setIntent, EndIntent: o.endIntent,
 		Held: func() []console.Held { return o.held },
+		Limits: func() []console.LimitView {
+			return []console.LimitView{{Of: "service sales", Unit: "connects/s", Parameter: "SERVICE_RATE", Most: 2.5}}
+		},
 		Certificates: func() []console.Certificate {
 			return []console.Certificate{{From: "/etc/cman.pem", Subject: "CN=cman", Expires: time.Now().Add(73 * time.Hour)}}
 		},

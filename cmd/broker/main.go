@@ -46,6 +46,7 @@ type cli struct {
 	Release      releaseCommand      `cmd:"" help:"Undo a hold."`
 	Maintenance  maintenanceCommand  `cmd:"" help:"Send no new connects there, and no probes."`
 	Intents      intentsCommand      `cmd:"" help:"Show what operators want and how far it is."`
+	Limits       limitsCommand       `cmd:"" help:"Show the limits in force, what each lets in and what it refused."`
 	Certificates certificatesCommand `cmd:"" help:"Show the TLS certificates in use, and until when."`
 	Quarantine   quarantineCommand   `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
 	Close        closeCommand        `cmd:"" help:"End sessions."`

@@ -189,6 +189,13 @@ func (c *quarantineListCommand) Run(ctx context.Context, t *terminal, global *cl
 	return show(t, global, list, err, asOfNow(console.WriteQuarantine))
 }
 
+type limitsCommand struct{}
+
+func (c *limitsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Limits(ctx)
+	return show(t, global, list, err, console.WriteLimits)
+}
+
 type certificatesCommand struct{}
 
 func (c *certificatesCommand) Run(ctx context.Context, t *terminal, global *cli) error {

@@ -110,6 +110,7 @@ func TestWrongTargets(t *testing.T) {
 
 func TestQuarantineIsDecided(t *testing.T) {
 	o, api, _ := runOperated(t)
+	says(t, []string{"--api", api, "limits"}, "service sales", "2.5 connects/s")
 	says(t, []string{"--api", api, "certificates"}, "CN=cman", "/etc/cman.pem", "3 d")
 	says(t, []string{"--api", api, "quarantine"}, "Nothing is quarantined")
 	o.quarantine = []console.QuarantineEntry{{ID: "q1", Service: "sales", Instance: "evil@h", Peer: "192.0.2.66", Database: "prod", Cause: "rule prod claims it", Since: time.Now()}}
