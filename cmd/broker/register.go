@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"servicebroker/certs"
 	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/registration"
@@ -24,10 +25,12 @@ type registerCommand struct {
 	Broker   []string      `placeholder:"HOST:PORT" help:"Brokers to register with."`
 	Instance string        `required:"" help:"Instance name."`
 	Service  []string      `help:"Services that the instance offers."`
-	Address  string        `required:"" placeholder:"HOST:PORT" help:"Address of the database's own listener, where clients are to be sent."`
+	Address  string        `required:"" placeholder:"HOST:PORT" help:"Address of the database's own listener, where clients are to be sent; tcps://HOST:PORT if that speaks TLS."`
 	Interval time.Duration `default:"10s" help:"How often load is reported; shorter balances better and costs a message each."`
 	Max      uint32        `placeholder:"N" help:"Sessions the instance can take (PROCESSES). Default: 150; with --load-only, as it registered."`
 	Timeout  time.Duration `default:"3s" help:"How long the local listener may take to answer before the instance is withdrawn."`
+	CA       string        `name:"broker-ca" placeholder:"FILE" help:"Register over TLS: PEM file of who has to have signed the brokers' certificates."`
+	Cert     string        `name:"broker-certificate" placeholder:"FILE" help:"Register over TLS: PEM file of a certificate and key to show to the brokers, and to a listener that asks for one."`
 	LoadOnly bool          `name:"load-only" help:"The database registers by itself: only report its load, to the broker that --api names, whose admin socket it takes."`
 }
 
@@ -55,6 +58,9 @@ func (c *registerCommand) Run(ctx context.Context, t *terminal, global *cli) err
 		Healthy:  func(ctx context.Context) error { return c.healthy(ctx) },
 		Log:      log,
 	}
+	if agent.Dial, err = c.dialler(); err != nil {
+		return &exitError{exitUsage, err}
+	}
 	log.Info("registering", "instance", c.Instance, "services", strings.Join(c.Service, ","), "brokers", strings.Join(c.Broker, ","))
 	if err := agent.Run(ctx); err != nil && ctx.Err() == nil {
 		return err
@@ -62,10 +68,41 @@ func (c *registerCommand) Run(ctx context.Context, t *terminal, global *cli) err
 	return nil
 }
 
+// dialler connects to brokers over TLS, if that is asked for; nil otherwise.
+func (c *registerCommand) dialler() (func(context.Context, string) (net.Conn, error), error) {
+	if c.CA == "" && c.Cert == "" {
+		return nil, nil
+	}
+	trust := &certs.Outbound{Source: &certs.Source{CA: c.CA, Certificate: c.Cert}}
+	if err := trust.Source.Load(); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		return dialTLS(ctx, address, trust)
+	}, nil
+}
+
+func dialTLS(ctx context.Context, address string, trust *certs.Outbound) (net.Conn, error) {
+	conn, err := certs.DialTLS(ctx, new(net.Dialer).DialContext, address, trust)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// local is the protocol of the database's own listener, and where that is.
+func (c *registerCommand) local() (protocol, hostPort string) {
+	if at, secure := strings.CutPrefix(c.Address, "tcps://"); secure {
+		return "tcps", at
+	}
+	return "tcp", c.Address
+}
+
 // check returns where the database's own listener is, or what is wrong with the
 // command line.
 func (c *registerCommand) check() (host string, port int, err error) {
-	host, portText, err := net.SplitHostPort(c.Address)
+	_, hostPort := c.local()
+	host, portText, err := net.SplitHostPort(hostPort)
 	port, perr := strconv.Atoi(portText)
 	switch {
 	case err != nil || perr != nil || host == "" || port < 1 || port > 65535:
@@ -105,9 +142,10 @@ func (c *registerCommand) describe(host string, port int) servicetable.Registrat
 		Instance: c.Instance, Host: machine, HostRaw: "(HOST=" + machine + ")",
 		NodeLoad: node, NodeMax: nodeMax, Load: sessions, Max: most,
 	}
+	protocol, _ := c.local()
 	handler := servicetable.Handler{
-		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "tcp", Host: host, Port: port,
-		Address: descriptor.Address{Protocol: "TCP", Host: host, Port: port}.String(),
+		Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: protocol, Host: host, Port: port,
+		Address: descriptor.Address{Protocol: strings.ToUpper(protocol), Host: host, Port: port}.String(),
 		Info:    "REMOTE SERVER", Load: sessions, Max: most, Flags: registration.FlagDedicated,
 	}
 	for i, name := range c.Service {
@@ -122,7 +160,7 @@ func (c *registerCommand) describe(host string, port int) servicetable.Registrat
 func (c *registerCommand) healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.Address)
+	conn, err := c.dialLocal(ctx)
 	if err != nil {
 		return fmt.Errorf("the local listener does not answer: %w", err)
 	}
@@ -131,4 +169,18 @@ func (c *registerCommand) healthy(ctx context.Context) error {
 		return fmt.Errorf("the local listener does not answer a ping: %w", err)
 	}
 	return nil
+}
+
+// dialLocal connects to the local listener. Over TLS it believes any certificate, since it
+// only looks whether somebody is there.
+func (c *registerCommand) dialLocal(ctx context.Context) (net.Conn, error) {
+	protocol, hostPort := c.local()
+	if protocol == "tcps" {
+		own := &certs.Source{Certificate: c.Cert}
+		if err := own.Load(); err != nil {
+			return nil, err
+		}
+		return dialTLS(ctx, hostPort, &certs.Outbound{Source: own, Unverified: true})
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", hostPort)
 }

@@ -126,12 +126,19 @@ func TestRegistrationOverTCPS(t *testing.T) {
 	if _, err := plain.process.AwaitLine(ctx, regexp.MustCompile("registration refused, trying again.*1182")); err != nil {
 		t.Error(err)
 	}
-	if services, err := b.services(); err != nil || len(services.Services) != 1 {
+	agentless := s.secureDatabase(t, 0)
+	startDatabase(t, databaseOptions{instance: "quiet1", services: []string{"quiet"}, arguments: agentless})
+	startProcess(t, "agent", programs.broker, "register", "--broker", "localhost:"+port, "--instance", "quiet1", "--service", "quiet",
+		"--address", "tcps://"+agentless[len(agentless)-1], "--broker-ca", ca, "--broker-certificate", filepath.Join(s.folder, "app.pem"))
+	b.awaitService(t, "quiet", "READY", 1)
+	if services, err := b.services(); err != nil || len(services.Services) != 2 {
 		t.Errorf("%+v, %v", services, err)
 	}
 	eachDriver(t, func(t *testing.T, driver Driver) {
-		if got, err := visited(work(t, s.withTLS(driver), visit(s.descriptorOf(b.Further[0], "secure", "")), nil)); err != nil || got != "secure1" {
-			t.Errorf("%q, %v", got, err)
+		for _, service := range []string{"secure", "quiet"} {
+			if got, err := visited(work(t, s.withTLS(driver), visit(s.descriptorOf(b.Further[0], service, "")), nil)); err != nil || got != service+"1" {
+				t.Errorf("%q, %v", got, err)
+			}
 		}
 	})
 }
