@@ -103,7 +103,7 @@ func (b *Broker) identity() console.Identity {
 	i := console.Identity{
 		Version: VersionInfo(), Started: b.started, Config: b.config.File,
 		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory, TraceDir: b.traceFiles().Directory, TraceLevel: b.traceLevel(),
-		Console: b.ConsoleAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
+		Console: b.ConsoleAddress(), REST: b.RESTAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
 		LastReload: b.files.lastReload(),
 	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)

@@ -66,6 +66,9 @@ func TestAdministrationOverTheNetwork(t *testing.T) {
 	r, token := startREST(t, a, nil)
 	r.join("one", "a_1", "b_1")
 	ctx := t.Context()
+	if status, err := r.as(a, token).Status(ctx); err != nil || status.REST != r.RESTAddress() {
+		t.Errorf("%+v, %v", status, err)
+	}
 	list, err := r.as(a, token).Services(ctx)
 	if err != nil || len(list.Services) != 2 {
 		t.Fatalf("%+v, %v", list, err)

@@ -97,6 +97,7 @@ type Identity struct {
 	Config    string // the file in force
 	Route     string // relay or redirect, where no rule says otherwise
 	Console   string // host:port of page and API
+	REST      string // host:port of both with TLS and credentials
 	Socket    string // path of the admin socket
 	Listening []Endpoint
 

@@ -34,6 +34,7 @@ func WriteStatus(w io.Writer, s Status) error {
 	}
 	line("Last Reload", reloadText(s.LastReload))
 	line("Console", s.Console)
+	line("REST", s.REST)
 	line("Table", fmt.Sprintf("version %d: %d service(s), %d instance(s)", s.TableVersion, s.Services, s.Registrations))
 	line("Open Sessions", fmt.Sprint(s.Sessions))
 	writeEndpoints(&b, s.Listening)

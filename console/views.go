@@ -126,9 +126,10 @@ type Status struct {
 	Version       string     `json:"version"`
 	Started       time.Time  `json:"started"`
 	Uptime        int64      `json:"uptime_ms"`
-	Config        string     `json:"config"`  // the file in force; "" for the built-in default
-	Route         string     `json:"route"`   // relay or redirect, where no rule says otherwise
-	Console       string     `json:"console"` // address of page and API; "" if they are off or the address is not told
+	Config        string     `json:"config"`         // the file in force; "" for the built-in default
+	Route         string     `json:"route"`          // relay or redirect, where no rule says otherwise
+	REST          string     `json:"rest,omitempty"` // address of page and API with TLS and credentials; absent: there is none
+	Console       string     `json:"console"`        // address of page and API; "" if they are off or the address is not told
 	Listening     []Endpoint `json:"listening"`
 	Ready         bool       `json:"ready"`
 	Reasons       []string   `json:"reasons"` // why it is not ready
