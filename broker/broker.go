@@ -92,7 +92,7 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		config: *config, ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
+		config: *config, started: time.Now(), ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
 		events: newEventCounts(), tallyEvery: tallyEvery,
 	}
 	b.setLevel(config.LogLevel)
@@ -309,7 +309,6 @@ func (b *Broker) Snapshot() *servicetable.Snapshot { return b.table.Snapshot() }
 // after that accepts no more, lets the open sessions go on for at most DrainTimeout, and
 // returns once all is closed; when abort ends, all that is cut short. Run may be called once.
 func (b *Broker) Run(ctx, abort context.Context) error {
-	b.started = time.Now()
 	b.beginLogs()
 	defer b.endLogs()
 	defer b.startMetrics()()

@@ -20,7 +20,6 @@ func counting(t testing.TB, registrations, services int) *Broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.closeListeners)
-	b.started = time.Now()
 	for i := range registrations {
 		r := servicetable.Registration{
 			ID: servicetable.ID(fmt.Sprint("r", i)), Instance: fmt.Sprint("inst", i), Host: "h", LoadAt: time.Now().Add(-time.Minute),
