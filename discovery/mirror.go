@@ -33,7 +33,7 @@ type Mirror[D any] struct {
 
 	Settle   time.Duration // no change for so long: now; 0: 10 ms
 	MaxDelay time.Duration // a change waits at most so long for others; 0: 50 ms
-	Spacing  time.Duration // between the starts of two Syncs, at least; 0: 50 ms
+	Spacing  time.Duration // between two looks at the table, at least, and twice the time that Desire takes; 0: 50 ms
 	Resync   time.Duration // a Sync although nothing changed; 0: 60 s
 	Timeout  time.Duration // for one Sync; 0: 60 s
 	Backoff  time.Duration // after the first failure, doubled with each further one; 0: 250 ms
@@ -131,8 +131,10 @@ func (m *Mirror[D]) settled(ctx context.Context, notBefore time.Time) *serviceta
 
 // step does one Sync, if one is needed.
 func (m *Mirror[D]) step(ctx context.Context, snapshot *servicetable.Snapshot, w *work[D]) pause {
+	begun := time.Now()
 	desired := m.Desire(snapshot)
 	start := time.Now()
+	w.next = start.Add(max(cmp.Or(m.Spacing, 50*time.Millisecond), 2*start.Sub(begun)))
 	if left := w.again.Sub(start); w.known && left > 0 && m.Equal != nil && m.Equal(w.applied, desired) {
 		m.mu.Lock()
 		m.status.Applied = snapshot.Version()
@@ -142,7 +144,6 @@ func (m *Mirror[D]) step(ctx context.Context, snapshot *servicetable.Snapshot, w
 	bounded, cancel := context.WithTimeout(ctx, cmp.Or(m.Timeout, 60*time.Second))
 	err := m.Destination.Sync(bounded, desired)
 	cancel()
-	w.next = start.Add(cmp.Or(m.Spacing, 50*time.Millisecond))
 	failures := m.record(ctx, snapshot.Version(), start, err)
 	if err == nil {
 		resync := jitter(cmp.Or(m.Resync, 60*time.Second))

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,6 +266,28 @@ func TestADestinationThatHangsIsGivenUpAndTriedAgain(t *testing.T) {
 			synctest.Wait()
 			if len(took) != 2 || took[0] != time.Minute {
 				t.Errorf("gave up after %v", took)
+			}
+		})
+	})
+}
+
+func TestADesireThatIsDearIsNotAskedAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, p := &servicetable.Table{}, &place{}
+		m := newMirror(table, p)
+		var asked atomic.Int64
+		m.Desire = func(*servicetable.Snapshot) string {
+			asked.Add(1)
+			<-time.After(100 * time.Millisecond) // as if it computed so long
+			return "the same"
+		}
+		running(t, m, func() {
+			for i := range 10_000 {
+				table.Apply(instance("i"+strconv.Itoa(i%3), "db", "s"+strconv.Itoa(i)))
+				<-time.After(time.Millisecond)
+			}
+			if n := asked.Load(); n < 25 || n > 40 {
+				t.Errorf("asked %d times in ten seconds, want a third of the time", n)
 			}
 		})
 	})

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -129,5 +130,43 @@ func BenchmarkAnswers(b *testing.B) {
 				b.ReportMetric(perSecond, "answers/s")
 			}
 		})
+	}
+}
+
+func BenchmarkServeDNS(b *testing.B) {
+	w := newWorld(b, &Server{}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "sales"))
+	a := &silent{from: udp("127.0.0.1")}
+	m := question("_oracle._tcp.sales.db.example", wire.TypeSRV)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.server.ServeDNS(a, m)
+	}
+}
+
+// silent is a client that packs its answer and forgets it.
+type silent struct {
+	wire.ResponseWriter
+	from net.Addr
+	buf  [4096]byte
+}
+
+func (s *silent) RemoteAddr() net.Addr { return s.from }
+func (s *silent) TsigStatus() error    { return nil }
+func (s *silent) WriteMsg(m *wire.Msg) error {
+	_, err := m.PackBuffer(s.buf[:])
+	return err
+}
+
+// BenchmarkTenThousand is a change in a table of ten thousand instances, from the snapshot to the answers.
+func BenchmarkTenThousand(b *testing.B) {
+	w := newWorld(b, &Server{})
+	for i := range 10_000 {
+		w.table.Apply(instance(fmt.Sprintf("i%d", i), fmt.Sprintf("10.%d.%d.%d", 1+i/40_000, i/200, i%200+1), fmt.Sprintf("s%d", i%2000)))
+	}
+	w.sync(b)
+	for b.Loop() {
+		w.table.Apply(instance("i1", "10.1.0.2", "s1"))
+		w.table.Drop("i1@10.1.0.2")
+		w.sync(b)
 	}
 }

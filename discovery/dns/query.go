@@ -171,8 +171,9 @@ func (q *query) deny(n *node) {
 
 // fit cuts the reply to what fits into size. Addresses beside an SRV are left out without saying so, RFC 2181 9.
 func (q *query) fit(size int) {
+	small := q.reply.Len() <= size // without compression, which is quick to tell
 	q.reply.Compress = true
-	if q.reply.Len() <= size {
+	if small || q.reply.Len() <= size {
 		return
 	}
 	kept := q.reply.Extra[:0:0]
