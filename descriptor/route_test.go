@@ -223,3 +223,37 @@ func TestRoutesAreSentOnAsTheyAreMeant(t *testing.T) {
 		}
 	})
 }
+
+// Whatever the text, what is sent on is a route that is shorter by what is behind, and is read again as it was meant.
+func FuzzReadRoute(f *testing.F) {
+	for _, text := range []string{
+		"(DESCRIPTION=(ADDRESS_LIST=" + addr("a") + addr("b") + "(SOURCE_ROUTE=yes)(HOP_COUNT=0))(CONNECT_DATA=(SERVICE_NAME=s)))",
+		"(DESCRIPTION=(SOURCE_ROUTE=on)(ADDRESS_LIST=" + addr("a") + ")(ADDRESS_LIST=(LOAD_BALANCE=on)" + addr("b") + addr("c") + "))",
+		"(DESCRIPTION_LIST=(SOURCE_ROUTE=on)(DESCRIPTION=" + addr("a") + addr("[::1]") + ")(DESCRIPTION=(FAILOVER=off)" + addr("c") + "))",
+		"(ADDRESS=(HOST=a)(PORT=1)(ADDRESS=(HOST=b)(PORT=2)))", "(DESCRIPTION=(SOURCE_ROUTE=1)(ADDRESS=(PROTOCOL=ipc)(KEY=x)))",
+		"(ADDRESS_LIST=(ADDRESS_LIST=(ADDRESS_LIST=" + addr("a") + addr("a") + ")" + addr("b") + ")(SOURCE_ROUTE=yes))",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := Parse(text)
+		if err != nil {
+			return
+		}
+		whole, err := ReadRoute(n)
+		if err != nil {
+			return
+		}
+		all := len(hostsOf(whole))
+		for _, step := range whole.Steps(func(n int) int { return n - 1 }) {
+			sent, err := Parse((&Node{Name: "DESCRIPTION", Children: step.Nodes()}).String())
+			if err != nil {
+				t.Fatalf("%s sends what cannot be read: %v", text, err)
+			}
+			there, err := ReadRoute(sent)
+			if err != nil || outline(there.AfterFirst()) != outline(step.Rest) || len(hostsOf(there)) > all {
+				t.Fatalf("%s sends %s, %v", text, sent, err)
+			}
+		}
+	})
+}

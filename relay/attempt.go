@@ -233,7 +233,7 @@ func (s *Server) open(ctx context.Context, to Destination) (net.Conn, error) {
 	switch {
 	case protocol != "tcp" && (protocol != "tcps" || s.Connect == nil && !to.Sealed):
 		return nil, fmt.Errorf("instance is registered under protocol %q, which cannot be dialled: let it register tcp or tcps", descriptor.Escape(to.Address.Protocol))
-	case s.Own != nil && s.Own(to.Address.Host, to.Address.Port):
+	case s.Own != nil && (s.Own(to.Address.Host, to.Address.Port) || to.At.IsValid() && s.Own(to.At.String(), to.Address.Port)):
 		return nil, errLoop
 	case s.Connect != nil:
 		return s.Connect(ctx, to)

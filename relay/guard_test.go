@@ -210,3 +210,13 @@ func TestNoOtherWayIsSentOn(t *testing.T) {
 		t.Errorf("only %d candidates came of it", chained)
 	}
 }
+
+// Its own addresses are not dialled, whatever names they have and whatever rules say.
+func TestRoutesDoNotLeadBackHere(t *testing.T) {
+	w := routed(t, "* 10.9.9.9 * accept")
+	w.Resolve = func(context.Context, string) []netip.Addr { return []netip.Addr{addr("10.9.9.9")} }
+	w.wantCode(via("another-name"), tns.CodeRedirectDenied)
+	if len(w.asked) > 0 {
+		t.Errorf("dialled %v", w.asked)
+	}
+}

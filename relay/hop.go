@@ -14,8 +14,12 @@ import (
 // errHostUnknown is a route to hosts of which nobody knows the address.
 var errHostUnknown = errors.New("no such host")
 
-// maxAddressesOfHost bounds how many of its addresses are tried of one host of a route.
-const maxAddressesOfHost = 8
+// Bounds of what is tried for one connect: a route is no means to knock at every door.
+const (
+	maxLegs            = 16 // addresses of one hop
+	maxAddressesOfHost = 8  // of what a name means
+	maxHopCandidates   = 32 // all together
+)
 
 // hops are the candidates to which the way of a connect leads. What their hosts mean is asked
 // here, once: rules judge it, and nothing else is dialled, whatever name services say a
@@ -31,7 +35,7 @@ func (s *Server) hops(ctx context.Context, d *dialogue) []servicetable.Candidate
 			addresses = []netip.Addr{{}}
 		}
 		text := onward(d, leg).String()
-		for _, at := range addresses[:min(len(addresses), maxAddressesOfHost)] {
+		for _, at := range addresses[:min(len(addresses), maxAddressesOfHost, maxHopCandidates-len(all))] {
 			all = append(all, d.way.candidate(leg, at, text))
 		}
 	}

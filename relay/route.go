@@ -210,6 +210,9 @@ func (w *way) add(route descriptor.Route, data *descriptor.Node) {
 		turn = w.legs[n-1].Turn + 1
 	}
 	for _, step := range route.Steps(rand.IntN) {
+		if len(w.legs) >= maxLegs {
+			return
+		}
 		step.Turn += turn
 		w.legs = append(w.legs, leg{step, data})
 	}

@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -368,4 +370,32 @@ func TestDefaultServiceAndSIDs(t *testing.T) {
 		t.Errorf("asked\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	w.wantCode(bySID("nosuch"), tns.CodeUnknownService)
+}
+
+// One connect does not make the broker knock at every door.
+func TestHowManyHopsAreTried(t *testing.T) {
+	w := routed(t, "* * * accept")
+	w.Resolve = func(context.Context, string) []netip.Addr {
+		var all []netip.Addr
+		for i := range 20 {
+			all = append(all, netip.AddrFrom4([4]byte{10, 9, 7, byte(i)}))
+		}
+		return all
+	}
+	many := func(from, n int) string {
+		text := ""
+		for i := range n {
+			text += stop("10.9.8." + strconv.Itoa(from+i))
+		}
+		return "(DESCRIPTION=(SOURCE_ROUTE=on)(ADDRESS_LIST=" + stop("broker") + ")(ADDRESS_LIST=" + text + ")" + forSales + ")"
+	}
+	w.wantCode(many(0, 40), tns.CodeNoListener)
+	if len(w.asked) != maxLegs {
+		t.Errorf("%d numbers were dialled", len(w.asked))
+	}
+	w.asked = nil
+	w.wantCode(strings.Replace(many(0, 16), "10.9.8.", "name", -1), tns.CodeNoListener)
+	if len(w.asked) != maxHopCandidates {
+		t.Errorf("%d addresses of names were dialled", len(w.asked))
+	}
 }
