@@ -176,11 +176,11 @@ func (b *Broker) explainLimit(a *arrival, err error) (ref string) {
 	return b.explainOnce(a.raw, tns.CodeRateLimit, err.Error(), secure, limitOfError(err))
 }
 
-// limitOfError names whose limit it is.
+// limitOfError tells refusals by different limits apart.
 func limitOfError(err error) string {
 	var over *limits.ExceededError
 	if errors.As(err, &over) {
-		return over.Limit
+		return over.Kind()
 	}
 	return err.Error()
 }

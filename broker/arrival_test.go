@@ -285,7 +285,7 @@ func TestClientsBehindAProxyAreLimitedEach(t *testing.T) {
 			t.Errorf("%d: %v, %v, want %v", i, reply, err, step.code)
 		}
 	}
-	if limitOfError(io.EOF) != "EOF" || limitOfError(&limits.ExceededError{Limit: "x", Err: limits.ErrRate}) != "x" {
+	if limitOfError(io.EOF) != "EOF" || limitOfError(&limits.ExceededError{Limit: "x", Err: limits.ErrRate}) != "rate limit reached for x" {
 		t.Error("limits are not named")
 	}
 }

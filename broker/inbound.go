@@ -181,7 +181,7 @@ func (b *Broker) explainOnce(raw net.Conn, code tns.Code, cause string, secure b
 	e := &journal.Explanation{
 		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer.String(), Outcome: journal.Refuse, Code: int(code), Text: cause,
 	}
-	first, again := b.limiting.repeats.Note(kind+" for "+limits.SourceOf(addrPortOf(peer).Addr()).String(), func() any { return e.Ref })
+	first, again := b.limiting.repeats.Note(kind+" and client "+limits.SourceOf(addrPortOf(peer).Addr()).String(), func() any { return e.Ref })
 	if ref, ok := first.(string); ok && again {
 		e.Ref = ref
 		b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(peer), Arrived: raw.LocalAddr().String(), Secure: secure, Repeated: true})

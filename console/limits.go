@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // LimitList is the answer of GET /api/v1/limits.
@@ -29,12 +30,19 @@ func (s *Server) getLimits(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// decimals is how many there are in a number, as far as people care.
+func decimals(f float64) int {
+	text := strconv.FormatFloat(f, 'f', -1, 64)
+	_, after, _ := strings.Cut(text, ".")
+	return len(after)
+}
+
 // WriteLimits writes the limits in force as a table.
 func WriteLimits(w io.Writer, list LimitList) error {
 	var rows [][]string
 	for _, l := range list.Limits {
 		rows = append(rows, []string{
-			l.Of, strconv.FormatFloat(l.Most, 'f', -1, 64) + " " + l.Unit, fmt.Sprint(l.Now), fmt.Sprint(l.Waiting), fmt.Sprint(l.Refused), l.Parameter,
+			l.Of, strconv.FormatFloat(l.Most, 'f', min(3, decimals(l.Most)), 64) + " " + l.Unit, fmt.Sprint(l.Now), fmt.Sprint(l.Waiting), fmt.Sprint(l.Refused), l.Parameter,
 		})
 	}
 	return table(w, "No limits.", "LIMIT OF | MOST | NOW | WAITING | REFUSED | SET BY", rows)

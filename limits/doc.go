@@ -4,10 +4,7 @@
 // little. All state is bounded, however many ask, and nothing polls.
 package limits
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // What was exceeded; errors of this package wrap one of these.
 var (
@@ -25,7 +22,10 @@ type ExceededError struct {
 }
 
 // Error says all of it.
-func (e *ExceededError) Error() string { return fmt.Sprintf("%v for %s: %s", e.Err, e.Limit, e.Why) }
+func (e *ExceededError) Error() string { return e.Kind() + ": " + e.Why }
+
+// Kind tells refusals apart that are not alike: whose limit it is, and which of its kinds.
+func (e *ExceededError) Kind() string { return e.Err.Error() + " for " + e.Limit }
 
 // Unwrap returns the kind of limit.
 func (e *ExceededError) Unwrap() error { return e.Err }

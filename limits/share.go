@@ -92,7 +92,7 @@ func (s *Share) OverRate() error {
 	l := s.Limit()
 	return &ExceededError{
 		Limit: s.String(), Err: ErrRate,
-		Why: fmt.Sprintf("%s is %s connects a second, and its turn does not come within ACCEPT_QUEUE_WAIT, %v: connect less often, or raise one of them", l.By.Rate, figure(l.Rate), l.Wait),
+		Why: fmt.Sprintf("%s is %s, and its turn does not come within ACCEPT_QUEUE_WAIT, %v: connect less often, or raise one of them", l.By.Rate, figure(l.Rate), l.Wait),
 	}
 }
 

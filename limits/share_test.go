@@ -103,3 +103,11 @@ func TestWhatRepeatsIsToldOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestRatesAsPeopleWriteThem(t *testing.T) {
+	for rate, want := range map[float64]string{100: "100 connects a second", 2.5: "2.5 connects a second", 1.0 / 60: "1 connects a minute", 0.5: "30 connects a minute", 5.0 / 3600: "5 connects a hour"} {
+		if got := figure(rate); got != want {
+			t.Errorf("%v is %q, want %q", rate, got, want)
+		}
+	}
+}

@@ -136,12 +136,21 @@ func (s *Sources) Foresee(a netip.Addr) error {
 func (s SourceSettings) exceeded(key netip.Prefix) error {
 	return &ExceededError{
 		Limit: "client " + nameOf(key), Err: ErrRate,
-		Why: fmt.Sprintf("CLIENT_RATE is %s connects a second, and its turn would not come within ACCEPT_QUEUE_WAIT, %v: connect less often, or raise it", figure(s.Rate), s.Wait),
+		Why: fmt.Sprintf("CLIENT_RATE is %s, and its turn would not come within ACCEPT_QUEUE_WAIT, %v: connect less often, or raise it", figure(s.Rate), s.Wait),
 	}
 }
 
-// figure writes a number without needless digits.
-func figure(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
+// figure writes a rate, as those do who set it.
+func figure(perSecond float64) string {
+	number, per := perSecond, "second"
+	switch {
+	case perSecond*60 < 1:
+		number, per = perSecond*3600, "hour"
+	case perSecond < 1:
+		number, per = perSecond*60, "minute"
+	}
+	return strconv.FormatFloat(number, 'g', 4, 64) + " connects a " + per
+}
 
 // within counts a connect against Count; began says that the address is refused from now on.
 func (s *Sources) within(one *source, now time.Time) (began bool, err error) {

@@ -229,7 +229,7 @@ func (s *Server) repeated(d *dialogue, err error) bool {
 	if s.Repeats == nil || !errors.As(err, &over) {
 		return false
 	}
-	key := over.Limit + " for " + limits.SourceOf(d.client.Addr()).String()
+	key := over.Kind() + " and client " + limits.SourceOf(d.client.Addr()).String()
 	first, again := s.Repeats.Note(key, func() any { return d.record.Ref })
 	if ref, ok := first.(string); ok && again {
 		d.record.Ref = ref

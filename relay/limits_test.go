@@ -196,6 +196,24 @@ func TestAFloodIsExplainedOnce(t *testing.T) {
 	})
 }
 
+// What one limit refuses is not told as what another one does.
+func TestRefusalsOfTwoKindsAreExplainedEach(t *testing.T) {
+	w := newWorld(t)
+	w.limit(map[limits.Kind]limits.Limit{limits.OfService: {Rate: 2, Sessions: 1}})
+	w.instance("s1", accepts, "sales")
+	client := w.client(sales)
+	if _, ok := w.reply(client).(*tns.Accept); !ok {
+		t.Fatal("the first was refused")
+	}
+	w.wantCode(sales, tns.CodeNoHandler)
+	w.wantCode(sales, tns.CodeRateLimit)
+	if n := len(w.Journal.Find(journal.FindQuery{Outcome: journal.Refuse})); n != 2 {
+		t.Errorf("%d explanations", n)
+	}
+	client.NetConn().Close()
+	w.running.Wait()
+}
+
 // Who may not have the service is told that, however many ask for it.
 func TestRulesComeBeforeRates(t *testing.T) {
 	w := newWorld(t)
