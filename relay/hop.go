@@ -57,7 +57,7 @@ func (s *Server) meaning(ctx context.Context, host string) []netip.Addr {
 func (w *way) candidate(leg *leg, at netip.Addr, text string) servicetable.Candidate {
 	a, key := leg.Address, strings.ToLower(leg.Address.HostPort())
 	r := &servicetable.Registration{
-		ID: servicetable.ID("route:" + key), Hop: key, Host: a.Host, HostRaw: "(HOST=" + a.Host + ")", Static: true, Tier: leg.Turn,
+		ID: servicetable.ID("route:" + key), Instance: key, Hop: key, Host: a.Host, HostRaw: "(HOST=" + a.Host + ")", Static: true, Tier: leg.Turn,
 		Services: []servicetable.Service{{Name: leg.data.Text("SERVICE_NAME"), Flags: servicetable.FlagUnblocked}},
 		Handlers: []servicetable.Handler{{
 			Name: "HOP", Kind: servicetable.Dedicated, Protocol: a.Protocol, Host: a.Host, Port: a.Port, Address: a.String(), Services: []int{0},
