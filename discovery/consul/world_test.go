@@ -77,11 +77,11 @@ func startAgent(t testing.TB, arguments ...string) *agent {
 	if a.Client, err = api.NewClient(config); err != nil {
 		t.Fatal(err)
 	}
-	a.start(t)
 	t.Cleanup(func() {
 		a.kill()
 		config.Transport.CloseIdleConnections()
 	})
+	a.start(t)
 	return a
 }
 
@@ -103,6 +103,9 @@ func (a *agent) start(t testing.TB) {
 }
 
 func (a *agent) kill() {
+	if a.cmd == nil || a.cmd.Process == nil {
+		return
+	}
 	_ = a.cmd.Process.Signal(syscall.SIGCONT)
 	_ = a.cmd.Process.Kill()
 	_ = a.cmd.Wait()
