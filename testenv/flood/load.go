@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -139,15 +138,12 @@ func (l *loader) one(ctx context.Context, packet []byte, counted func(func()), o
 		counted(func() { o.Closed++ })
 		return
 	}
-	switch reply, err := tns.NewConn(c).ReadReply(); m := reply.(type) {
+	switch reply, _ := tns.NewConn(c).ReadReply(); m := reply.(type) {
 	case *tns.Accept:
 		counted(func() { o.Accepted++ })
 	case *tns.Refuse:
 		counted(func() { o.Refused[int(m.Code())]++ })
-	default:
-		if err == nil {
-			err = errors.New("another answer")
-		}
+	default: // no answer, or another one
 		counted(func() { o.Closed++ })
 	}
 }
