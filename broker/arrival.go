@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -110,7 +109,7 @@ func (b *Broker) refusable(a *arrival) bool {
 func (b *Broker) unanswered(a *arrival) {
 	b.limiting.closed.Add(1)
 	b.departs(a)
-	b.explainLimit(a, a.refusal)
+	b.explainLimit(a.raw, a.refusal, false)
 	reset(a.raw)
 }
 
@@ -160,7 +159,7 @@ func (b *Broker) registers(a *arrival) {
 
 // turnAway answers a client that is over a limit.
 func (b *Broker) turnAway(a *arrival, conn *tns.Conn) {
-	ref := b.explainLimit(a, a.refusal)
+	ref := b.explainLimit(conn.NetConn(), a.refusal, conn.OverTLS())
 	_ = conn.NetConn().SetDeadline(time.Now().Add(refusalPatience))
 	if err := conn.Send(tns.NewRefuse(tns.CodeRateLimit, b.config.VSNNUM).WithRef(ref)); err != nil {
 		_ = conn.NetConn().Close()
@@ -169,11 +168,10 @@ func (b *Broker) turnAway(a *arrival, conn *tns.Conn) {
 	conn.CloseAfterReply(refusalLinger)
 }
 
-// explainLimit tells everyone but the client of a refusal by a limit, and returns the REF
-// of what was kept. A flood is told once.
-func (b *Broker) explainLimit(a *arrival, err error) (ref string) {
-	_, secure := a.raw.(*tls.Conn)
-	return b.explainOnce(a.raw, tns.CodeRateLimit, err.Error(), secure, limitOfError(err))
+// explainLimit tells everyone but the client at c of a refusal by a limit, and returns the
+// REF of what was kept. A flood is told once.
+func (b *Broker) explainLimit(c net.Conn, err error, secure bool) (ref string) {
+	return b.explainOnce(c, tns.CodeRateLimit, err.Error(), secure, limitOfError(err))
 }
 
 // limitOfError tells refusals by different limits apart.

@@ -42,7 +42,7 @@ func (b *Broker) unwrap(ctx context.Context, a *arrival) net.Conn {
 	case front.source == nil:
 		return c
 	case a.refusal != nil: // a handshake costs more than serving the client would
-		b.explainLimit(a, a.refusal)
+		b.explainLimit(c, a.refusal, true)
 		reset(raw)
 		return nil
 	case front.passthrough:

@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -88,6 +89,26 @@ func TestProxyHeaderNamesTheClient(t *testing.T) {
 	r.explained("sends no header of that protocol")
 	if reply, err := r.askBehind("PROXY TCP4 nonsense\r\n", askSales); err == nil {
 		t.Errorf("with a broken header: %T %v", reply, reply)
+	}
+}
+
+// Limits are about the client behind the proxy, and so is what is said of them.
+func TestProxyHeaderNamesWhoIsLimited(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.ProxyProtocol.In, c.Limits.ClientRate, c.Limits.AcceptQueueWait = loopback, 1.0/3600, 0
+	})
+	for port := range 3 {
+		client := fmt.Sprint("198.51.100.7:", 4711+port)
+		reply, err := r.askBehind(header(t, 2, client), askSales)
+		if limited := code(reply) == tns.CodeRateLimit; limited != (port > 0) {
+			t.Errorf("connect %d of one client: %T %v, %v", port, reply, reply, err)
+		}
+	}
+	if e := r.explained("CLIENT_RATE"); e.Client != "198.51.100.7:4712" {
+		t.Errorf("explained for %s", e.Client)
+	}
+	if reply, err := r.askBehind(header(t, 2, "203.0.113.9:4711"), askSales); code(reply) == tns.CodeRateLimit {
+		t.Errorf("another client: %v, %v", reply, err)
 	}
 }
 
