@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -73,14 +74,14 @@ func (c *credentialsAddCommand) Run(t *terminal) error {
 
 // keep puts a credential into the file. A new password takes the place of the old one; tokens are added.
 func (c *credentialsAddCommand) keep(made console.Credential) error {
-	return rewriteCredentials(c.File, func(lines []string) []string {
+	return rewriteCredentials(c.File, func(lines []string) ([]string, error) {
 		for i, line := range lines {
 			if words := strings.Fields(line); made.Password != "" && len(words) > 2 && words[0] == made.Name && strings.EqualFold(words[2], "basic") {
 				lines[i] = made.String()
-				return lines
+				return lines, nil
 			}
 		}
-		return append(lines, made.String())
+		return append(lines, made.String()), nil
 	})
 }
 
@@ -91,21 +92,16 @@ type credentialsRemoveCommand struct {
 
 // Run takes all lines of a name out.
 func (c *credentialsRemoveCommand) Run(t *terminal) error {
-	gone := 0
-	err := rewriteCredentials(c.File, func(lines []string) []string {
-		var left []string
-		for _, line := range lines {
-			if words := strings.Fields(line); len(words) > 0 && words[0] == c.Name {
-				gone++
-				continue
-			}
-			left = append(left, line)
+	err := rewriteCredentials(c.File, func(lines []string) ([]string, error) {
+		left := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+			words := strings.Fields(line)
+			return len(words) > 0 && words[0] == c.Name
+		})
+		if len(left) == len(lines) {
+			return nil, fmt.Errorf("%s is not in %s: broker credentials list --file %s shows who is", c.Name, c.File, c.File)
 		}
-		return left
+		return left, nil
 	})
-	if err == nil && gone == 0 {
-		err = fmt.Errorf("%s is not in %s: broker credentials list --file %s shows who is", c.Name, c.File, c.File)
-	}
 	if err == nil {
 		fmt.Fprintf(t.err, "%s is not in %s any more, and is not let in from now on.\n", c.Name, c.File)
 	}
@@ -135,8 +131,9 @@ func (c *credentialsListCommand) Run(t *terminal) error {
 	return nil
 }
 
-// rewriteCredentials changes the lines of a file, which need not exist, in one step. What would not be read is not written.
-func rewriteCredentials(file string, change func([]string) []string) error {
+// rewriteCredentials changes the lines of a file, which need not exist, in one step. What would not be read is not written,
+// and nothing is where change fails.
+func rewriteCredentials(file string, change func([]string) ([]string, error)) error {
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -146,7 +143,10 @@ func rewriteCredentials(file string, change func([]string) []string) error {
 		lines = strings.Split(trimmed, "\n")
 	}
 	after := ""
-	if lines = change(lines); len(lines) > 0 {
+	if lines, err = change(lines); err != nil {
+		return err
+	}
+	if len(lines) > 0 {
 		after = strings.Join(lines, "\n") + "\n"
 	}
 	if _, err := console.ParseCredentials([]byte(after)); err != nil {

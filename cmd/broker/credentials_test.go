@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -77,6 +79,9 @@ func TestCredentialsThatAreNotMade(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "nonsense\n" {
 		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := os.Stat(file + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file from which somebody was to be removed: %v", err)
 	}
 }
 
