@@ -83,7 +83,7 @@ func TestTurnsGoRoundAmongFlows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(750 * time.Millisecond)
+		<-time.After(750 * time.Millisecond)
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
@@ -108,7 +108,7 @@ func TestWhoseTurnDoesNotComeExpires(t *testing.T) {
 			turns = append(turns, turn)
 		}
 		r.Configure(0.1, time.Second) // and now it cannot
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		expired := 0
 		for _, turn := range turns {
@@ -201,9 +201,9 @@ func TestRateKeepsItsWord(t *testing.T) {
 				case err == nil:
 					turns = append(turns, turn)
 				}
-				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+				<-time.After(time.Duration(random.IntN(20)) * time.Millisecond)
 			}
-			time.Sleep(wait)
+			<-time.After(wait)
 			synctest.Wait()
 			for _, turn := range turns {
 				switch turn.State() {

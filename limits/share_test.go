@@ -86,7 +86,7 @@ func TestWhatRepeatsIsToldOnce(t *testing.T) {
 			}
 		}
 		r.Note("b", func() any { return "only once" })
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		synctest.Wait()
 		if fmt.Sprint(told) != "[a 0 4]" {
 			t.Error(told)

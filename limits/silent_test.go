@@ -12,7 +12,7 @@ func TestTheOldestOfTheLargestCrowdGoes(t *testing.T) {
 		var s Silent
 		var gone []string
 		enter := func(a netip.Addr, name string) *Quiet {
-			defer time.Sleep(time.Millisecond)
+			defer func() { <-time.After(time.Millisecond) }()
 			return s.Enter(a, func() { gone = append(gone, name) })
 		}
 		enter(two, "lone and oldest")

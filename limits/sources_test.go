@@ -31,7 +31,7 @@ func TestAnAddressOverItsCountIsRefusedForAWhile(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		for i := range 10 {
 			if _, err := s.Arrive(one); (err != nil) != (i >= 3) || err != nil && !errors.Is(err, ErrBlocked) {
@@ -44,11 +44,11 @@ func TestAnAddressOverItsCountIsRefusedForAWhile(t *testing.T) {
 		if err := s.Foresee(one); !errors.Is(err, ErrBlocked) {
 			t.Errorf("foreseen: %v", err)
 		}
-		time.Sleep(time.Minute - time.Millisecond)
+		<-time.After(time.Minute - time.Millisecond)
 		if _, err := s.Arrive(one); err == nil {
 			t.Error("let in before its minute was over")
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		if _, err := s.Arrive(one); err != nil {
 			t.Errorf("after its minute: %v", err)
 		}
@@ -66,7 +66,7 @@ func TestWithoutABlockTheIntervalIsWaitedFor(t *testing.T) {
 			if _, err := s.Arrive(one); (err != nil) != (i > 0) {
 				t.Errorf("connect %d: %v", i, err)
 			}
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 		}
 		if _, err := s.Arrive(one); err != nil {
 			t.Errorf("in the next minute: %v", err)

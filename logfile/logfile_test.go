@@ -124,7 +124,7 @@ func TestAFileThatWasMovedOrDeletedIsMadeAnew(t *testing.T) {
 		}
 		f.Line("two") // within the second, so into the old one
 		synctest.Wait()
-		time.Sleep(lookAgain)
+		<-time.After(lookAgain)
 		f.Line("three")
 		synctest.Wait()
 		want(t, path+".moved", "one", "two")
@@ -163,7 +163,7 @@ func TestAFolderThatComesBack(t *testing.T) {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(longestPause)
+		<-time.After(longestPause)
 		synctest.Wait()
 		f.Line("end")
 		stop()

@@ -150,7 +150,7 @@ func TestBounds(t *testing.T) {
 		if _, err := traces.Start(Order{Clients: all}); !errors.Is(err, ErrTooMany) {
 			t.Error(err)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if list := traces.List(); list[1].Ended != reasonTimeIsUp || list[2].Ended != "" {
 			t.Errorf("%+v", list[:3])
@@ -308,13 +308,13 @@ func TestASessionThatHasJustBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, text := follow(true, 3*time.Second)
 		s.bytes(false, data("\x03\x5eselect early"))
-		time.Sleep(settled)
+		<-time.After(settled)
 		s.bytes(false, data("\x03\x5eselect later"))
 		if shown := ascii(text.String()); strings.Contains(shown, "early") || !strings.Contains(shown, "select later") {
 			t.Errorf("shown %q", shown)
 		}
 		s, text = follow(true, 0) // and where it is seen, its end is
-		time.Sleep(2 * settled)
+		<-time.After(2 * settled)
 		s.bytes(false, data("\x03\x5eselect later"))
 		if shown := ascii(text.String()); strings.Contains(shown, "later") {
 			t.Errorf("shown %q", shown)
