@@ -102,8 +102,12 @@ func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candi
 		if to.Address, connect, err = follow(d, connect, redirect); err != nil {
 			return nil, err
 		}
-		if to.At, err = s.mayFollow(ctx, d, c, to.Address); err != nil {
-			return nil, &moveOn{err}
+		to.At = netip.Addr{}
+		if c.Path == nil || !c.Path.Named {
+			continue
+		}
+		if to.At, err = s.mayFollow(ctx, d, to.Address, connect); err != nil {
+			return nil, &moveOn{fmt.Errorf("%s redirected to %s, where this client may not go: %w", c.Registration.Hop, descriptor.Escape(to.Address.HostPort()), err)}
 		}
 	}
 	return nil, &moveOn{fmt.Errorf("instance redirected more than %d times", maxUpstreamRedirects)}

@@ -5,21 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"servicebroker/descriptor"
 	"servicebroker/servicetable"
+	"servicebroker/tns"
 )
 
 // errUnguarded is a client's own route to where only a rule that says so lets it.
 var errUnguarded = errors.New("this broker does not carry the client there")
 
 // guard leaves out of the candidates that a client's own route names those that no rule meant.
-func (s *Server) guard(d *dialogue, candidates []servicetable.Candidate, by granted) ([]servicetable.Candidate, error) {
+func (s *Server) guard(ctx context.Context, d *dialogue, candidates []servicetable.Candidate, by granted) ([]servicetable.Candidate, error) {
 	var kept []servicetable.Candidate
 	var refusal error = errRejected
 	for _, c := range candidates {
-		why := s.unsafe(d.query, c, by.by(c))
+		why := s.unsafe(ctx, d, c, by.by(c))
 		if why == "" {
 			kept = append(kept, c)
 			continue
@@ -35,13 +37,18 @@ func (s *Server) guard(d *dialogue, candidates []servicetable.Candidate, by gran
 
 // unsafe tells why a client is not to be carried to a candidate that it names itself, though
 // the rule lets it; "" if it is.
-func (s *Server) unsafe(q servicetable.Query, c servicetable.Candidate, rule *Rule) string {
+func (s *Server) unsafe(ctx context.Context, d *dialogue, c servicetable.Candidate, rule *Rule) string {
 	at, where := c.Path.At, descriptor.Escape(c.Registration.Hop)
 	switch {
-	case rule == nil && !s.registered(q, c):
+	case rule == nil && !s.registered(d.query, c):
 		return where + " is not where the service is registered, and without a RULE_LIST clients reach registered services alone: " +
 			"let the database register, or write a RULE_LIST with a rule for that host, such as (RULE=(SRC=10.0.0.0/8)(DST=db1)(SRV=*)(ACT=accept))"
-	case rule == nil || !at.IsValid() || rule.Destination.names():
+	case !at.IsValid() || rule != nil && rule.Destination.names():
+		return ""
+	case s.fenced(ctx, d, c):
+		return fmt.Sprintf("%s is a database that registered for clients of another network (NETWORK), and this one came in on %s: "+
+			"write a rule whose DST names it, if clients are to go there", where, networkName(d.network))
+	case rule == nil:
 		return ""
 	}
 	kind := ""
@@ -81,27 +88,76 @@ func (s *Server) registered(q servicetable.Query, c servicetable.Candidate) bool
 	return false
 }
 
-// mayFollow tells where a hop that a client's own route names may send the connect on to, and
-// the address to dial there. That has to be a destination that the client could have named
-// itself.
-func (s *Server) mayFollow(ctx context.Context, d *dialogue, c servicetable.Candidate, address descriptor.Address) (netip.Addr, error) {
-	if c.Path == nil || !c.Path.Named {
-		return netip.Addr{}, nil
-	}
+// mayFollow finds the address to dial where a hop that a client's own route names sends the connect
+// on. It has to be a destination that the client could have named itself, and what is asked there
+// what it could have asked for.
+func (s *Server) mayFollow(ctx context.Context, d *dialogue, address descriptor.Address, connect *tns.Connect) (netip.Addr, error) {
 	rules := s.rules()
 	if rules == nil { // it is registered, and trusted as such
 		return netip.Addr{}, nil
 	}
+	asks, err := onwardQuestion(connect.Data)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	who := d.subject()
+	who.asked, who.bySID = fold(asksFor(asks)), asks.Service == ""
 	w, next := &way{named: true}, &leg{Step: descriptor.Step{Address: address}}
-	why := "no such host"
+	err = errors.New("no such host")
 	for _, at := range s.meaning(ctx, address.Host) {
 		target := w.candidate(next, at, "")
-		j := rules.judge(ctx, d.subject(), []servicetable.Candidate{target}, s.addressesOf)
+		j := rules.judge(ctx, who, []servicetable.Candidate{target}, s.addressesOf)
 		if len(j.admitted) == 0 {
-			why = j.refusal.Error()
-		} else if why = s.unsafe(d.query, target, j.granted.by(target)); why == "" {
+			err = j.refusal
+		} else if why := s.unsafe(ctx, d, target, j.granted.by(target)); why != "" {
+			err = errors.New(why)
+		} else {
 			return at, nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("%s redirected to %s, where this client may not go: %s", c.Registration.Hop, descriptor.Escape(address.HostPort()), why)
+	return netip.Addr{}, err
+}
+
+// onwardQuestion is what a hop wants asked elsewhere. It must be one thing, and no command, which
+// the broker would be taken to give.
+func onwardQuestion(text []byte) (servicetable.Query, error) {
+	asked, err := descriptor.Parse(string(text))
+	if err != nil {
+		return servicetable.Query{}, fmt.Errorf("what is to be asked there cannot be read: %w", err)
+	}
+	data := descriptor.ConnectData(asked)
+	if commanding(asked) || len(data.All("SERVICE_NAME"))+len(data.All("SID")) > 1 {
+		return servicetable.Query{}, errors.New("what is to be asked there is not one service or SID, or it is a COMMAND")
+	}
+	q, err := question(asked)
+	if err != nil && !errors.Is(err, errNoServiceName) {
+		return q, err
+	}
+	return q, nil
+}
+
+func commanding(n *descriptor.Node) bool {
+	return strings.EqualFold(strings.TrimSpace(n.Name), "COMMAND") || slices.ContainsFunc(n.Children, commanding)
+}
+
+// fenced tells whether databases registered what is at the address of c for clients of other
+// networks alone.
+func (s *Server) fenced(ctx context.Context, d *dialogue, c servicetable.Candidate) bool {
+	isThere := func(open bool) bool {
+		return slices.ContainsFunc(s.Snapshot().Registrations(), func(r *servicetable.Registration) bool {
+			return r.IsFor(d.network) == open && slices.ContainsFunc(r.Handlers, func(h servicetable.Handler) bool {
+				return s.isAt(ctx, servicetable.Candidate{Registration: r, Handler: &h}, c)
+			})
+		})
+	}
+	return isThere(false) && !isThere(true)
+}
+
+// isAt tells whether a registered handler is what a route names.
+func (s *Server) isAt(ctx context.Context, registered, named servicetable.Candidate) bool {
+	if registered.Handler.Port != named.Handler.Port {
+		return false
+	}
+	return foldHost(registered.Handler.Host) == foldHost(named.Handler.Host) ||
+		slices.ContainsFunc(s.addressesOf(ctx, &registered), func(a netip.Addr) bool { return a.Unmap().WithZone("") == named.Path.At.WithZone("") })
 }

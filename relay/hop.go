@@ -82,10 +82,7 @@ func onward(d *dialogue, leg *leg) *descriptor.Node {
 	}
 	description.Children = append(leg.Nodes(), description.Children...)
 	data := description.Child("CONNECT_DATA")
-	if d.query.Service != "" && !strings.EqualFold(data.Text("SERVICE_NAME"), d.query.Service) {
-		data.Set("SERVICE_NAME", d.query.Service) // by default, or what was a SID
-		data.Remove("SID")
-	}
+	askFor(data, d.query)
 	if leg.data.Child("SERVICE_NAME") != nil || leg.data.Child("SID") != nil {
 		for _, name := range []string{"SERVICE_NAME", "SID", "INSTANCE_NAME"} {
 			data.Remove(name)

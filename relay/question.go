@@ -43,19 +43,29 @@ func question(asked *descriptor.Node) (servicetable.Query, error) {
 func retarget(d *dialogue, c servicetable.Candidate) *descriptor.Node {
 	description := descriptionOf(d.asked)
 	data := description.Child("CONNECT_DATA")
-	if service := d.query.Service; service != "" {
-		if !strings.EqualFold(service, c.Service.Name) {
-			service = c.Service.Name
-		}
-		data.Set("SERVICE_NAME", service) // also leaves but one of them: rules have judged no other
-		data.Remove("SID")
+	asks := d.query
+	if asks.Service != "" && !strings.EqualFold(asks.Service, c.Service.Name) {
+		asks.Service = c.Service.Name
+	}
+	askFor(data, asks)
+	if asks.Service != "" {
 		if data.Remove("INSTANCE_NAME"); c.Registration.Instance != "" && !c.Registration.Forwards(c.Handler) { // what is behind a forwarding handler has another one; of some static services none is known
 			data.Set("INSTANCE_NAME", c.Registration.Instance)
 		}
-	} else {
-		data.Set("SID", data.Text("SID"))
 	}
 	return description
+}
+
+// askFor leaves but one name in connect data, that which rules have judged, whether the client
+// wrote it, it is there by default, or was a SID: whoever receives several may take another one.
+func askFor(data *descriptor.Node, q servicetable.Query) {
+	for _, one := range []struct{ name, value string }{{"SERVICE_NAME", q.Service}, {"SID", q.SID}} {
+		if one.value == "" || one.name == "SID" && q.Service != "" {
+			data.Remove(one.name)
+		} else {
+			data.Set(one.name, one.value)
+		}
+	}
 }
 
 // withAddress puts an address in front of a description that has none.

@@ -114,7 +114,7 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 	}
 	rules := s.rules()
 	if rules == nil {
-		return s.guarded(d, candidates)
+		return s.guarded(ctx, d, candidates)
 	}
 	j := rules.judge(ctx, d.subject(), candidates, s.addressesOf)
 	d.granted = j.granted
@@ -126,14 +126,14 @@ func (s *Server) admit(ctx context.Context, d *dialogue, candidates []servicetab
 		}
 		return nil, j.refusal
 	}
-	return s.guarded(d, j.admitted)
+	return s.guarded(ctx, d, j.admitted)
 }
 
-func (s *Server) guarded(d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
+func (s *Server) guarded(ctx context.Context, d *dialogue, candidates []servicetable.Candidate) ([]servicetable.Candidate, error) {
 	if d.way == nil || !d.way.named {
 		return candidates, nil
 	}
-	return s.guard(d, candidates, d.granted)
+	return s.guard(ctx, d, candidates, d.granted)
 }
 
 func (s *Server) rules() *RuleSet {
