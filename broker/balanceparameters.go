@@ -87,7 +87,7 @@ func addService(c *Config, n *descriptor.Node) (err error) {
 		default:
 			var known bool
 			if known, err = treat(&s.Treatment, child); err == nil && !known {
-				err = fmt.Errorf("no such setting: did you mean %s?", nearest(child.Name, append([]string{"NAME", "TIERS"}, treatments...)))
+				err = fmt.Errorf("no such setting: %s", oneMeant(child.Name, append([]string{"NAME", "TIERS"}, treatments...)))
 			}
 		}
 		if err != nil {

@@ -297,7 +297,7 @@ func TestTCPSNeedsACertificate(t *testing.T) {
 	file := func(parameters string) string {
 		return write(t, "CMAN1=(CONFIGURATION=\n(ADDRESS=(PROTOCOL=tcps)(HOST=cman1)(PORT=2484))\n"+goodRules+"(PARAMETER_LIST="+parameters+"))")
 	}
-	want := "1:1: error: address cman1:2484 speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)"
+	want := "2:2: error: address cman1:2484 speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)"
 	if _, messages := ReadConfig(file(""), ""); !strings.Contains(join(messages), want) {
 		t.Errorf("%s\nwant %s", join(messages), want)
 	}
@@ -364,8 +364,8 @@ func TestCheckLooksForFiles(t *testing.T) {
 	config, messages := Check(file, "")
 	text := join(messages)
 	for _, want := range []string{
-		":3:1: warning: LOG_DIRECTORY: there is no /nonexistent/log: the broker starts, and writes nothing there until",
-		":4:1: warning: TLS_WALLET: there is no /nonexistent/wallet: it has to be there when the broker starts",
+		":3:2: warning: LOG_DIRECTORY: there is no /nonexistent/log: the broker starts, and writes nothing there until",
+		":4:2: warning: TLS_WALLET: there is no /nonexistent/wallet: it has to be there when the broker starts",
 	} {
 		if config == nil || !strings.Contains(text, want) {
 			t.Errorf("%s\nwant %s", text, want)

@@ -56,6 +56,7 @@ type reader struct {
 	instances map[*assignment]bool
 	at        map[string]*descriptor.Node // where each parameter was last set at this level
 	parts     map[string][]string         // values of parameters that may be repeated
+	listening []*descriptor.Node          // what each of the configuration's addresses is written as
 	places    map[string]string           // FILE:LINE of addresses and static services, by what they are
 
 	rules       []*ruleRead // in the order of the file
@@ -93,11 +94,11 @@ func (r *reader) fail(n *descriptor.Node, format string, err error) {
 
 // read reads one instance, after what stands beside the instances of the file.
 func (r *reader) read(chosen *assignment, all []*assignment) {
-	r.config.Name, r.config.Addresses = chosen.Name, nil
+	r.config.Name, r.config.Addresses, r.listening = chosen.Name, nil, nil
 	r.parts = map[string][]string{}
 	defer func() {
 		for name, values := range r.parts {
-			r.config.Given[name] = Given{Value: strings.Join(values, " "), Where: r.config.Given[name].Where}
+			r.config.Given[name] = Given{Value: strings.Join(values, " "), Where: r.config.Given[name].Where, column: r.config.Given[name].column}
 		}
 	}()
 	for _, a := range all {
@@ -331,7 +332,7 @@ func (r *reader) note(p *Parameter, n *descriptor.Node) {
 	if strings.HasSuffix(name, "*") {
 		name = strings.ToUpper(n.Name)
 	}
-	given := Given{Value: n.Value, Where: r.where(n)}
+	given := Given{Value: n.Value, Where: r.where(n), column: n.Column}
 	if len(n.Children) > 0 {
 		given.Value = n.String()
 	}
@@ -344,7 +345,7 @@ func (r *reader) note(p *Parameter, n *descriptor.Node) {
 	before, again := r.config.Given[name]
 	switch {
 	case again && p.Repeatable:
-		given.Where = before.Where
+		given.Where, given.column = before.Where, before.column
 	case again && r.at[name] != nil && strings.EqualFold(r.at[name].Name, n.Name):
 		r.say(n, SeverityWarning, "%s is given again, and only this one counts: take out the one at %s, or this one", name, before.Where)
 	}

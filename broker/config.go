@@ -112,6 +112,8 @@ type Config struct {
 type Given struct {
 	Value string // as written
 	Where string // FILE:LINE
+
+	column int // of its name in that line, from 1
 }
 
 // ServiceSetting is what is different for the services whose name fits Pattern.

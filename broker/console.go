@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -99,9 +100,20 @@ func VersionInfo() console.Version {
 	return v
 }
 
+// absolute is a path as it is from wherever, "" for none.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
 func (b *Broker) identity() console.Identity {
 	i := console.Identity{
-		Version: VersionInfo(), Started: b.started, Config: b.config.File,
+		Version: VersionInfo(), Started: b.started, Config: absolute(b.config.File),
 		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory, TraceDir: b.traceFiles().Directory, TraceLevel: b.traceLevel(),
 		Console: b.ConsoleAddress(), REST: b.RESTAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
 		LastReload: b.files.lastReload(),

@@ -18,7 +18,7 @@ func readFields(n *descriptor.Node, fields []field) error {
 	for _, child := range n.Children {
 		f := fieldOf(child.Name, fields)
 		if f == nil {
-			return at(child, fmt.Errorf("%s does not belong there: did you mean %s?", nameOr(child), nearest(child.Name, fieldNames(fields))))
+			return at(child, fmt.Errorf("%s does not belong there: %s", nameOr(child), oneMeant(child.Name, fieldNames(fields))))
 		}
 		if err := f.take(child); err != nil {
 			return at(child, fmt.Errorf("%s: %w", f.name, err))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,9 @@ func (r *reader) finish(root *descriptor.Node) {
 	r.readAliases()
 	r.finishRules(root)
 	r.checkOpenRules()
+	r.checkIdleRules()
 	r.checkRegistration()
-	r.checkTLS(root)
+	r.checkTLS()
 	r.checkLoops()
 	r.checkLimits()
 }
@@ -123,6 +125,24 @@ func (r *reader) checkOpenRules() {
 	}
 }
 
+// checkIdleRules says which rules wait for what never comes.
+func (r *reader) checkIdleRules() {
+	defer func(file string) { r.file = file }(r.file)
+	encrypted := slices.ContainsFunc(r.config.Addresses, func(a descriptor.Address) bool { return strings.EqualFold(a.Protocol, "tcps") })
+	for _, one := range r.rules {
+		r.file = one.file
+		if len(one.rule.DNs) > 0 && !encrypted {
+			r.say(one.node, SeverityWarning, "the rule is about the names in clients' certificates, which come over TCPS alone, and no ADDRESS is TCPS: "+
+				"add an ADDRESS with PROTOCOL=tcps and (TLS_CLIENT_CA=file), or take the DN out")
+		}
+		for _, service := range one.rule.Services {
+			if names := strings.Fields(service); len(names) > 1 {
+				r.say(orOf(one.node.Child("SRV"), one.node), SeverityWarning, "SRV=%s is one name with a blank in it: write (SRV=%s)", service, strings.Join(names, ","))
+			}
+		}
+	}
+}
+
 // checkRegistration says that anyone may register.
 func (r *reader) checkRegistration() {
 	const danger = "whoever reaches this port can offer any service and gets its clients (CVE-2012-1675)"
@@ -139,7 +159,7 @@ func (r *reader) checkRegistration() {
 }
 
 // checkTLS says what a TCPS address lacks.
-func (r *reader) checkTLS(root *descriptor.Node) {
+func (r *reader) checkTLS() {
 	c := r.config
 	if err := c.TLS.complete(); err != nil {
 		r.say(orOf(r.at["TLS_CERTIFICATE"], r.at["TLS_KEY"]), SeverityError, "%v", err)
@@ -147,7 +167,7 @@ func (r *reader) checkTLS(root *descriptor.Node) {
 	for i, a := range c.Addresses {
 		if !strings.EqualFold(a.Protocol, "tcps") {
 			if c.listening(i).Passthrough {
-				r.say(root, SeverityWarning, "address %s is without TLS, so PASSTHROUGH has no effect there: write PROTOCOL=tcps, or take PASSTHROUGH out", a.HostPort())
+				r.say(r.listening[i], SeverityWarning, "address %s is without TLS, so PASSTHROUGH has no effect there: write PROTOCOL=tcps, or take PASSTHROUGH out", a.HostPort())
 			}
 			continue
 		}
@@ -157,12 +177,12 @@ func (r *reader) checkTLS(root *descriptor.Node) {
 		} else if s.TLS != nil {
 			own = *s.TLS
 			if err := own.complete(); err != nil {
-				r.say(root, SeverityError, "address %s: %v", a.HostPort(), err)
+				r.say(r.listening[i], SeverityError, "address %s: %v", a.HostPort(), err)
 				continue
 			}
 		}
 		if own.Certificate == "" && own.Wallet == "" && c.TLS.Certificate == "" && c.TLS.Wallet == "" && len(c.ACME.Names) == 0 {
-			r.say(root, SeverityError, "address %s speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)", a.HostPort())
+			r.say(r.listening[i], SeverityError, "address %s speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)", a.HostPort())
 		}
 	}
 	if len(c.ACME.Names) > 0 && c.ACME.Challenge != "tls-alpn" {
@@ -268,7 +288,7 @@ func (c *Config) checkFiles() Messages {
 				given, set = c.Given["WALLET_LOCATION"]
 			}
 			if set {
-				m.File, m.Line = splitWhere(given.Where)
+				m.File, m.Line, m.Column = given.place()
 			}
 			all = append(all, m)
 		}
@@ -294,7 +314,7 @@ func (c *Config) checkCertificates() Messages {
 			m.Severity = SeverityWarning // the broker may be somebody else
 		}
 		if given, set := c.Given[parameter]; set {
-			m.File, m.Line = splitWhere(given.Where)
+			m.File, m.Line, m.Column = given.place()
 		}
 		all = append(all, m)
 	}
@@ -341,9 +361,15 @@ func (c *Config) checkCredentials() Messages {
 		m.Severity = SeverityWarning
 	}
 	if given, set := c.Given["REST_CREDENTIALS"]; set {
-		m.File, m.Line = splitWhere(given.Where)
+		m.File, m.Line, m.Column = given.place()
 	}
 	return Messages{m}
+}
+
+// place is where the parameter is set.
+func (g Given) place() (file string, line, column int) {
+	file, line = splitWhere(g.Where)
+	return file, line, max(g.column, 1)
 }
 
 // splitWhere takes FILE:LINE apart.

@@ -38,6 +38,7 @@ func (r *reader) readAddresses(n *descriptor.Node) {
 			r.note(parameter("ADDRESS"), node)
 			r.config.Addresses = append(r.config.Addresses, address)
 			r.config.Listening = append(r.config.Listening, r.listenSettings(node))
+			r.listening = append(r.listening, node)
 		}
 	}
 	if len(descriptor.Addresses(n)) == 0 {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -49,7 +50,8 @@ var wordsForRules = map[string]string{
 	"DESTINATION": "DST", "DEST": "DST", "TO": "DST", "ACTION": "ACT",
 }
 
-// ruleWord returns the condition or action that a word in a RULE is meant to be.
+// ruleWord returns the condition or action that a word in a RULE is meant to be, the word itself
+// if it is like none.
 func ruleWord(name string) string {
 	name = strings.ToUpper(name)
 	if slices.Contains(ruleWords, name) {
@@ -58,7 +60,7 @@ func ruleWord(name string) string {
 	if word := wordsForRules[name]; word != "" {
 		return word
 	}
-	return nearest(name, ruleWords)
+	return cmp.Or(likely(name, ruleWords), name)
 }
 
 // isActionWord tells what belongs into an ACTION_LIST.

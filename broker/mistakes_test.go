@@ -65,6 +65,7 @@ func mistakes() []mistaken {
 func mistakesOfAddresses() []mistaken {
 	return []mistaken{
 		{"letters in a port", withAddress("(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=15z1))"), `2:38: error: ADDRESS: PORT "15z1" is not a port`, "write a number"},
+		{"a protocol of the web", withAddress("(ADDRESS=(PROTOCOL=ssl)(HOST=cman1)(PORT=1521))"), "2:3: error: PROTOCOL=ssl cannot be listened on", "use tcps"},
 		{"no host", withAddress("(ADDRESS=(PROTOCOL=tcp)(PORT=1521))"), "2:3: error: ADDRESS: the ADDRESS has no HOST", "add (HOST=name)"},
 		{"HOST misspelt", withAddress("(ADDRESS=(PROTOCOL=tcp)(HOSTT=cman1)(PORT=1521))"), "2:26: error: HOSTT of ADDRESS", "did you mean HOST?"},
 		{"PORT misspelt", withAddress("(ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PROT=1521))"), "2:38: error: PROT of ADDRESS", "did you mean PORT?"},
@@ -87,6 +88,10 @@ func mistakesOfRules() []mistaken {
 		{"empty ACT", rule("(SRC=*)(DST=db1)(SRV=*)(ACT=)"), "5:33: error: ACT has no value", "write (ACT=accept)"},
 		{"no ACT", rule("(SRC=*)(DST=db1)(SRV=*)"), "5:4: error: the rule has no ACT", "write (ACT=accept)"},
 		{"SRC misspelt", rule("(SCR=*)(DST=db1)(SRV=*)(ACT=accept)"), "5:10: error: SCR in a RULE", "did you mean SRC?"},
+		{"SRV misspelt", rule("(SRC=*)(DST=db1)(SVR=*)(ACT=accept)"), "5:26: error: SVR in a RULE", "did you mean SRV?"},
+		{"like nothing", rule("(SRC=*)(DST=db1)(SRV=*)(ACT=accept)(WEEKDAY=1)"), "5:45: error: WEEKDAY in a RULE", "write one of SRC, DST, SRV, ACT"},
+		{"redirect", rule("(SRC=*)(DST=db1)(SRV=*)(ACT=redirect)"), "5:33: error: ACT=redirect: ROUTE says how those go on who are let in", "write (ACT=accept)(ACTION_LIST=(ROUTE=redirect))"},
+		{"blank in SRV", rule("(SRC=*)(DST=db1)(SRV=sales hr)(ACT=accept)"), "5:26: warning: SRV=sales hr is one name with a blank in it", "write (SRV=sales,hr)"},
 		{"SERVICE", rule("(SRC=*)(DST=db1)(SERVICE=*)(ACT=accept)"), "5:26: error: SERVICE in a RULE", "did you mean SRV?"},
 		{"SERVICE_NAME", rule("(SRC=*)(DST=db1)(SERVICE_NAME=x)(ACT=accept)"), "5:26: error: SERVICE_NAME in a RULE", "did you mean SRV?"},
 		{"ACTION", rule("(SRC=*)(DST=db1)(SRV=*)(ACTION=accept)"), "5:33: error: ACTION in a RULE", "did you mean ACT?"},
@@ -115,6 +120,7 @@ func mistakesOfRules() []mistaken {
 
 func mistakesOfText() []mistaken {
 	return []mistaken{
+		{"a level of others", withParameters("(LOG_LEVEL=debug)"), `7:4: error: LOG_LEVEL: "debug" is not one of off, user, admin, support`, "did you mean support?"},
 		{"parameter misspelt", withParameters("(IDLE_TIMEOT=30)"), "7:4: notice: parameter IDLE_TIMEOT is not known", "did you mean IDLE_TIMEOUT?"},
 		{"parameter twice", withParameters("(IDLE_TIMEOUT=30)\n  (IDLE_TIMEOUT=60)"), "8:4: warning: IDLE_TIMEOUT is given again", "cman.ora:7"},
 		{"no time", withParameters("(IDLE_TIMEOUT=never)"), `7:4: error: IDLE_TIMEOUT: "never" is not a time`, "write seconds"},

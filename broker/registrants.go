@@ -36,8 +36,8 @@ func addRegistrant(c *Config, n *descriptor.Node) (err error) {
 		case "ZONE":
 			rule.Zone = child.Value
 		default:
-			return fmt.Errorf("%s: no such setting: did you mean %s?", child.Name,
-				nearest(child.Name, []string{"NAME", "SRC", "SERVICES", "HANDLERS", "DN", "TIER", "ZONE"}))
+			return fmt.Errorf("%s: no such setting: %s", child.Name,
+				oneMeant(child.Name, []string{"NAME", "SRC", "SERVICES", "HANDLERS", "DN", "TIER", "ZONE"}))
 		}
 	}
 	c.Registrants = append(c.Registrants, rule)

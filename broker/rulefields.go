@@ -37,7 +37,7 @@ func (r *reader) readCondition(rule *relay.Rule, n *descriptor.Node, kind kindOf
 		}
 		err = r.readWho(rule, word, n)
 	default:
-		err = fmt.Errorf("%s in a RULE: did you mean %s?", orText(n.Name, n.Value), ruleWord(n.Name))
+		err = fmt.Errorf("%s in a RULE: %s", orText(n.Name, n.Value), oneMeant(ruleWord(n.Name), ruleWords))
 	}
 	if err != nil {
 		r.say(n, SeverityError, "%v", err)
@@ -103,6 +103,9 @@ func (r *reader) readAct(n *descriptor.Node) (relay.Action, error) {
 	case "log":
 		return relay.Log, nil
 	}
+	if _, err := parseMode(n.Value); err == nil {
+		return relay.Reject, fmt.Errorf("ACT=%s: ROUTE says how those go on who are let in: write (ACT=accept)(ACTION_LIST=(ROUTE=%[1]s))", n.Value)
+	}
 	if n.Value == "" {
 		return relay.Reject, fmt.Errorf("ACT has no value: write (ACT=accept), reject, drop or log")
 	}
@@ -123,8 +126,8 @@ func (r *reader) readActions(rule *relay.Rule, n *descriptor.Node) {
 		case err != nil:
 			r.say(action, SeverityError, "%s: %v", strings.ToUpper(action.Name), err)
 		case !known:
-			r.say(action, SeverityError, "%s in an ACTION_LIST: did you mean %s?", orText(action.Name, action.Value),
-				nearest(action.Name, append([]string{"AUT", "CONN_STATS", "MCT", "MIT", "MOCT"}, treatments...)))
+			r.say(action, SeverityError, "%s in an ACTION_LIST: %s", orText(action.Name, action.Value),
+				oneMeant(action.Name, append([]string{"AUT", "CONN_STATS", "MCT", "MIT", "MOCT"}, treatments...)))
 		default:
 			r.sayPendingPart(n, action, limitParts)
 		}

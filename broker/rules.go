@@ -82,7 +82,7 @@ func (r *reader) readGroup(n *descriptor.Node) {
 			scope.dns = append(scope.dns, r.readDNs(child)...)
 		case "RULE_LIST", "NAME", "GROUP_NAME":
 		default:
-			r.say(child, SeverityError, "%s in a group of rules: did you mean %s?", child.Name, nearest(child.Name, groupWords))
+			r.say(child, SeverityError, "%s in a group of rules: %s", child.Name, oneMeant(child.Name, groupWords))
 		}
 	}
 	if len(scope.services) == 0 {

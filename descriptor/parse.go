@@ -199,6 +199,9 @@ func (p *parser) closing(start int, name string) {
 		p.fail(start, "the parenthesis of "+excerpt(name)+" is never closed", "add the missing )")
 	case p.ended():
 		p.fail(start, "the parenthesis opened here is never closed", "add the missing )")
+	case p.at('(') && name == "" && isBareName(p.text[start+1:p.pos]):
+		name = strings.TrimSpace(p.text[start+1 : p.pos])
+		p.fail(p.pos, "no = between "+excerpt(name)+" and (", "write "+name+"=(")
 	case p.at('('):
 		p.fail(p.pos, "unexpected ( within a value", "close the parenthesis before it, or put the value in quotes")
 	case p.pos > 0 && p.text[p.pos-1] != '"' && p.assignsHere():
@@ -206,6 +209,12 @@ func (p *parser) closing(start int, name string) {
 	default:
 		p.fail(p.pos, "unexpected "+character(p.text[p.pos:]), "close the parenthesis before it, or put all of the value in quotes")
 	}
+}
+
+// isBareName reports whether text is one short word, as names of groups are.
+func isBareName(text string) bool {
+	text = strings.Trim(text, blanks)
+	return text != "" && len(text) <= 64 && strings.Trim(strings.ToUpper(text), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.") == ""
 }
 
 // assignsHere reports whether the line goes on with NAME=.

@@ -143,6 +143,7 @@ func TestParseErrors(t *testing.T) {
 		{"(A=b)c", `unexpected "c" after the last parenthesis`, 1, 6},
 		{"(A=b))", `unexpected ")" after the last parenthesis`, 1, 6},
 		{"(A=b)(C=d)", `unexpected "(" after the last parenthesis`, 1, 6},
+		{"(A=(B\n (C=d)))", "no = between \"B\" and (", 2, 2},
 		{"(A=b(C=d))", "unexpected ( within a value", 1, 5},
 		{"(A=(B=1)c)", `unexpected "c"`, 1, 9},
 		{"(A=(x,(y)))", "unexpected (", 1, 7},
