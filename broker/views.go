@@ -12,8 +12,9 @@ import (
 // view is the address by which a client reaches a handler's: that of the first VIEW for its
 // network that has one for it.
 func (b *Broker) view(client netip.Addr, host string, port int) (string, int) {
-	for i := range b.settings().config.Views {
-		v := &b.settings().config.Views[i]
+	views := b.settings().config.Views // once: a reload may make them fewer meanwhile
+	for i := range views {
+		v := &views[i]
 		if !v.isFor(client) {
 			continue
 		}
