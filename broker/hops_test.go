@@ -153,3 +153,25 @@ func TestReachedHopsAreBounded(t *testing.T) {
 		t.Errorf("%d are left, the last %t", len(r.all), known)
 	}
 }
+
+// A drain of what clients ask for by an alias lets nobody in, and knows the sessions that are left.
+func TestAliasesAreDrained(t *testing.T) {
+	host, port := database(t)
+	n, err := descriptor.Parse("(DESCRIPTION=" + addressAt("tcp", net.JoinHostPort(host, strconv.Itoa(port))) + "(CONNECT_DATA=(SERVICE_NAME=sales)))")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(c *Config) {
+		c.HoldTimeout, c.ServiceIsAlias, c.Aliases = 0, true, map[string]*descriptor.Node{"SHOP": n}
+	})
+	shop := asking("shop")
+	if _, reply := r.ask(shop); !isAccept(reply) {
+		t.Fatalf("answered %v", reply)
+	}
+	until(t, "the session is there", func() bool { return len(r.relay.Sessions()) == 1 })
+	v := r.set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "shop"}, EndSessions: true, Deadline: time.Now().Add(time.Hour)})
+	if v.Progress.SessionsLeft != 1 || v.Progress.Done {
+		t.Errorf("%+v", v.Progress)
+	}
+	r.wantCode(shop, tns.CodeBlocked)
+}

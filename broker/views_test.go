@@ -11,6 +11,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/descriptor"
+	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -211,4 +212,46 @@ func TestFamiliesAreBridged(t *testing.T) {
 	if e.Outcome != journal.Relay {
 		t.Errorf("explained as %+v", e)
 	}
+}
+
+// A reload may take views away while a client's is being looked for.
+func TestViewsChangeWhileTheyAreUsed(t *testing.T) {
+	var b Broker
+	t.Cleanup(b.hosts.close)
+	b.hosts.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		b.current.Store(&settings{config: &Config{}})
+		return nil, nil
+	}
+	b.current.Store(&settings{config: &Config{Views: []View{
+		{Clients: loopback, Maps: []AddressMap{{From: "db1", To: "198.51.100.4"}}},
+		{Clients: loopback, Maps: []AddressMap{{From: "10.1.0.5", To: "198.51.100.5"}}},
+	}}})
+	for _, want := range []string{"198.51.100.5", "10.1.0.5"} {
+		if host, _ := b.view(netip.MustParseAddr("127.0.0.1"), "10.1.0.5", 1521); host != want {
+			t.Errorf("seen at %s, want %s", host, want)
+		}
+	}
+}
+
+// Clients that wait for the instance of one network are in no way of those of another, which has its own.
+func TestHeldClientsOfAnotherNetwork(t *testing.T) {
+	r := twoNetworks(t, func(c *Config) { c.HoldTimeout = time.Minute })
+	r.registerAt(1, "b1", "sales")
+	r.registerAt(2, "r1", "sales")
+	r.set(intent.Intent{Kind: intent.Hold, Target: intent.Target{Instance: "b1"}})
+	c, err := net.Dial("tcp", r.Addresses()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tns.NewConn(c).Send(tns.NewConnect([]byte(sales))); err != nil {
+		t.Fatal(err)
+	}
+	r.event(journal.HoldBegan)
+	if code := r.at(2, sales); code != 0 {
+		t.Errorf("a client of the other network: %v", code)
+	}
+	if n := len(r.Held()); n != 1 {
+		t.Errorf("%d are held", n)
+	}
+	_ = c.Close()
 }

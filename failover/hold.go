@@ -140,6 +140,8 @@ func (h *Holder) Configure(s HoldSettings) {
 	h.lock()
 	defer h.unlock()
 	h.settings = s
+	h.changes++ // what else is configured with it may let somebody have what it waits for
+	h.behind = true
 	h.retime()
 	h.nudge()
 }

@@ -209,6 +209,22 @@ func TestFewQuestions(t *testing.T) {
 	})
 }
 
+// New settings are as good a reason to look again as a new table: others come with them.
+func TestSettingsAreAChange(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		served := h.client(t, "sales", "c", 0)
+		synctest.Wait()
+		h.mu.Lock()
+		h.back["sales"] = true // which nothing tells
+		h.mu.Unlock()
+		began := time.Now()
+		h.Configure(HoldSettings{})
+		if took := (<-served).Sub(began); took > time.Second {
+			t.Errorf("served after %v", took)
+		}
+	})
+}
+
 // A table that changes all the time does not keep Run from its work, nor busy with judging all lines.
 func TestManyLinesAndChanges(t *testing.T) {
 	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {

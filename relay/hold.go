@@ -272,13 +272,17 @@ func heldAs(q servicetable.Query) string {
 }
 
 // queue names the line in which a connect waits: with those that ask for just the same and
-// may have just the same.
+// may have just the same. What serves another network, or who speaks Oracle Net, is no use
+// to the first in line, and must not have to wait behind it.
 func (s *Server) queue(d *dialogue, standing standing) string {
 	q, group := d.query, ""
 	if s.Group != nil {
 		group = s.Group(d.client.Addr())
 	}
-	parts := []string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group}
+	parts := []string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group, d.network}
+	if d.hello != nil {
+		parts = append(parts, "sealed")
+	}
 	if d.way != nil {
 		parts = append(parts, d.way.String())
 	}
@@ -291,7 +295,7 @@ func (s *Server) couldServe(client netip.Addr, q servicetable.Query, routed bool
 	if s.HoldWanted != nil && s.HoldWanted(client, q) != "" {
 		return false
 	}
-	if routed { // the table has no say
+	if routed || s.routes().leads(q.Service) { // the table has no say
 		return true
 	}
 	candidates, err := s.Snapshot().Match(q)

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
@@ -92,7 +94,7 @@ func TestHeldUntilTheServiceIsBack(t *testing.T) {
 			t.Fatalf("%d places taken, want 1", l.count())
 		}
 		p := l.at(0)
-		if r := p.request; r.Service != "sales" || r.Queue != "sales|||||" || r.Wanted || r.Retry != 0 || r.Ready() || len(r.Ref) != 8 {
+		if r := p.request; r.Service != "sales" || r.Queue != "sales||||||" || r.Wanted || r.Retry != 0 || r.Ready() || len(r.Ref) != 8 {
 			t.Errorf("request %+v", r)
 		}
 		<-time.After(20 * time.Second)
@@ -412,4 +414,45 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}
+}
+
+// Those who wait for the instances of one network, or for one that ends TLS itself, are in nobody else's way.
+func TestLinesOfDifferentNeeds(t *testing.T) {
+	w := newWorld(t)
+	lines := map[string]bool{}
+	for _, d := range []*dialogue{{}, {network: "blue"}, {network: "red"}, {hello: []byte("hello")}, {network: "red", hello: []byte("hello")}} {
+		d.query.Service = "sales"
+		lines[w.queue(d, standing{})] = true
+	}
+	if len(lines) != 5 {
+		t.Errorf("lines %v", lines)
+	}
+}
+
+// What the configuration leads elsewhere meanwhile is worth a try, whatever the table says.
+func TestAWayIsFoundWhileHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := routed(t)
+		l := &line{}
+		w.Hold = l
+		var routes atomic.Pointer[Routes]
+		w.Routes = func() *Routes { return routes.Load() }
+		w.hop("10.9.0.1:1521", accepts)
+		client := w.client(sales)
+		synctest.Wait()
+		p := l.at(0)
+		if p.request.Ready() {
+			t.Error("nobody offers the service")
+		}
+		routes.Store(CompileRoutes(Routes{Aliases: map[string]*descriptor.Node{"SALES": nodeOf(t, "(DESCRIPTION="+stop("db1")+"(CONNECT_DATA=(SERVICE_NAME=real)))")}}))
+		if !p.request.Ready() {
+			t.Error("an alias leads to it")
+		}
+		p.move(PlaceGo)
+		if m := w.reply(client); !isAccept(m) {
+			t.Errorf("%v", m)
+		}
+		client.NetConn().Close()
+		w.running.Wait()
+	})
 }

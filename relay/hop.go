@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,10 +129,10 @@ func hostsOf(candidates []servicetable.Candidate) string {
 }
 
 // offeredAs is the name of the service that limits and lists go by: as it is registered, or as
-// it was asked for where a route leads on.
+// it is asked for where a route leads on, which is the same in whatever case that is written.
 func (d *dialogue) offeredAs(c servicetable.Candidate) string {
-	if c.Service.Name != "" || c.Path == nil {
+	if c.Path == nil {
 		return c.Service.Name
 	}
-	return strings.ToLower(asksFor(d.query))
+	return strings.ToLower(cmp.Or(c.Service.Name, asksFor(d.query)))
 }

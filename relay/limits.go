@@ -134,6 +134,20 @@ func (s *Server) takeSessions(d *dialogue, c servicetable.Candidate) ([]*limits.
 	return shares, nil
 }
 
+// moveSession counts a session that was taken for another candidate as one of c, which a rule
+// of its own may let the client have: there it counts, room or not, since it is open by now.
+func (s *Server) moveSession(d *dialogue, from []*limits.Share, c servicetable.Candidate) []*limits.Share {
+	to := s.shares(d, c)
+	if slices.Equal(from, to) {
+		return from
+	}
+	for _, share := range to {
+		share.Sessions.Force()
+	}
+	releaseAll(from)
+	return to
+}
+
 func releaseAll(shares []*limits.Share) {
 	for _, share := range shares {
 		share.Sessions.Release()
@@ -143,7 +157,8 @@ func releaseAll(shares []*limits.Share) {
 // part is what an open session takes part in. It is there where nothing is limited too,
 // since a reload may change that.
 type part struct {
-	shares atomic.Pointer[[]*limits.Share] // the narrowest first; changed with Server.mu locked
+	service string                          // as limits name it
+	shares  atomic.Pointer[[]*limits.Share] // the narrowest first; changed with Server.mu locked
 }
 
 // path is a session's bandwidths in one direction.
@@ -194,7 +209,7 @@ func (s *Server) reshare(one *session) {
 	if before[0].Kind == limits.OfRule {
 		now = append(now, before[0])
 	}
-	now = append(now, s.Shares(one.info.Offered, nil)...)
+	now = append(now, s.Shares(one.part.service, nil)...)
 	if slices.Equal(before, now) {
 		return
 	}

@@ -297,3 +297,61 @@ func TestExplainForeseesARate(t *testing.T) {
 		w.running.Wait()
 	})
 }
+
+// A service that a route leads to is one, in whatever case it is asked for.
+func TestSessionsOfARouteAreLimitedInEveryCase(t *testing.T) {
+	w := newWorld(t)
+	w.Resolve = hostsOfTest
+	w.Routes = func() *Routes { return CompileRoutes(Routes{NextHop: nodeOf(t, stop("db1"))}) }
+	w.hop("10.9.0.1:1521", accepts)
+	shares := w.limit(map[limits.Kind]limits.Limit{limits.OfService: {Sessions: 1, By: limits.Names{Sessions: "MAX_SESSIONS of SERVICE"}}})
+	first := w.client(strings.Replace(sales, "sales", "SALES", 1))
+	if m := w.reply(first); !isAccept(m) {
+		t.Fatalf("%v", m)
+	}
+	echo(t, first, "it is listed")
+	for _, service := range []string{"SALES", "Sales", "sales"} {
+		w.wantCode(strings.Replace(sales, "sales", service, 1), tns.CodeNoHandler)
+	}
+	first.NetConn().Close()
+	w.running.Wait()
+	if n := shares.Of(limits.OfService, "sales").Sessions.Counts(); n.Now != 0 || n.Peak != 1 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// A session counts under the rule that lets it have the instance it got, and not the one that was tried first.
+func TestASessionCountsWhereItLands(t *testing.T) {
+	w := newWorld(t)
+	rules := compiled(t, rulesOf(t, "* s1 * accept", "* s2 * accept"))
+	w.Rules = func() *RuleSet { return rules }
+	var held []*limits.Share
+	byRule := map[string]*limits.Share{}
+	for _, rule := range rules.rules {
+		byRule[rule.rule.Text] = &limits.Share{Kind: limits.OfRule, Name: rule.rule.Text}
+		held = append(held, byRule[rule.rule.Text])
+	}
+	w.Shares = func(_ string, rule *Rule) []*limits.Share {
+		if rule == nil {
+			return nil
+		}
+		return []*limits.Share{byRule[rule.Text]}
+	}
+	w.instance("s1", nil, "sales")
+	w.instance("s2", accepts, "sales")
+	client := w.client(sales)
+	if m := w.reply(client); !isAccept(m) {
+		t.Fatalf("%v", m)
+	}
+	echo(t, client, "it is listed")
+	if first, second := held[0].Sessions.Counts().Now, held[1].Sessions.Counts().Now; first != 0 || second != 1 {
+		t.Errorf("%d sessions of the rule that was tried first, %d of the other", first, second)
+	}
+	client.NetConn().Close()
+	w.running.Wait()
+	for _, share := range held {
+		if n := share.Sessions.Counts().Now; n != 0 {
+			t.Errorf("%v counts %d sessions", share, n)
+		}
+	}
+}

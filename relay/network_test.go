@@ -131,3 +131,20 @@ func TestAHandlerIsFoundWhereItRegisteredFrom(t *testing.T) {
 		t.Errorf("foreseen as %+v", e)
 	}
 }
+
+// Whom the rules let have nothing is treated as they say, though what there is belongs to another network.
+func TestRulesComeBeforeNetworks(t *testing.T) {
+	for action, want := range map[string]journal.Outcome{"drop": journal.Drop, "reject": journal.Refuse} {
+		w := newWorld(t)
+		rules := compiled(t, rulesOf(t, "* * * "+action))
+		w.Rules = func() *RuleSet { return rules }
+		w.onNetwork("a1", "blue", "sales")
+		e := w.Explain(t.Context(), Inquiry{Descriptor: sales, From: addr("10.0.0.7"), Network: "red"})
+		if e.Outcome != want || want == journal.Refuse && e.Code != int(tns.CodeRuleRejects) {
+			t.Errorf("%s: %+v", action, e)
+		}
+		if e = w.Explain(t.Context(), Inquiry{Descriptor: sales, From: addr("10.0.0.7"), Sealed: true, Network: "blue"}); e.Outcome != want || want == journal.Refuse && e.Code != int(tns.CodeRuleRejects) {
+			t.Errorf("%s of a sealed client: %+v", action, e)
+		}
+	}
+}

@@ -60,6 +60,12 @@ func (r *Routes) alias(service string) (alias, bool) {
 	return alias{}, false
 }
 
+// leads tells whether the configuration has a way for a service that is not left to the table.
+func (r *Routes) leads(service string) bool {
+	_, known := r.alias(service)
+	return known || r.NextHop != nil
+}
+
 func shortOf(name string) string {
 	short, _, _ := strings.Cut(name, ".")
 	return short

@@ -343,6 +343,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 		return nil, &clientGone{err}
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
+	shares = s.moveSession(d, shares, candidate)
 	s.seen(d)
 	d.leave(true)
 	s.finishAt(ctx, d, journal.Relay, candidate)

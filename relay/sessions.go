@@ -37,7 +37,7 @@ type SessionInfo struct {
 	Network      netip.Addr      // the client's address
 	Registration servicetable.ID // of the instance
 	Database     string          // the group it belongs to
-	Offered      string          // the service as the instance offers it, by SID too
+	Offered      string          // the service as the instance offers it, by SID too; as it was asked for where a route leads on
 	Started      time.Time
 	Idle         time.Duration
 	ToServer     uint64 // bytes
@@ -172,6 +172,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 			IdleTimeout: treatment.IdleTimeout.or(s.IdleTimeout), SessionTimeout: treatment.SessionTimeout.or(s.SessionTimeout),
 		},
 	}
+	one.part.service = d.offeredAs(a.candidate)
 	one.limit(a.shares)
 	s.mu.Lock()
 	if s.sessions == nil {
@@ -212,10 +213,10 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		Started:     time.Now(),
 		Ref:         d.record.Ref, Network: d.client.Addr(), Registration: c.Registration.ID, Database: c.Registration.Database, Offered: c.Service.Name,
 	}
-	info.Way = d.wayBy()
-	if info.Offered == "" {
-		info.Offered = asksFor(d.query)
+	if c.Path != nil { // operators speak of it by the name that withholds it too
+		info.Offered = c.Path.Service
 	}
+	info.Way = d.wayBy()
 	info.Program, info.Machine, info.User = clientID(d.asked)
 	if rule := d.granted.by(c); rule != nil {
 		info.Rule = rule.Text

@@ -36,6 +36,11 @@ func (s *Server) weigh(ctx context.Context, d *dialogue) ([]servicetable.Candida
 		return nil, err
 	}
 	granted, err := s.grant(ctx, d, candidates)
+	if isAny(err, errOtherNetwork, errUnsealed) {
+		if refusal := s.standing(ctx, d).refusal; refusal != nil {
+			return nil, refusal // likewise, and rules say how
+		}
+	}
 	if err == nil || errors.Is(err, errDropped) || d.way != nil {
 		return granted, err
 	}
