@@ -124,12 +124,17 @@ func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 		b.log.Debug("no CONNECT", "peer", conn.NetConn().RemoteAddr().String(), "cause", err.Error())
 		return
 	}
-	b.refuse(conn, code, "no complete CONNECT: "+err.Error())
+	b.refuseAs(conn, code, "no complete CONNECT: "+err.Error(), "no complete CONNECT")
 }
 
 // refuse answers what never came as far as the relay, with an explanation like all others.
 func (b *Broker) refuse(conn *tns.Conn, code tns.Code, cause string) {
-	ref := b.explainRefusal(conn.NetConn(), code, cause, conn.OverTLS())
+	b.refuseAs(conn, code, cause, cause)
+}
+
+// refuseAs is refuse where peers can make up any number of causes, all of which are one kind.
+func (b *Broker) refuseAs(conn *tns.Conn, code tns.Code, cause, kind string) {
+	ref := b.explainOnce(conn.NetConn(), code, cause, conn.OverTLS(), code.String()+": "+kind)
 	b.reply(conn, tns.NewRefuse(code, b.config.VSNNUM).WithRef(ref))
 }
 

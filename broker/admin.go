@@ -42,7 +42,7 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 	}
 	b.logCommand(connect, command, code)
 	if code != tns.CodeNone {
-		b.refuse(conn, code, cause)
+		b.refuseAs(conn, code, cause, "a command")
 		return
 	}
 	b.replyAdmin(ctx, conn, connect, answer)

@@ -187,7 +187,7 @@ func (b *Broker) wire() {
 	b.reporters.sessions = append(b.reporters.sessions, b.carried.ended)
 	b.wireFailover()
 	b.registrar = registration.Server{
-		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent,
+		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent, Repeats: b.registrationRepeats,
 		Admit:            &b.config.Admission,
 		Answer:           b.config.Answer,
 		Upstream:         b.config.Upstream,
@@ -206,8 +206,8 @@ func (b *Broker) wire() {
 		Report: b.connectReported, Ended: b.sessionEnded,
 		Connect: b.connect,
 		Routes:  func() *relay.Routes { return b.settings().routes },
-		Resolve: b.hosts.resolve, Local: b.hosts.isLocal, View: b.view, StandIn: b.standIn,
-		Own:    b.own,
+		Resolve: b.hosts.resolve, Claimed: b.hosts.claimed, Local: b.hosts.isLocal, View: b.view, StandIn: b.standIn,
+		Own:    b.claimedOwn,
 		VSNNUM: b.config.VSNNUM,
 		Log:    b.log.With("component", "relay"),
 	}
@@ -430,9 +430,19 @@ func (b *Broker) Shutdown(r console.ShutdownRequest) {
 }
 
 // own reports whether host and port are an address this broker listens on.
-func (b *Broker) own(host string, port int) bool {
+func (b *Broker) own(host string, port int) bool { return b.isOwn(host, port, b.hosts.means) }
+
+// claimedOwn is own for what clients send.
+func (b *Broker) claimedOwn(host string, port int) bool {
+	return b.isOwn(host, port, b.hosts.claimed)
+}
+
+// meanings are the addresses that a host text stands for.
+type meanings func(ctx context.Context, host string) []netip.Addr
+
+func (b *Broker) isOwn(host string, port int, means meanings) bool {
 	for _, l := range b.listeners {
-		if b.isAt(context.Background(), l, host, port) {
+		if b.isAt(l, host, port, means) {
 			return true
 		}
 	}
@@ -440,12 +450,12 @@ func (b *Broker) own(host string, port int) bool {
 }
 
 // isAt reports whether host and port are the address of a listener.
-func (b *Broker) isAt(ctx context.Context, l net.Listener, host string, port int) bool {
+func (b *Broker) isAt(l net.Listener, host string, port int, means meanings) bool {
 	at := l.Addr().(*net.TCPAddr)
 	if at.Port != port {
 		return false
 	}
-	for _, a := range b.hosts.means(ctx, host) {
+	for _, a := range means(context.Background(), host) {
 		if at.IP.IsUnspecified() && b.hosts.isLocal(a) || at.AddrPort().Addr().Unmap().WithZone("") == a {
 			return true
 		}

@@ -9,6 +9,7 @@ import (
 
 	"servicebroker/failover"
 	"servicebroker/journal"
+	"servicebroker/limits"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
 )
@@ -326,6 +327,14 @@ func (b *Broker) moved(m failover.Move) {
 	b.log.Info("service moved", "service", m.Service, "from", m.From, "to", m.To)
 }
 
+// registrationRepeats tells whether a registrant was refused for the same a moment ago. Anyone may
+// try, as often as he likes, and must not push what matters out of history and log.
+func (b *Broker) registrationRepeats(e registration.Event) bool {
+	cause, _, _ := strings.Cut(e.Cause, " (")
+	_, again := b.limiting.repeats.Note("registration refused, "+cause+", for "+limits.SourceOf(e.Peer.Addr()).String(), func() any { return "" })
+	return again
+}
+
 // registrationEvent writes down what the table does not tell.
 func (b *Broker) registrationEvent(e registration.Event) {
 	b.logRegistration(e)
@@ -333,6 +342,9 @@ func (b *Broker) registrationEvent(e registration.Event) {
 	event := journal.Event{Cause: e.Cause, Detail: e.Peer.String()}
 	switch e.Kind {
 	case registration.Refused:
+		if e.Repeated {
+			return
+		}
 		event.Kind = journal.Rejected
 	case registration.Undecodable:
 		event.Kind = journal.Undecodable

@@ -20,6 +20,8 @@ type hosts struct {
 
 	mu      sync.Mutex
 	names   map[string]*hostName
+	flights int // look-ups under way
+	pruned  time.Time
 	closed  bool
 	running sync.WaitGroup // look-ups
 	local   answer
@@ -49,6 +51,7 @@ const (
 	resolveTimeout = 2 * time.Second
 	lookupTimeout  = 10 * time.Second // of a look-up that nobody waits for any more
 	maxNames       = 50_000
+	maxClaimed     = 256 // look-ups under way beyond which none is begun for a name that clients made up
 )
 
 // resolve returns the addresses of a name; none if it has none, or nobody knows in time.
@@ -58,6 +61,35 @@ func (h *hosts) resolve(ctx context.Context, name string) []netip.Addr {
 
 // fresh is resolve that waits rather than give an answer whose time is over.
 func (h *hosts) fresh(ctx context.Context, name string) []netip.Addr { return h.ask(ctx, name, 0) }
+
+// claimed is means for what a client sent. Clients can make up any number of names, whose look-ups
+// take descriptors for as long as a name service is silent, and whose answers take room: they get
+// neither all of the one nor of the other, and where there is none nobody knows the name.
+func (h *hosts) claimed(ctx context.Context, host string) []netip.Addr {
+	if !isAddress(strings.Trim(host, "[]")) && !h.mayClaim(strings.ToLower(host)) {
+		return nil
+	}
+	return h.means(ctx, host)
+}
+
+func (h *hosts) mayClaim(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, now := h.names[name], time.Now()
+	if n != nil && (n.flight != nil || now.Before(n.until)) {
+		return true
+	}
+	if n == nil && len(h.names) >= maxNames/2 && now.Sub(h.pruned) > time.Second {
+		h.pruned = now
+		h.prune(now)
+	}
+	return h.flights < maxClaimed && (n != nil || len(h.names) < maxNames/2)
+}
+
+// prune forgets answers whose time is over; callers hold mu.
+func (h *hosts) prune(now time.Time) {
+	maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil && !now.Before(n.until) })
+}
 
 func (h *hosts) ask(ctx context.Context, name string, stale time.Duration) []netip.Addr {
 	name = strings.ToLower(name)
@@ -92,8 +124,7 @@ func (h *hosts) entry(name string) *hostName {
 		return n
 	}
 	if len(h.names) >= maxNames {
-		now := time.Now()
-		maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil && !now.Before(n.until) })
+		h.prune(time.Now())
 		if len(h.names) >= maxNames {
 			maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil })
 		}
@@ -113,6 +144,7 @@ func (h *hosts) start(name string, n *hostName) *flight {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	n.flight = &flight{landed: make(chan struct{}), cancel: cancel}
+	h.flights++
 	h.running.Go(func() {
 		defer cancel()
 		addresses, err := h.query(ctx, name)
@@ -151,6 +183,7 @@ func (h *hosts) land(n *hostName, addresses []netip.Addr, err error) {
 	n.known, n.until = true, time.Now().Add(hostsTTL)
 	close(n.flight.landed)
 	n.flight = nil
+	h.flights--
 }
 
 // close ends the look-ups that are under way, and answers from now on what is known.

@@ -56,7 +56,7 @@ func (b *Broker) dialled(ctx context.Context, n *descriptor.Node) int {
 			continue
 		}
 		for at, l := range b.listeners {
-			if b.isAt(ctx, l, a.Host, a.Port) {
+			if b.isAt(l, a.Host, a.Port, b.hosts.claimed) {
 				return at
 			}
 		}

@@ -25,4 +25,5 @@ type Event struct {
 	Peer         netip.AddrPort
 	Code         tns.Code // of a refusal
 	Cause        string   // for people
+	Repeated     bool     // one like it has been told of a moment ago
 }

@@ -58,6 +58,10 @@ type Server struct {
 	MaxPerPeer          int           // connections at a time from one address; 0: 256
 	FirstMessageTimeout time.Duration // from ACCEPT to the first whole message; 0: 10 s
 
+	// Repeats tells of a refusal whether one like it has been told of a moment ago: then it is not
+	// logged. nil: each is.
+	Repeats func(Event) bool
+
 	Report func(Event)  // told everything that happens, from the connection's goroutine; nil: nobody is
 	Log    *slog.Logger // nil: silent
 
@@ -172,8 +176,11 @@ func (s *Server) SetAdmission(a *Admission) error {
 // refuse answers with the one form of REFUSE that holds an ERROR_STACK, by which
 // databases and scanners see that they are not welcome (nsgr.md 2, tns.md 10.5).
 func (s *Server) refuse(conn *tns.Conn, peer netip.AddrPort, code tns.Code, v verdict) error {
-	s.log().Warn("registration refused", "peer", peer.String(), "code", code.String(), "cause", v.why, "remedy", v.remedy)
-	s.report(Event{Kind: Refused, Peer: peer, Code: code, Cause: v.why})
+	e := Event{Kind: Refused, Peer: peer, Code: code, Cause: v.why}
+	if e.Repeated = s.Repeats != nil && s.Repeats(e); !e.Repeated {
+		s.log().Warn("registration refused", "peer", peer.String(), "code", code.String(), "cause", v.why, "remedy", v.remedy)
+	}
+	s.report(e)
 	if err := sendWithin(conn, sendTime, tns.NewRefuse(code, s.VSNNUM)); err != nil {
 		return fmt.Errorf("refuse the registrant at %s: %w", peer, err)
 	}

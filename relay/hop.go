@@ -48,10 +48,13 @@ func (s *Server) meaning(ctx context.Context, host string) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}
 	}
-	if s.Resolve == nil {
-		return nil
+	switch {
+	case s.Claimed != nil:
+		return s.Claimed(ctx, strings.ToLower(host))
+	case s.Resolve != nil:
+		return s.Resolve(ctx, strings.ToLower(host))
 	}
-	return s.Resolve(ctx, strings.ToLower(host))
+	return nil
 }
 
 // candidate is one address of a hop as those are that databases register.

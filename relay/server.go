@@ -108,6 +108,8 @@ type Server struct {
 	// within two seconds, and at once where it was asked lately; may be nil: hosts
 	// registered by name then match names as text only.
 	Resolve func(ctx context.Context, host string) []netip.Addr
+	// Claimed is Resolve for the hosts of routes, which clients may make up; nil: Resolve.
+	Claimed func(ctx context.Context, host string) []netip.Addr
 	// Own tells whether an address is one this broker listens on, so that no
 	// client is sent in a circle; may be nil.
 	Own func(host string, port int) bool

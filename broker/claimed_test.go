@@ -1,0 +1,121 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"servicebroker/journal"
+	"servicebroker/registration"
+	"servicebroker/tns"
+)
+
+// Names that clients make up, of which a name service says nothing, leave room for others.
+func TestNamesOfClientsAreLookedUpInBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := netip.MustParseAddr("10.0.0.1")
+		asked := 0
+		h := &hosts{lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+			if name == "db1" {
+				return []netip.Addr{known}, nil
+			}
+			asked++
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		defer h.close()
+		gone, leave := context.WithCancel(t.Context())
+		leave() // clients do not wait
+		for i := range 3 * maxClaimed {
+			h.claimed(gone, fmt.Sprintf("made-up-%d.example.com", i))
+		}
+		synctest.Wait()
+		if asked != maxClaimed {
+			t.Errorf("%d look-ups at a time", asked)
+		}
+		if got := h.resolve(t.Context(), "db1"); len(got) != 1 {
+			t.Errorf("a database's name means %v meanwhile", got)
+		}
+		if got := h.claimed(t.Context(), "DB1"); len(got) != 1 {
+			t.Errorf("what is known is %v for clients", got)
+		}
+		if got := h.claimed(t.Context(), "[::1]"); len(got) != 1 {
+			t.Errorf("a number means %v", got)
+		}
+		time.Sleep(lookupTimeout)
+		synctest.Wait()
+		if h.flights != 0 {
+			t.Errorf("%d look-ups under way", h.flights)
+		}
+		h.claimed(gone, "another")
+		synctest.Wait()
+		if asked != maxClaimed+1 {
+			t.Errorf("%d look-ups after that", asked)
+		}
+	})
+}
+
+// Names that clients made up are forgotten before those of databases.
+func TestNamesOfClientsTakeHalfTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hosts{lookup: func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("none") }}
+		defer h.close()
+		for i := range maxNames/2 + 100 {
+			h.claimed(t.Context(), fmt.Sprintf("n%d", i))
+		}
+		if len(h.names) != maxNames/2 {
+			t.Errorf("%d names", len(h.names))
+		}
+		h.resolve(t.Context(), "db1")
+		time.Sleep(hostsTTL + time.Second)
+		h.claimed(t.Context(), "new")
+		if len(h.names) != 1 {
+			t.Errorf("%d names once their time was over", len(h.names))
+		}
+	})
+}
+
+// Whoever is not let in cannot push out of history what matters.
+func TestRefusedRegistrantsAreToldOnce(t *testing.T) {
+	r := start(t, nil)
+	for i := range 50 {
+		for _, from := range []string{"192.0.2.66", "2001:db8::1"} {
+			e := registration.Event{Kind: registration.Refused, Code: tns.CodeRegistrationRejected, Cause: fmt.Sprintf("it is not invited (could not look up %d)", i),
+				Peer: netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1000+i))}
+			e.Repeated = r.registrationRepeats(e)
+			r.registrationEvent(e)
+		}
+	}
+	if told := r.journal.Events(journal.Filter{Kinds: []journal.Kind{journal.Rejected}}); len(told) != 2 {
+		t.Errorf("told %d times: %+v", len(told), told)
+	}
+}
+
+// However many commands and bad packets a peer makes up, each kind takes one explanation.
+func TestMadeUpCommandsAreExplainedOnce(t *testing.T) {
+	r := start(t, nil)
+	for i := range 20 {
+		conn, err := net.Dial("tcp", r.Addresses()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%2 == 0 {
+			_, err = tns.TryService(t.Context(), conn, fmt.Appendf(nil, "(CONNECT_DATA=(COMMAND=word%d))", i))
+		} else {
+			_, err = conn.Write([]byte{0, 9, 0, 0, 1, byte(i), 0, 0, byte(i)})
+			_, _ = tns.NewConn(conn).ReadReply()
+		}
+		if err != nil {
+			t.Log(err)
+		}
+	}
+	if _, kept := r.journal.Sizes(); kept == 0 || kept > 2 {
+		t.Errorf("%d explanations: %+v", kept, r.journal.Recent(20))
+	}
+}
