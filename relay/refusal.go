@@ -175,5 +175,7 @@ func (s *Server) refuseFlood(d *dialogue, code tns.Code) {
 	_ = d.conn.NetConn().Close()
 }
 
-// floodTimeout bounds the answer to one of a flood: there is room for it, or nobody reads.
-const floodTimeout = 10 * time.Millisecond
+// floodTimeout bounds the answer to one of a flood. There is room for it, since nothing else was
+// sent; it is as long as a crowded machine may take to come to the write, because a client that is
+// closed without a word does not know that it is refused.
+const floodTimeout = time.Second
