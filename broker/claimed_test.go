@@ -12,6 +12,8 @@ import (
 
 	"servicebroker/journal"
 	"servicebroker/registration"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
 
@@ -118,4 +120,31 @@ func TestMadeUpCommandsAreExplainedOnce(t *testing.T) {
 	if _, kept := r.journal.Sizes(); kept == 0 || kept > 2 {
 		t.Errorf("%d explanations: %+v", kept, r.journal.Recent(20))
 	}
+}
+
+// Clients can name any number of routes: those that wait for them share one part of the places.
+func TestRoutesOfClientsShareTheirPlaces(t *testing.T) {
+	r := start(t, func(c *Config) { c.MaxHeld, c.HoldShare = 4, 0.5 })
+	held := 0
+	for i := range 4 {
+		c := servicetable.Candidate{Registration: &servicetable.Registration{}, Handler: &servicetable.Handler{}, Path: &servicetable.Path{Named: true}}
+		service := fmt.Sprintf("made-up-%d via 10.0.0.1:1521", i)
+		place, err := holding{r.Broker}.Enter(relay.HoldRequest{
+			Service: service, Queue: service, Limit: time.Minute, Wanted: true, Route: []servicetable.Candidate{c}, Ready: func() bool { return false }, Wake: func() {},
+		})
+		if err == nil {
+			held++
+			defer place.Leave(false)
+		}
+	}
+	if held != 2 {
+		t.Errorf("%d are held", held)
+	}
+	place, err := holding{r.Broker}.Enter(relay.HoldRequest{
+		Service: "sales", Queue: "sales", Limit: time.Minute, Wanted: true, Ready: func() bool { return false }, Wake: func() {},
+	})
+	if err != nil {
+		t.Fatalf("another service: %v", err)
+	}
+	place.Leave(false)
 }

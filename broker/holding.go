@@ -48,8 +48,12 @@ func (h holding) seeRoute(r relay.HoldRequest) {
 
 func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
 	tenant, most := h.heldFor(r.Service)
-	if tenant != "" {
+	switch {
+	case tenant != "":
 		tenant = "tenant " + tenant
+	case len(r.Route) > 0 && r.Route[0].Path != nil && r.Route[0].Path.Named: // clients can make up any number of those
+		c := h.settings().config
+		tenant, most = "routes of clients", max(1, int(float64(c.MaxHeld)*c.HoldShare))
 	}
 	return failover.HoldRequest{
 		Service: r.Service, Queue: r.Queue, Share: tenant, ShareMax: most, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
