@@ -200,6 +200,23 @@ func (l *limiting) overListener(at int) error {
 	}
 }
 
+// foresee tells why a connection of a client at an address would be refused now, nil if it
+// would not. It counts nothing.
+func (l *limiting) foresee(at int, client netip.Addr) error {
+	if silent, _ := l.silent.Counts(); silent == 0 && l.connections.Full() { // else one of them makes room
+		return l.tooMany()
+	}
+	if err := l.sources.Foresee(client); err != nil || at >= len(l.listeners.own) {
+		return err
+	}
+	for _, rate := range l.ratesOf(at) {
+		if rate.Full(limits.SourceOf(client).String()) {
+			return l.overListener(at)
+		}
+	}
+	return nil
+}
+
 // listenerRates are the rates at the listening addresses.
 type listenerRates struct {
 	own      []*limits.Rate // of each address

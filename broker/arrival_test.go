@@ -289,3 +289,18 @@ func TestClientsBehindAProxyAreLimitedEach(t *testing.T) {
 		t.Error("limits are not named")
 	}
 }
+
+// What would become of a connect is told of the address's own rate too.
+func TestExplainForeseesTheRateOfAnAddress(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Listening = []ListenSettings{{Rate: 0.001}}
+		c.Limits.AcceptQueueWait, c.HoldTimeout = 0, 0
+	})
+	for _, want := range []tns.Code{tns.CodeUnknownService, tns.CodeRateLimit} {
+		e, err := r.Explain(t.Context(), console.ExplainRequest{Descriptor: sales})
+		if err != nil || e.Code != int(want) || strings.Contains(e.Text, "RATE_LIMIT") != (want == tns.CodeRateLimit) {
+			t.Errorf("foreseen as %+v, %v, want %v", e, err, want)
+		}
+		r.wantCode(sales, want)
+	}
+}

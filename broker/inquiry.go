@@ -34,14 +34,15 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 		from = netip.MustParseAddr("127.0.0.1")
 	}
 	inquiry := relay.Inquiry{Descriptor: n.String(), From: from}
-	if at := b.dialled(ctx, n); at < len(b.listeners) {
+	at := b.dialled(ctx, n)
+	if at < len(b.listeners) {
 		inquiry.ArrivedOn, inquiry.Network = b.listeners[at].Addr().String(), b.networkOf(at)
 		front := &b.security.current.Load().listening[at]
 		sni, _ := descriptor.Truth(n.Text("USE_SNI"))
 		inquiry.Secure, inquiry.Sealed = front.source != nil, front.passthrough && sni
 	}
 	e := b.relay.Explain(ctx, inquiry)
-	if err := b.limiting.sources.Foresee(from); err != nil { // it would not come so far
+	if err := b.limiting.foresee(at, from); err != nil { // it would not come so far
 		e.Outcome, e.Code, e.Text = journal.Refuse, int(tns.CodeRateLimit), strings.TrimSuffix(err.Error()+"; else: "+e.Text, "; else: ")
 	}
 	return e, nil

@@ -148,6 +148,14 @@ func (r *Rate) Full(name string) bool {
 	return true
 }
 
+// idle tells whether a new Rate would do the same as this one from now on.
+func (r *Rate) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refill(time.Now())
+	return r.arrivals.n == 0 && (r.perSecond == 0 || r.tokens >= burst(r.perSecond))
+}
+
 // refuse counts one that was refused by the word of Full.
 func (r *Rate) refuse() {
 	r.mu.Lock()

@@ -147,12 +147,17 @@ func (s *Shares) Of(kind Kind, name string) *Share {
 	return one
 }
 
-// forget drops Shares without sessions and without limits. The others are as many as
-// the configuration makes them.
+// forget drops Shares without sessions of which nobody can tell that they were there; where
+// that makes no room, those too that would be let through again before their rate allows it.
 func (s *Shares) forget() {
-	for key, one := range s.known {
-		if one.Sessions.Counts().Now == 0 && one.Rate.Counts().Waiting == 0 {
-			delete(s.known, key)
+	for _, drop := range []func(*Rate) bool{(*Rate).idle, func(r *Rate) bool { return r.Counts().Waiting == 0 }} {
+		for key, one := range s.known {
+			if one.Sessions.Counts().Now == 0 && drop(&one.Rate) {
+				delete(s.known, key)
+			}
+		}
+		if len(s.known) < maxShares {
+			return
 		}
 	}
 }

@@ -112,3 +112,28 @@ func TestRatesAsPeopleWriteThem(t *testing.T) {
 		}
 	}
 }
+
+// Names that somebody makes up do not give a service its turns back.
+func TestWhatIsUsedUpIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Shares{LimitOf: func(Kind, string) Limit { return Limit{Rate: 1} }}
+		if _, err := s.Of(OfService, "pay").Enter("c", nil); err != nil {
+			t.Fatal(err)
+		}
+		for i := range maxShares + 10 {
+			s.Of(OfService, fmt.Sprint("made up ", i))
+		}
+		if n := len(s.All()); n > maxShares {
+			t.Errorf("%d are known", n)
+		}
+		if _, err := s.Of(OfService, "pay").Enter("c", nil); !errors.Is(err, ErrRate) {
+			t.Errorf("a second one: %v", err)
+		}
+		for i := range maxShares + 10 { // all of them in use: there is room all the same
+			_, _ = s.Of(OfService, fmt.Sprint("used ", i)).Enter("c", nil)
+		}
+		if n := len(s.All()); n > maxShares {
+			t.Errorf("%d are known", n)
+		}
+	})
+}
