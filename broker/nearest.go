@@ -56,8 +56,6 @@ func habitual(word string) string {
 		return "off"
 	case "true", "yes", "enabled":
 		return "on"
-	case "leastconn", "least_conn", "leastconnections":
-		return "sessions"
 	}
 	return word
 }

@@ -201,7 +201,7 @@ func (p *parser) closing(start int, name string) {
 		p.fail(start, "the parenthesis opened here is never closed", "add the missing )")
 	case p.at('(') && name == "" && isBareName(p.text[start+1:p.pos]):
 		name = strings.TrimSpace(p.text[start+1 : p.pos])
-		p.fail(p.pos, "no = between "+excerpt(name)+" and (", "write "+name+"=(")
+		p.fail(p.pos, "no = between "+excerpt(name)+" and (", "write "+name+"=(…)")
 	case p.at('('):
 		p.fail(p.pos, "unexpected ( within a value", "close the parenthesis before it, or put the value in quotes")
 	case p.pos > 0 && p.text[p.pos-1] != '"' && p.assignsHere():
