@@ -42,6 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 	})
 	defer stop()
 	defer reloadOnHangup(first, b, log)()
+	defer paceCollector(context.WithoutCancel(ctx))()
 	return b.Run(first, second)
 }
 
