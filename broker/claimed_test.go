@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +22,12 @@ import (
 func TestNamesOfClientsAreLookedUpInBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := netip.MustParseAddr("10.0.0.1")
-		asked := 0
+		var asked atomic.Int32
 		h := &hosts{lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			if name == "db1" {
 				return []netip.Addr{known}, nil
 			}
-			asked++
+			asked.Add(1)
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
@@ -37,8 +38,8 @@ func TestNamesOfClientsAreLookedUpInBounds(t *testing.T) {
 			h.claimed(gone, fmt.Sprintf("made-up-%d.example.com", i))
 		}
 		synctest.Wait()
-		if asked != maxClaimed {
-			t.Errorf("%d look-ups at a time", asked)
+		if n := asked.Load(); n != maxClaimed {
+			t.Errorf("%d look-ups at a time", n)
 		}
 		if got := h.resolve(t.Context(), "db1"); len(got) != 1 {
 			t.Errorf("a database's name means %v meanwhile", got)
@@ -49,15 +50,15 @@ func TestNamesOfClientsAreLookedUpInBounds(t *testing.T) {
 		if got := h.claimed(t.Context(), "[::1]"); len(got) != 1 {
 			t.Errorf("a number means %v", got)
 		}
-		time.Sleep(lookupTimeout)
+		<-time.After(lookupTimeout)
 		synctest.Wait()
 		if h.flights != 0 {
 			t.Errorf("%d look-ups under way", h.flights)
 		}
 		h.claimed(gone, "another")
 		synctest.Wait()
-		if asked != maxClaimed+1 {
-			t.Errorf("%d look-ups after that", asked)
+		if n := asked.Load(); n != maxClaimed+1 {
+			t.Errorf("%d look-ups after that", n)
 		}
 	})
 }
@@ -74,7 +75,7 @@ func TestNamesOfClientsTakeHalfTheRoom(t *testing.T) {
 			t.Errorf("%d names", len(h.names))
 		}
 		h.resolve(t.Context(), "db1")
-		time.Sleep(hostsTTL + time.Second)
+		<-time.After(hostsTTL + time.Second)
 		h.claimed(t.Context(), "new")
 		if len(h.names) != 1 {
 			t.Errorf("%d names once their time was over", len(h.names))
@@ -84,7 +85,7 @@ func TestNamesOfClientsTakeHalfTheRoom(t *testing.T) {
 
 // Whoever is not let in cannot push out of history what matters.
 func TestRefusedRegistrantsAreToldOnce(t *testing.T) {
-	r := start(t, nil)
+	r := counting(t, 0, 0)
 	for i := range 50 {
 		for _, from := range []string{"192.0.2.66", "2001:db8::1"} {
 			e := registration.Event{Kind: registration.Refused, Code: tns.CodeRegistrationRejected, Cause: fmt.Sprintf("it is not invited (could not look up %d)", i),
