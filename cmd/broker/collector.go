@@ -15,6 +15,7 @@ import (
 // everybody's connects would wait for it. So it is given room for some seconds of garbage,
 // which is used only while there is that much.
 const (
+	floodRate      = 24 << 20        // bytes a second, for some seconds, from which on it is one
 	collectorPause = 3 * time.Second // between two runs of it, if the room allows
 	collectorRoom  = 160 << 20       // bytes of garbage at most
 	ordinaryPace   = 100             // per cent, what the runtime does by itself
@@ -38,8 +39,8 @@ func paceCollector(ctx context.Context) (stop func()) {
 	}
 }
 
-// keepPace looks every second at how much is allocated, and sets what fits the worst of the
-// last few.
+// keepPace looks every second at how much is allocated, and sets what fits the least of the
+// last few: what is over soon is not worth the memory.
 func keepPace(ctx context.Context, room uint64, look func() (allocated, live uint64), set func(percent int)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -54,7 +55,7 @@ func keepPace(ctx context.Context, room uint64, look func() (allocated, live uin
 		}
 		allocated, live := look()
 		rates[n%len(rates)], before = allocated-before, allocated
-		percent := paceFor(max(rates[0], rates[1], rates[2]), live, room)
+		percent := paceFor(min(rates[0], rates[1], rates[2]), live, room)
 		if percent == ordinaryPace && now != ordinaryPace || percent > now+now/4 || percent < now-now/4 {
 			set(percent)
 			now = percent
@@ -65,6 +66,9 @@ func keepPace(ctx context.Context, room uint64, look func() (allocated, live uin
 // paceFor is by how many per cent what is in use may grow before the collector runs, where so
 // many bytes a second are allocated.
 func paceFor(rate, live, room uint64) int {
+	if rate < floodRate {
+		return ordinaryPace
+	}
 	wanted := min(rate*uint64(collectorPause/time.Second), room)
 	return int(max(ordinaryPace, wanted*100/max(live, 1<<20)))
 }

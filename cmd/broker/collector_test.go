@@ -19,7 +19,7 @@ func TestPaceOfTheCollector(t *testing.T) {
 		want             int
 	}{
 		{0, 30 * mb, 160 * mb, 100},          // nothing to do
-		{5 * mb, 30 * mb, 160 * mb, 100},     // an ordinary day
+		{20 * mb, 10 * mb, 160 * mb, 100},    // a busy day
 		{40 * mb, 30 * mb, 160 * mb, 400},    // a flood: three seconds of it
 		{500 * mb, 40 * mb, 160 * mb, 400},   // more than there is room for
 		{500 * mb, 1000 * mb, 160 * mb, 100}, // much is in use: as ever
