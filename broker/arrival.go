@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"servicebroker/limits"
+	"servicebroker/relay"
 	"servicebroker/tns"
 )
 
@@ -41,7 +42,7 @@ const (
 // arrived judges a connection, which takes no longer than it takes to count, and serves
 // it on a goroutine of its own.
 func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
-	a := &arrival{raw: raw, at: at, client: addrPortOf(raw.RemoteAddr())}
+	a := &arrival{raw: raw, at: at, client: relay.AddrPort(raw.RemoteAddr())}
 	if a.refusal = b.judgeArrival(a); a.refusal != nil && !b.refusable(a) {
 		b.unanswered(a)
 		return

@@ -36,7 +36,7 @@ func (b *Broker) unwrap(ctx context.Context, a *arrival) net.Conn {
 		}
 	}
 	if !a.named && a.refusal == nil {
-		a.refusal = b.judgeClient(a, addrPortOf(c.RemoteAddr()))
+		a.refusal = b.judgeClient(a, relay.AddrPort(c.RemoteAddr()))
 	}
 	switch {
 	case front.source == nil:
@@ -181,15 +181,15 @@ func (b *Broker) explainOnce(raw net.Conn, code tns.Code, cause string, secure b
 	e := &journal.Explanation{
 		Ref: b.journal.NewRef(), Time: time.Now(), Client: peer.String(), Outcome: journal.Refuse, Code: int(code), Text: cause,
 	}
-	first, again := b.limiting.repeats.Note(kind+" and client "+limits.SourceOf(addrPortOf(peer).Addr()).String(), func() any { return e.Ref })
+	first, again := b.limiting.repeats.Note(kind+" and client "+limits.SourceOf(relay.AddrPort(peer).Addr()).String(), func() any { return e.Ref })
 	if ref, ok := first.(string); ok && again {
 		e.Ref = ref
-		b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(peer), Arrived: raw.LocalAddr().String(), Secure: secure, Repeated: true})
+		b.connectReported(&relay.ConnectReport{Explanation: e, Client: relay.AddrPort(peer), Arrived: raw.LocalAddr().String(), Secure: secure, Repeated: true})
 		return ref
 	}
 	b.log.Info("refused", "ref", e.Ref, "client", peer.String(), "address", raw.LocalAddr().String(), "code", code.String(), "cause", cause)
 	b.journal.Keep(e)
-	b.connectReported(&relay.ConnectReport{Explanation: e, Client: addrPortOf(peer), Arrived: raw.LocalAddr().String(), Secure: secure})
+	b.connectReported(&relay.ConnectReport{Explanation: e, Client: relay.AddrPort(peer), Arrived: raw.LocalAddr().String(), Secure: secure})
 	return e.Ref
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"servicebroker/certs"
 	"servicebroker/descriptor"
+	"servicebroker/relay"
 )
 
 // headerBuffer holds any header without lengthy extensions, and what comes with it.
@@ -89,7 +90,7 @@ func throughOf(c net.Conn) net.Addr {
 
 // isAmong tells whether an address is in one of the networks.
 func isAmong(networks []netip.Prefix, a net.Addr) bool {
-	at := addrPortOf(a).Addr()
+	at := relay.AddrPort(a).Addr()
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(at) })
 }
 
@@ -97,7 +98,7 @@ func isAmong(networks []netip.Prefix, a net.Addr) bool {
 // address.
 func (p *ProxyProtocol) headerFor(address descriptor.Address, remote net.Addr) int {
 	for i := range p.Out {
-		if p.Out[i].fits(address.Host, addrPortOf(remote).Addr()) {
+		if p.Out[i].fits(address.Host, relay.AddrPort(remote).Addr()) {
 			return p.Out[i].Version
 		}
 	}

@@ -1,11 +1,6 @@
 package broker
 
-import (
-	"net"
-	"net/netip"
-
-	"servicebroker/relay"
-)
+import "servicebroker/relay"
 
 // reporters are told what became of connects and sessions. They are set by [Broker.wire] and
 // do not change while the broker runs; they are called on the connect's own goroutine, must
@@ -29,14 +24,4 @@ func (b *Broker) sessionEnded(s *relay.SessionInfo, err error) {
 	for _, tell := range b.reporters.sessions {
 		tell(s, err)
 	}
-}
-
-// addrPortOf returns the address of a TCP peer, IPv4 never in its IPv6 form.
-func addrPortOf(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	p := t.AddrPort()
-	return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
 }

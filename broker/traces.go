@@ -32,7 +32,7 @@ func (b *Broker) wireTraces() {
 // trace lets those see the packets of a client's connection who want to.
 func (b *Broker) trace(conn *tns.Conn) {
 	if b.traces.Active() {
-		client := addrPortOf(conn.NetConn().RemoteAddr())
+		client := relay.AddrPort(conn.NetConn().RemoteAddr())
 		conn.Seen = b.traces.Dialogue(client, "broker", client.String())
 	}
 }

@@ -43,7 +43,7 @@ func (q *Sealed) data() string {
 // refused by an alert of TLS.
 func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, turns ...limits.Wait) {
 	d := &dialogue{
-		began: time.Now(), conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: addrPort(raw.RemoteAddr()),
+		began: time.Now(), conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: AddrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: true, hello: asked.Hello,
 	}
 	s.conduct(ctx, d, turns)

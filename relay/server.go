@@ -195,7 +195,7 @@ type dialogue struct {
 func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, turns ...limits.Wait) {
 	raw := conn.NetConn()
 	d := &dialogue{
-		began: time.Now(), conn: conn, connect: connect, client: addrPort(raw.RemoteAddr()),
+		began: time.Now(), conn: conn, connect: connect, client: AddrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
 	}
 	s.conduct(ctx, d, turns)
@@ -389,8 +389,9 @@ func asksFor(q servicetable.Query) string {
 	return q.SID
 }
 
-// addrPort returns the address of a TCP peer, IPv4 never in its IPv6 form.
-func addrPort(a net.Addr) netip.AddrPort {
+// AddrPort returns the address of a TCP peer, IPv4 never in its IPv6 form and without a zone; the
+// zero AddrPort of any other. It is what rules, limits and explanations know a client by.
+func AddrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {
 		return netip.AddrPort{}
