@@ -62,6 +62,7 @@ type Broker struct {
 	traces     packettrace.Traces
 	carried    carried
 	events     eventCounts // of the journal
+	mirrors    mirrors
 	metrics    *metrics    // nil until it runs
 	tallyEvery time.Duration
 	changing   sync.Mutex                                     // one change of the table at a time
@@ -329,6 +330,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.clearUp(looking) })
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })
+	b.mirrors.start()
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
@@ -355,6 +357,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
+	b.endMirrors(true)
 	for _, s := range servers {
 		_ = s.Close()
 	}

@@ -88,6 +88,10 @@ func tableMetrics() []metric {
 		{name: "intents", kind: gauge, labels: []string{"kind"}, help: "What operators want now: drain, weight, hold, maintenance, approve or reject."},
 		{name: "probes_total", kind: counter, tally: true, labels: []string{"depth", "outcome"}, help: "Probes of handlers: light (TNS ping) or deep (a CONNECT), answered or failed."},
 		{name: "probe_duration_seconds", kind: histogram, tally: true, help: "How long answered probes took."},
+		{name: "mirror_lag_versions", kind: gauge, labels: []string{"mirror"}, help: "Changes of the service table that a copy of it elsewhere (dns, dns-update, consul) does not have yet."},
+		{name: "mirror_failures", kind: gauge, labels: []string{"mirror"}, help: "How often in a row a copy could not be brought up to date; 0 if the last time went well."},
+		{name: "mirror_last_success_timestamp_seconds", kind: gauge, labels: []string{"mirror"}, help: "When a copy was last made equal to the table or found to be, seconds since 1970; 0: not yet."},
+		{name: "mirror_syncs_total", kind: counter, labels: []string{"mirror", "outcome"}, help: "Times a copy was brought up to date: good, failed, or standby (another broker keeps it)."},
 		{name: "events_total", kind: counter, labels: []string{"kind"}, help: "Events in the journal by kind, such as moved, ejected, restored, hold_began, sessions_lost: what broker events shows."},
 	}
 }

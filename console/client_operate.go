@@ -100,6 +100,11 @@ func (c *Client) Quarantine(ctx context.Context) (QuarantineList, error) {
 	return get[QuarantineList](ctx, c, "/api/v1/quarantine")
 }
 
+// Mirrors returns the copies of the table that are kept elsewhere.
+func (c *Client) Mirrors(ctx context.Context) (MirrorList, error) {
+	return get[MirrorList](ctx, c, "/api/v1/mirrors")
+}
+
 // Limits returns the limits in force, and what they did.
 func (c *Client) Limits(ctx context.Context) (LimitList, error) {
 	return get[LimitList](ctx, c, "/api/v1/limits")

@@ -63,6 +63,8 @@ func TestClientLooks(t *testing.T) {
 	same(t, "held", held, err, heldList(waiting(), "", 10))
 	limits, err := c.Limits(ctx)
 	same(t, "limits", limits.Limits, err, o.Limits())
+	mirrors, err := c.Mirrors(ctx)
+	same(t, "mirrors", mirrors.Mirrors, err, o.Mirrors())
 	certificates, err := c.Certificates(ctx)
 	same(t, "certificates", certificates.Certificates, err, o.Certificates())
 	quarantine, err := c.Quarantine(ctx)

@@ -28,6 +28,7 @@ func (s *Server) routes() map[string]route {
 		"/api/v1/held":                    get(s.getHeld),
 		"/api/v1/certificates":            get(s.getCertificates),
 		"/api/v1/limits":                  get(s.getLimits),
+		"/api/v1/mirrors":                 get(s.getMirrors),
 		"/api/v1/quarantine":              get(s.getQuarantine),
 		"/api/v1/quarantine/{id}/approve": {http.MethodPost: s.postApprove},
 		"/api/v1/quarantine/{id}/reject":  {http.MethodPost: s.postReject},

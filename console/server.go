@@ -47,6 +47,8 @@ type Server struct {
 	Held func() []Held
 	// Limits lists the limits in force, the widest first.
 	Limits func() []LimitView
+	// Mirrors lists the copies of the table that are kept elsewhere.
+	Mirrors func() []MirrorView
 	// Certificates lists the TLS certificates in use, our own first.
 	Certificates func() []Certificate
 	// Quarantine lists what is not used before an operator decides. He does so by SetIntent with kind Approve or Reject,

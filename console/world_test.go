@@ -69,6 +69,16 @@ func newOperated(t *testing.T) *operated {
 			{Of: "service sales", Unit: "sessions", Parameter: "MAX_SESSIONS of SERVICE", Most: 10},
 		}
 	}
+	o.Mirrors = func() []MirrorView {
+		before, long := noon().Add(-5*time.Second), noon().Add(-2*time.Hour)
+		return []MirrorView{
+			{Name: "dns", Destination: "zone db.example at 0.0.0.0:53", State: MirrorCurrent, Version: 12, Applied: 12, Syncs: 9, LastSuccess: &before,
+				Notes: []string{`service "a_b" is published as a-b-0011aabb, not a-b: "a-b" has that name`}},
+			{Name: "dns-update", Destination: "zone example at 192.0.2.53:53", State: MirrorFailing, Version: 12, Applied: 3, Lag: 9, Syncs: 40, Failures: 31,
+				Error: "the DNS primary cannot be reached", LastError: &before, LastSuccess: &long, Notes: []string{}},
+			{Name: "consul", Destination: "127.0.0.1:8500", State: MirrorStarting, Version: 12, Lag: 12, Notes: []string{}},
+		}
+	}
 	o.Certificates = func() []Certificate {
 		return []Certificate{
 			{From: "/etc/cman.pem", Subject: "CN=cman", Expires: noon().Add(72 * time.Hour)}, {From: "/etc/old.pem", Subject: "CN=old", Expires: noon()},

@@ -53,6 +53,9 @@ func runOperated(t *testing.T) (o *operated, socket, plain string) {
 		Limits: func() []console.LimitView {
 			return []console.LimitView{{Of: "service sales", Unit: "connects/s", Parameter: "SERVICE_RATE", Most: 2.5}}
 		},
+		Mirrors: func() []console.MirrorView {
+			return []console.MirrorView{{Name: "dns", Destination: "zone db.example at :53", State: console.MirrorCurrent, Version: 7, Applied: 7}}
+		},
 		Certificates: func() []console.Certificate {
 			return []console.Certificate{{From: "/etc/cman.pem", Subject: "CN=cman", Expires: time.Now().Add(73 * time.Hour)}}
 		},

@@ -196,6 +196,13 @@ func (c *limitsCommand) Run(ctx context.Context, t *terminal, global *cli) error
 	return show(t, global, list, err, console.WriteLimits)
 }
 
+type mirrorsCommand struct{}
+
+func (c *mirrorsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Mirrors(ctx)
+	return show(t, global, list, err, asOfNow(console.WriteMirrors))
+}
+
 type certificatesCommand struct{}
 
 func (c *certificatesCommand) Run(ctx context.Context, t *terminal, global *cli) error {
