@@ -26,7 +26,11 @@ type dialogue struct {
 	log    *slog.Logger
 	conn   *tns.Conn // what the registrant sends
 	reply  func(payload []byte) error
+	sdu    int // of what reply sends
 	peer   netip.AddrPort
+
+	reading reading
+	socket  socket // nil: it cannot move
 
 	collector nsgr.Collector
 	known     nsgr.Representation
@@ -35,6 +39,7 @@ type dialogue struct {
 	shown     servicetable.Registration // what Apply was last told
 	cause     string                    // how the connection ended
 	byWord    bool                      // the database said so
+	moved     bool                      // another process goes on with it
 	own       map[string]bool           // handlers at our own addresses that were reported already
 
 	undecodable int
@@ -53,15 +58,27 @@ const (
 )
 
 func (s *Server) newDialogue(ctx context.Context, conn *tns.Conn, connect *tns.Connect, peer netip.AddrPort) *dialogue {
-	d := &dialogue{server: s, conn: conn, peer: peer, own: map[string]bool{},
-		pace: bucket{rate: messageRate, burst: messageBurst}, dumps: bucket{rate: dumpRate, burst: dumpBurst}}
+	d := s.emptyDialogue(conn, peer)
 	d.current = servicetable.Registration{ID: s.newID(peer), Peer: peer.Addr(), PeerDN: subjectOf(conn.NetConn()), LoadSource: sourceOf(connect)}
 	d.current.Network = servicetable.NetworkOf(ctx)
 	if a := conn.NetConn().LocalAddr(); a != nil {
 		d.current.ArrivedOn = a.String()
 	}
-	d.log = s.log().With("peer", peer.String())
 	return d
+}
+
+func (s *Server) emptyDialogue(conn *tns.Conn, peer netip.AddrPort) *dialogue {
+	return &dialogue{server: s, conn: conn, peer: peer, log: s.log().With("peer", peer.String()), own: map[string]bool{},
+		pace: bucket{rate: messageRate, burst: messageBurst}, dumps: bucket{rate: dumpRate, burst: dumpBurst}}
+}
+
+// answersBy has answers sent in packets of at most sdu bytes on the connection itself, on which the dialogue can move as well.
+func (d *dialogue) answersBy(sdu int) {
+	d.sdu = sdu
+	d.socket, _ = d.conn.NetConn().(socket)
+	d.reply = func(payload []byte) error {
+		return sendWithin(d.conn, sendTime, inPackets{payload: payload, sdu: sdu})
+	}
 }
 
 // sourceOf tells a database from our agent by the program name in its CONNECT.
@@ -78,14 +95,28 @@ var errEnded = errors.New("the database ended it")
 
 // listen reads messages until the connection ends, and returns why it did.
 func (d *dialogue) listen(ctx context.Context) error {
-	limit := or(d.server.FirstMessageTimeout, defaultFirstMessage)
-	_ = d.conn.NetConn().SetReadDeadline(time.Now().Add(limit))
+	d.reading.until(time.Now().Add(or(d.server.FirstMessageTimeout, defaultFirstMessage)))
+	return d.read(ctx)
+}
+
+// read is listen with what is left of the time limit. Whoever wants the dialogue to move gets it between two reads.
+func (d *dialogue) read(ctx context.Context) error {
+	d.reading.on(d.conn.NetConn())
 	for {
-		p, err := d.conn.ReadPacket()
-		if err != nil {
+		if asked := d.reading.take(); asked != nil && d.move(asked) {
+			return errMoved
+		}
+		if err := d.messages(ctx, true); err != nil {
 			return err
 		}
-		if err := d.packet(ctx, p); err != nil {
+		if d.reading.interrupted() {
+			continue
+		}
+		p, err := d.conn.ReadPacket()
+		if err == nil {
+			err = d.packet(ctx, p)
+		}
+		if err != nil && !d.reading.interruptedBy(err) {
 			return err
 		}
 	}
@@ -99,13 +130,14 @@ func (d *dialogue) packet(ctx context.Context, p tns.Packet) error {
 		if err := data.Decode(p); err != nil {
 			return err
 		}
-		if err := d.payload(ctx, data.Payload); err != nil {
+		d.collector.Add(data.Payload)
+		if data.Flags&tns.DataEOF == 0 {
+			return d.messages(ctx, true)
+		}
+		if err := d.messages(ctx, false); err != nil {
 			return err
 		}
-		if data.Flags&tns.DataEOF != 0 {
-			return errEnded
-		}
-		return nil
+		return errEnded
 	case tns.TypeNull, tns.TypeMarker, tns.TypeAttention, tns.TypeControl:
 		return nil // nothing a registrant says in these concerns us
 	case tns.TypeAbort:
@@ -118,6 +150,7 @@ func (d *dialogue) packet(ctx context.Context, p tns.Packet) error {
 // have and nothing was registered that could be reported dead.
 func (d *dialogue) ended(ctx context.Context, err error) error {
 	switch {
+	case errors.Is(err, errMoved):
 	case ctx.Err() != nil:
 		d.cause = "the broker ended it"
 	case errors.Is(err, errEnded):
@@ -137,10 +170,9 @@ func (d *dialogue) ended(ctx context.Context, err error) error {
 	return nil
 }
 
-// payload takes what one DATA packet carries: part of a message, or several.
-func (d *dialogue) payload(ctx context.Context, payload []byte) error {
-	d.collector.Add(payload)
-	for {
+// messages takes those that are whole. Where it may be interrupted, it leaves the others for later as soon as it is.
+func (d *dialogue) messages(ctx context.Context, interruptible bool) error {
+	for !interruptible || !d.reading.interrupted() {
 		message, ok := d.collector.Next()
 		if !ok {
 			return nil
@@ -150,10 +182,11 @@ func (d *dialogue) payload(ctx context.Context, payload []byte) error {
 		}
 		if !d.framed && len(message) >= nsgr.MinMessage {
 			d.framed = true
-			_ = d.conn.NetConn().SetReadDeadline(time.Time{})
+			d.reading.until(time.Time{})
 		}
 		d.message(message)
 	}
+	return nil
 }
 
 // message takes one whole message. One that is not understood changes nothing
@@ -236,9 +269,7 @@ func (d *dialogue) publish(next servicetable.Registration, change Change) {
 	d.current = next
 	d.shown = d.withoutOwn(next)
 	if d.server.Apply != nil {
-		handedOver := d.shown // with services of its own: the receiver puts marks on them
-		handedOver.Services = slices.Clone(d.shown.Services)
-		d.server.Apply(handedOver)
+		d.server.Apply(d.handedOver())
 	}
 	level := slog.LevelInfo
 	switch {
@@ -249,6 +280,13 @@ func (d *dialogue) publish(next servicetable.Registration, change Change) {
 	}
 	d.log.Log(context.Background(), level, event, d.attributes("notes", strings.Join(change.Notes, "; "))...)
 	d.server.report(Event{Kind: kind, Registration: d.registered(), Peer: d.peer})
+}
+
+// handedOver is what is shown, with services of its own: the receiver puts marks on them.
+func (d *dialogue) handedOver() servicetable.Registration {
+	r := d.shown
+	r.Services = slices.Clone(r.Services)
+	return r
 }
 
 // sameOffer reports whether two registrations differ in their figures at most.
@@ -313,6 +351,9 @@ func (d *dialogue) answerTo(m *nsgr.Message) {
 
 // end drops the registration, by whatever path the connection ended.
 func (d *dialogue) end() {
+	if d.moved {
+		return
+	}
 	tell := d.server.Lost
 	if d.byWord || tell == nil {
 		tell = d.server.Drop

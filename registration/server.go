@@ -35,6 +35,11 @@ type Server struct {
 	// Lost when its connection ended without a word. Without Lost it is always Drop.
 	Apply      func(servicetable.Registration)
 	Drop, Lost func(servicetable.ID)
+	// Adopt is called in place of Apply with what a registration that moved here had registered before, and may find that it
+	// is known. nil: Apply is.
+	Adopt func(servicetable.Registration)
+	// Series begins the numbers in the IDs of registrations, so that those of processes that follow each other are never the same.
+	Series string
 
 	Admit  *Admission // nil: this host's own addresses, over TCP and TCPS; SetAdmission changes it later
 	Answer AnswerMode
@@ -70,6 +75,9 @@ type Server struct {
 	serial  uint64
 	perPeer map[netip.Addr]int
 	total   int
+
+	dialogues map[*dialogue]bool
+	later     Offer // where those go that begin from now on; nil: nowhere
 }
 
 // Defaults, and limits that nobody needs to change.
@@ -122,13 +130,12 @@ func (s *Server) answer(ctx context.Context, d *dialogue, connect *tns.Connect) 
 		return s.refuse(d.conn, d.peer, tns.CodeRefused, verdict{why: fmt.Sprintf("it speaks no version of the protocol below %d", connect.Lowest),
 			remedy: "none is known"})
 	}
+	d.answersBy(int(accept.SDU))
+	defer s.enter(d)()
 	if err := sendWithin(d.conn, sendTime, accept); err != nil {
 		return fmt.Errorf("accept the registrant at %s: %w", d.peer, err)
 	}
 	d.conn.SetVersion(accept.Version)
-	d.reply = func(payload []byte) error {
-		return sendWithin(d.conn, sendTime, inPackets{payload: payload, sdu: int(accept.SDU)})
-	}
 	return d.ended(ctx, d.listen(ctx))
 }
 
@@ -195,12 +202,17 @@ func (s *Server) occupy(peer netip.Addr) bool {
 	if s.total >= or(s.MaxRegistrations, defaultRegistrations) || s.perPeer[peer] >= or(s.MaxPerPeer, defaultPerPeer) {
 		return false
 	}
+	s.takePlace(peer)
+	return true
+}
+
+// takePlace counts a registrant; callers hold mu.
+func (s *Server) takePlace(peer netip.Addr) {
 	if s.perPeer == nil {
 		s.perPeer = map[netip.Addr]int{}
 	}
 	s.total++
 	s.perPeer[peer]++
-	return true
 }
 
 func (s *Server) vacate(peer netip.Addr) {
@@ -212,12 +224,19 @@ func (s *Server) vacate(peer netip.Addr) {
 	}
 }
 
+// Registrants counts the connections with registrants.
+func (s *Server) Registrants() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
 // newID names a registration: it must never come again while the broker runs.
 func (s *Server) newID(peer netip.AddrPort) servicetable.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serial++
-	return servicetable.ID(fmt.Sprintf("registration-%d-%s", s.serial, peer))
+	return servicetable.ID(fmt.Sprintf("registration-%s%d-%s", s.Series, s.serial, peer))
 }
 
 func (s *Server) log() *slog.Logger {

@@ -105,6 +105,7 @@ func (s *Server) passThrough(ctx context.Context, d *dialogue, up net.Conn, vers
 	t := &tee{Conn: database, early: d.conn.Buffered(), to: up}
 	d.conn = tns.NewConn(t)
 	d.conn.SetVersion(version)
+	defer s.enter(d)()
 
 	var answers sync.WaitGroup
 	closed := make(chan struct{})

@@ -48,3 +48,6 @@ func (c *Collector) Next() ([]byte, bool) {
 
 // Pending is the number of bytes of a message that is not whole yet.
 func (c *Collector) Pending() int { return len(c.buf) - c.off }
+
+// Unread returns a copy of what Next has not returned yet. A Collector to which it is added continues where this one is.
+func (c *Collector) Unread() []byte { return append([]byte(nil), c.buf[c.off:]...) }

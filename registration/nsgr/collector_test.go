@@ -35,7 +35,15 @@ func TestCollectorTakesAnySplit(t *testing.T) {
 			n := rapid.IntRange(0, len(rest)).Draw(t, "payload")
 			payloads, rest = append(payloads, rest[:n]), rest[n:]
 		}
-		checkMessages(t, collect(&c, payloads...), want)
+		var got [][]byte
+		for _, p := range payloads {
+			if got = append(got, collect(&c, p)...); rapid.Bool().Draw(t, "another goes on") {
+				unread := c.Unread()
+				c = Collector{}
+				c.Add(unread)
+			}
+		}
+		checkMessages(t, got, want)
 		if c.Pending() != 0 {
 			t.Errorf("%d bytes are left", c.Pending())
 		}
