@@ -9,78 +9,104 @@ import (
 	"time"
 )
 
-// Frozen is a session between two processes: descriptors of both sockets,
-// bytes read but not yet written, and what has to be remembered about it.
+// Frozen is a session between two processes: descriptors of both sockets, and
+// what has to be remembered about it.
 type Frozen struct {
 	Client, Server *os.File
-	Pending        [2][]byte // by Direction
-	Ended          [2]bool   // halves that had ended
-	Accepted       Accepted
-	Stats          Stats
+	State
+}
+
+// State is all of a frozen session but its sockets.
+type State struct {
+	Pending  [2][]byte    `json:"pending"`  // bytes read but not yet written, by Direction
+	Ended    [2]bool      `json:"ended"`    // halves that had ended
+	EndedAt  [2]time.Time `json:"ended_at"` // when they did
+	Accepted Accepted     `json:"accepted"`
+	Stats    Stats        `json:"stats"`
+	Began    time.Time    `json:"began"`
 }
 
 // ErrNotMovable is returned by Freeze for a session whose connections have no
 // descriptor to pass on: one under TLS, whose keys live in this process.
 var ErrNotMovable = errors.New("session cannot be moved: a connection has no descriptor of its own")
 
-// Freeze stops a running session between two reads and returns it in a form
-// that Thaw continues from, also in another process. Nothing is lost: bytes
-// read but not written are in Pending, all others are still in the kernel.
-// After an error the session is as it was, unless the error wraps one of the
-// session's own end.
-func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
-	client, ok := l.Client.(filer)
-	server, ok2 := l.Server.(filer)
-	if !ok || !ok2 {
-		return nil, ErrNotMovable
-	}
-	if !l.running.Load() || !l.freeze.CompareAndSwap(false, true) {
-		return nil, errors.New("session is not running, or is being frozen already")
-	}
-	now := time.Now()
-	for _, c := range []net.Conn{l.Client, l.Server} {
-		_ = c.SetDeadline(now)
-	}
-	select {
-	case <-l.stopped:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if err := l.err.Load(); err != nil {
-		return nil, fmt.Errorf("session ended while it was being frozen: %w", *err)
-	}
-	return l.freezeFiles(client, server)
-}
+var errNotRunning = errors.New("session is not running, or is being frozen already")
 
+// filer is a connection that has a descriptor of its own.
 type filer interface {
 	File() (*os.File, error)
 }
 
-func (l *Link) freezeFiles(client, server filer) (*Frozen, error) {
-	defer l.Client.Close()
-	defer l.Server.Close()
-	clientFile, err := client.File()
-	if err != nil {
-		return nil, fmt.Errorf("client's descriptor: %w", err)
+// Freeze stops a running session between two reads and returns it in a form
+// that Thaw continues from, also in another process. Nothing is lost: bytes
+// read but not written are in Pending, all others are still in the kernel. It takes no
+// longer than two goroutines need to notice, so ctx is only looked at before. After an
+// error the session is as it was, unless the error wraps its end.
+func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	serverFile, err := server.File()
+	client, server, err := l.files() // before anything is stopped: there may be no room for descriptors
 	if err != nil {
-		_ = clientFile.Close()
-		return nil, fmt.Errorf("instance's descriptor: %w", err)
+		return nil, err
 	}
-	f := &Frozen{Client: clientFile, Server: serverFile, Accepted: l.Accepted, Stats: l.Stats()}
+	if err := l.stop(); err != nil {
+		_, _ = client.Close(), server.Close()
+		return nil, err
+	}
+	// What is closed are our own descriptors; those to pass on keep both sockets open.
+	_, _ = l.Client.Close(), l.Server.Close()
+	f := &Frozen{Client: client, Server: server, State: State{Accepted: l.Accepted, Stats: l.Stats(), Began: l.Began}}
 	for d := range l.flows {
 		f.Pending[d] = l.flows[d].pending
-		f.Ended[d] = l.flows[d].ended()
+		f.Ended[d], f.EndedAt[d] = l.flows[d].ended(), l.flows[d].endTime()
 	}
 	return f, nil
 }
 
-// Thaw makes a Link that continues a frozen session with its counters. Limits,
-// limiters and inspector are the caller's to set before Run.
+// stop ends the run for a Freeze, and waits for that.
+func (l *Link) stop() error {
+	l.mu.Lock()
+	if !l.running || l.freeze.Load() || l.err != nil {
+		l.mu.Unlock()
+		return errNotRunning
+	}
+	l.freeze.Store(true)
+	l.interrupt()
+	if l.over != nil {
+		l.over(ErrFrozen)
+	}
+	l.mu.Unlock()
+	<-l.stopped
+	if l.outcome != ErrFrozen {
+		return fmt.Errorf("session ended while it was being frozen: %w", l.outcome)
+	}
+	return nil
+}
+
+// files returns descriptors of both sockets.
+func (l *Link) files() (client, server *os.File, err error) {
+	c, movable := l.Client.(filer)
+	s, movable2 := l.Server.(filer)
+	if !movable || !movable2 {
+		return nil, nil, ErrNotMovable
+	}
+	if client, err = c.File(); err != nil {
+		return nil, nil, fmt.Errorf("client's descriptor: %w", err)
+	}
+	if server, err = s.File(); err != nil {
+		_ = client.Close()
+		return nil, nil, fmt.Errorf("instance's descriptor: %w", err)
+	}
+	return client, server, nil
+}
+
+// Thaw makes a Link that continues a frozen session with its counters, and takes over
+// its descriptors. Limits, limiters and inspector are the caller's to set before Run.
 func Thaw(f *Frozen) (*Link, error) {
 	client, err := fileConn(f.Client)
 	if err != nil {
+		_ = f.Server.Close()
 		return nil, fmt.Errorf("client's connection: %w", err)
 	}
 	server, err := fileConn(f.Server)
@@ -88,9 +114,14 @@ func Thaw(f *Frozen) (*Link, error) {
 		_ = client.Close()
 		return nil, fmt.Errorf("instance's connection: %w", err)
 	}
-	l := &Link{Client: client, Server: server, Pending: f.Pending, Ended: f.Ended, Accepted: f.Accepted}
+	l := &Link{Client: client, Server: server, Pending: f.Pending, Ended: f.Ended, Accepted: f.Accepted, Began: f.Began, shown: true}
 	l.flows[ToServer].restore(f.Stats.ToServer, f.Stats.LastToServer)
 	l.flows[ToClient].restore(f.Stats.ToClient, f.Stats.LastToClient)
+	for d := range l.flows {
+		if f.Ended[d] && !f.EndedAt[d].IsZero() {
+			l.flows[d].end.Store(f.EndedAt[d].UnixNano())
+		}
+	}
 	return l, nil
 }
 

@@ -39,16 +39,17 @@ func (d Direction) String() string {
 
 // Errors that Run returns when a session did not end by both halves ending.
 var (
-	ErrIdle    = errors.New("session idle for longer than the idle timeout")
-	ErrExpired = errors.New("session older than the session timeout")
-	ErrFrozen  = errors.New("session frozen")
+	ErrIdle     = errors.New("session idle for longer than the idle timeout")
+	ErrExpired  = errors.New("session older than the session timeout")
+	ErrHalfOpen = errors.New("one half of the session has ended, and the other side takes no more bytes")
+	ErrFrozen   = errors.New("session frozen")
 )
 
 // Accepted is what the instance's ACCEPT settled for the life of the session;
 // whoever thaws the session needs it to frame packets of its own.
 type Accepted struct {
-	Version uint16 // Oracle Net version, 300 to 319
-	SDU     uint32 // session data unit, bytes
+	Version uint16 `json:"version"` // Oracle Net version, 300 to 319
+	SDU     uint32 `json:"sdu"`     // session data unit, bytes
 }
 
 // Limiter paces one direction. WaitN blocks until n bytes may pass; a
@@ -80,8 +81,11 @@ type Link struct {
 
 	Accepted Accepted
 
+	// Began is when the session did, as far as its limits go; zero: with Run.
+	Began time.Time
+
 	// IdleTimeout ends a session that moves no byte either way for so long;
-	// SessionTimeout ends it so long after Run began. 0 means never.
+	// SessionTimeout ends it so long after Began. 0 means never.
 	IdleTimeout, SessionTimeout time.Duration
 
 	// HalfOpenTimeout ends a session whose one half has ended while the other
@@ -93,27 +97,38 @@ type Link struct {
 
 	inspect atomic.Pointer[func(Direction, []byte)]
 	flows   [2]flow
-	started atomic.Int64 // unix nanoseconds at which Run began
-	freeze  atomic.Bool
-	running atomic.Bool
-	stopped chan struct{}
+	began   atomic.Int64 // unix nanoseconds of Began
+	shown   bool         // what is pending was shown to an inspector before the session was frozen
+	freeze  atomic.Bool  // set with mu locked
+
+	mu      sync.Mutex
+	running bool                    // between begin and settle
+	stopped chan struct{}           // closed when Run is over; nil before it
 	over    context.CancelCauseFunc // ends waits for a Limiter; nil without one
-	err     atomic.Pointer[error]
+	err     error                   // the first cause of an unclean end
+	outcome error                   // of Run
+	clock   *time.Timer             // strikes when a limit may be over; nil before one is set
+	nudged  int                     // how often whoever writes has been asked for progress
 }
 
-// flow is the state of one direction. The counters are read by Stats at any
-// time; pending and ended belong to the direction's goroutine until it is done.
+// flow is the state of one direction. What is atomic may be read at any time;
+// pending belongs to the direction's goroutine until it is done.
 type flow struct {
 	bytes   atomic.Uint64
 	last    atomic.Int64 // unix nanoseconds of the last byte moved
 	end     atomic.Int64 // unix nanoseconds at which the half ended; 0 while it is open
+	writing atomic.Bool  // it is in a write, which may take as long as the other side likes
+	paced   atomic.Bool  // it waits for its Limiter
+	silent  atomic.Bool  // the half has been open by itself for too long: its next wake-up is its end
 	pending []byte
 }
 
 // Stats tells what a session has moved so far.
 type Stats struct {
-	ToServer, ToClient         uint64    // bytes
-	LastToServer, LastToClient time.Time // zero until a byte went that way
+	ToServer     uint64    `json:"to_server"` // bytes
+	ToClient     uint64    `json:"to_client"`
+	LastToServer time.Time `json:"last_to_server"` // zero until a byte went that way
+	LastToClient time.Time `json:"last_to_client"`
 }
 
 // Stats may be called at any time, also after Run.
@@ -163,7 +178,7 @@ func (l *Link) Quiet(d time.Duration) bool {
 }
 
 func (l *Link) lastActivity() time.Time {
-	last := unixTime(l.started.Load())
+	last := unixTime(l.began.Load())
 	for i := range l.flows {
 		if t := l.flows[i].lastTime(); t.After(last) {
 			last = t
@@ -173,22 +188,26 @@ func (l *Link) lastActivity() time.Time {
 }
 
 // Close ends the session at once from any goroutine; both sides see a reset.
-// Run then returns cause.
+// Run then returns cause. A session that is frozen already is not ended.
 func (l *Link) Close(cause error) {
-	l.fail(cause)
+	l.mu.Lock()
+	if l.outcome != nil { // it is over, or somebody else's
+		l.mu.Unlock()
+		return
+	}
+	if l.err == nil {
+		l.err = cause
+	}
+	over := l.over
+	l.mu.Unlock()
+	if over != nil {
+		over(net.ErrClosed)
+	}
 	l.abort()
-}
-
-// fail records the first cause of an unclean end.
-func (l *Link) fail(cause error) {
-	l.err.CompareAndSwap(nil, &cause)
 }
 
 // abort resets both connections, which wakes both goroutines.
 func (l *Link) abort() {
-	if l.running.Load() && l.over != nil {
-		l.over(net.ErrClosed)
-	}
 	for _, c := range []net.Conn{l.Client, l.Server} {
 		if t, ok := c.(interface{ SetLinger(int) error }); ok {
 			_ = t.SetLinger(0)
@@ -203,39 +222,68 @@ func (l *Link) abort() {
 // and belong to the caller of Freeze), and the cause otherwise. Both
 // connections are closed when it returns anything but ErrFrozen.
 func (l *Link) Run(ctx context.Context) error {
-	l.started.Store(time.Now().UnixNano())
-	l.stopped = make(chan struct{})
-	if l.Limit[ToServer] != nil || l.Limit[ToClient] != nil { // whoever waits there must notice the end of the session
-		ctx, l.over = context.WithCancelCause(ctx)
-		defer l.over(nil)
-	}
-	l.running.Store(true)
-	defer close(l.stopped)
-
+	limited := l.begin(ctx)
 	stop := context.AfterFunc(ctx, func() { l.Close(context.Cause(ctx)) })
 	defer stop()
 
+	var back sync.WaitGroup
+	back.Go(func() { l.carry(limited, ToClient) })
+	l.carry(limited, ToServer)
+	back.Wait()
+	return l.settle()
+}
+
+// begin prepares a run, and returns the context of waits for a Limiter.
+func (l *Link) begin(ctx context.Context) context.Context {
+	_, _ = l.Client.SetDeadline(time.Time{}), l.Server.SetDeadline(time.Time{})
+	now := time.Now()
+	if l.Began.IsZero() {
+		l.Began = now
+	}
+	l.began.Store(l.Began.UnixNano())
 	for d := range l.flows {
 		l.flows[d].pending = l.Pending[d]
-		if l.Ended[d] {
-			l.flows[d].end.Store(l.started.Load())
+		if l.Ended[d] && !l.flows[d].ended() {
+			l.flows[d].end.Store(now.UnixNano())
 		}
 	}
-	var back sync.WaitGroup
-	back.Go(func() { l.carry(ctx, ToClient) })
-	l.carry(ctx, ToServer)
-	back.Wait()
-
-	if err := l.err.Load(); err != nil {
-		return *err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped, l.running = make(chan struct{}), true
+	if l.Limit[ToServer] != nil || l.Limit[ToClient] != nil { // whoever waits there must notice the end of the session
+		ctx, l.over = context.WithCancelCause(ctx)
 	}
-	if l.freeze.Load() && !(l.flows[ToServer].ended() && l.flows[ToClient].ended()) {
+	l.wind()
+	return ctx
+}
+
+// settle finds out what came of the run, once both directions are done.
+func (l *Link) settle() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer close(l.stopped)
+	l.running = false
+	if l.clock != nil {
+		l.clock.Stop()
+	}
+	if l.over != nil {
+		l.over(nil)
+	}
+	switch {
+	case l.err != nil:
+		l.outcome = l.err
+		l.abort()
+		return l.err
+	case l.freeze.Load() && !(l.flows[ToServer].ended() && l.flows[ToClient].ended()):
+		l.outcome = ErrFrozen
 		return ErrFrozen
 	}
-	_ = l.Client.Close()
-	_ = l.Server.Close()
+	l.outcome = errEnded
+	_, _ = l.Client.Close(), l.Server.Close()
 	return nil
 }
+
+var errEnded = errors.New("session is over")
 
 // ends returns where a direction reads from and writes to.
 func (l *Link) ends(d Direction) (source, destination net.Conn) {
@@ -259,12 +307,11 @@ func (l *Link) carry(ctx context.Context, d Direction) {
 		f.end.Store(time.Now().UnixNano())
 		_, destination := l.ends(d)
 		closeWrite(destination)
-		// The other half now has a limit of its own; wake it so that it sees it.
-		other, _ := l.ends(1 - d)
-		_ = other.SetReadDeadline(time.Now())
+		l.mu.Lock()
+		l.wind() // the other half now has a limit of its own
+		l.mu.Unlock()
 	default:
-		l.fail(err)
-		l.abort()
+		l.Close(err)
 	}
 }
 
@@ -283,24 +330,21 @@ var errShortWrite = errors.New("connection took fewer bytes than it was given")
 // sessions and takes a large one once a read has filled it.
 const smallChunk = 8 << 10
 
-// pump reads and writes until the source ends (io.EOF), a time-out strikes,
-// a connection breaks, or the session is frozen (ErrFrozen).
+// pump reads and writes until the source ends (io.EOF), a connection breaks, or the
+// session is frozen (ErrFrozen).
 func (l *Link) pump(ctx context.Context, d Direction) error {
-	source, destination := l.ends(d)
-	l.look(d, l.flows[d].pending)
-	if err := l.write(destination, d, l.flows[d].pending); err != nil {
+	f := &l.flows[d]
+	source, _ := l.ends(d)
+	if !l.shown {
+		l.look(d, f.pending)
+	}
+	if err := l.write(d, f.pending); err != nil {
 		return err
 	}
 	buffer := make([]byte, smallChunk)
 	for {
 		if l.freeze.Load() {
 			return ErrFrozen
-		}
-		alone := l.flows[1-d].ended()
-		deadline, _ := l.readLimit(d)
-		_ = source.SetReadDeadline(deadline)
-		if l.freeze.Load() || alone != l.flows[1-d].ended() {
-			continue // our deadline may just have overwritten the one meant to wake us
 		}
 		n, err := source.Read(buffer)
 		if n > 0 {
@@ -312,7 +356,12 @@ func (l *Link) pump(ctx context.Context, d Direction) error {
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = l.expired(d)
+			switch {
+			case l.freeze.Load():
+				err = ErrFrozen
+			case f.silent.Load():
+				err = io.EOF
+			}
 		}
 		if err != nil {
 			return err
@@ -327,68 +376,54 @@ func (l *Link) pass(ctx context.Context, d Direction, b []byte) error {
 	f.bytes.Add(uint64(len(b)))
 	l.look(d, b)
 	if l.Limit[d] != nil {
-		if err := l.Limit[d].WaitN(ctx, len(b)); err != nil {
+		f.paced.Store(true)
+		err := l.Limit[d].WaitN(ctx, len(b))
+		f.paced.Store(false)
+		if err != nil && l.freeze.Load() {
+			return f.keep(b)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	_, destination := l.ends(d)
-	return l.write(destination, d, b)
+	return l.write(d, b)
 }
 
 // write sends b whole. When the session is frozen in the middle of it, the rest
 // is kept for the successor.
-func (l *Link) write(destination net.Conn, d Direction, b []byte) error {
+func (l *Link) write(d Direction, b []byte) error {
 	f := &l.flows[d]
 	f.pending = nil
 	if len(b) == 0 {
 		return nil
 	}
-	n, err := destination.Write(b)
-	if err == nil && n < len(b) {
-		err = errShortWrite
+	_, destination := l.ends(d)
+	f.writing.Store(true)
+	defer f.writing.Store(false)
+	for {
+		n, err := destination.Write(b)
+		b = b[n:]
+		switch {
+		case err == nil && len(b) > 0:
+			return errShortWrite
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case l.freeze.Load():
+			return f.keep(b)
+		case n > 0: // it was only asked whether there is progress
+			f.last.Store(time.Now().UnixNano())
+		}
+		_ = destination.SetWriteDeadline(time.Time{})
+		if l.freeze.Load() { // our deadline may just have overwritten the one of Freeze
+			return f.keep(b)
+		}
 	}
-	if err != nil && l.freeze.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
-		f.pending = append([]byte(nil), b[n:]...)
-		return ErrFrozen
-	}
-	return err
 }
 
-// readLimit tells until when a read may wait, and what its expiry means.
-func (l *Link) readLimit(d Direction) (deadline time.Time, why error) {
-	earlier := func(t time.Time, cause error) {
-		if deadline.IsZero() || t.Before(deadline) {
-			deadline, why = t, cause
-		}
-	}
-	if l.IdleTimeout > 0 {
-		earlier(l.lastActivity().Add(l.IdleTimeout), ErrIdle)
-	}
-	if l.SessionTimeout > 0 {
-		earlier(unixTime(l.started.Load()).Add(l.SessionTimeout), ErrExpired)
-	}
-	if other := &l.flows[1-d]; other.ended() {
-		timeout := l.HalfOpenTimeout
-		if timeout == 0 {
-			timeout = DefaultHalfOpenTimeout
-		}
-		since := l.lastActivity()
-		if end := other.endTime(); end.After(since) {
-			since = end
-		}
-		earlier(since.Add(timeout), io.EOF)
-	}
-	return deadline, why
-}
-
-// expired decides what a read's expiry means: nil to read on (it was a wake-up
-// call, or the other direction has been active since), frozen, or over.
-func (l *Link) expired(d Direction) error {
-	if l.freeze.Load() {
-		return ErrFrozen
-	}
-	if deadline, why := l.readLimit(d); why != nil && !deadline.After(time.Now()) {
-		return why
-	}
-	return nil
+// keep keeps what was not written for whoever continues the session.
+func (f *flow) keep(b []byte) error {
+	f.pending = append([]byte(nil), b...)
+	return ErrFrozen
 }
