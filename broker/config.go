@@ -95,6 +95,7 @@ type Config struct {
 	TraceFileSize   int64           // TRACE_FILELEN, bytes
 	TraceFileNum    int             // TRACE_FILENO
 	Verbose         bool            // all is logged, whatever LOG_LEVEL says
+	Consul          ConsulSettings  // CONSUL_…: what is kept in Consul
 	Peers           []string        // PEERS: API addresses of other brokers
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off

@@ -65,7 +65,6 @@ func replacedParameters() []Parameter {
 		{Name: "USE_ASYNC_CALL", Meaning: "the broker never waits for one client with another"},
 
 		{Name: "DNS_*", Kind: KindOurs, Pending: true, Meaning: "services in DNS"},
-		{Name: "CONSUL_*", Kind: KindOurs, Pending: true, Meaning: "services in Consul"},
 	}
 	for i := range all {
 		if all[i].Kind == "" {

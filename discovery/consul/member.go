@@ -3,13 +3,10 @@ package consul
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 )
 
 // Member makes this broker known in Consul, with its health, and takes part in deciding which broker writes. Its fields are not to be
@@ -26,12 +23,16 @@ type Member struct {
 	TTL time.Duration
 	// LockDelay is for how long nobody may write after a writer died; 0: 1 s. Each transaction checks the lock by itself.
 	LockDelay time.Duration
-	Log       *slog.Logger
+	// SessionFile is where the session in Consul is noted, so that whoever runs after this one in the same place goes on with it, and
+	// the right to write stays where it is; "": nowhere. No two may have the same at a time.
+	SessionFile string
+	Log         *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	lease   Lease
 	until   time.Time // lease is not ours after this unless renewed
 	failure string
+	passed  bool
 }
 
 // Lease is the right to write.
@@ -52,6 +53,13 @@ func (m *Member) Failure() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.failure
+}
+
+// Pass has Run take nothing out of Consul when it ends: another process goes on by what is in SessionFile.
+func (m *Member) Pass() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.passed = true
 }
 
 func (m *Member) ttl() time.Duration { return cmp.Or(m.TTL, 9*time.Second) }
@@ -85,6 +93,13 @@ func (m *Member) Run(ctx context.Context) {
 			break
 		}
 	}
+	m.mu.Lock()
+	passed := m.passed
+	m.lease = Lease{}
+	m.mu.Unlock()
+	if passed {
+		return
+	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(m.Client.timeout(), 3*time.Second))
 	defer cancel()
 	beat.leave(leaving)
@@ -107,188 +122,6 @@ func (m *Member) note(err error) {
 	case before == "":
 		m.Log.Warn("Consul cannot be told that this broker is alive; routing does not depend on it, and it is tried again", "cause", text)
 	}
-}
-
-// beat is what Run remembers from one sign of life to the next.
-type beat struct {
-	*Member
-	api        *api.Client
-	registered bool
-	session    string
-	holds      bool
-}
-
-// once gives one sign of life, and puts right what is amiss.
-func (b *beat) once(ctx context.Context) error {
-	var err error
-	if b.api, err = b.Client.open(); err != nil {
-		return err
-	}
-	started := time.Now()
-	if !b.registered {
-		if err := b.register(ctx); err != nil {
-			return fmt.Errorf("this broker cannot be registered: %w", err)
-		}
-		b.registered = true
-	}
-	if err := b.alive(ctx); err != nil {
-		return err
-	}
-	if b.session != "" {
-		options, cancel := b.Client.writing(ctx)
-		entry, _, err := b.api.Session().Renew(b.session, options)
-		cancel()
-		if err != nil {
-			return err
-		}
-		if entry == nil {
-			b.lose()
-		}
-	}
-	if b.session == "" {
-		if err := b.begin(ctx); err != nil {
-			return fmt.Errorf("no session: %w", err)
-		}
-	}
-	return b.lock(ctx, started)
-}
-
-// register enters this broker at the agent as a service with two checks: that it is alive, and that it is ready.
-func (b *beat) register(ctx context.Context) error {
-	address := ""
-	if a := b.Address.Addr(); a.IsValid() && !a.IsUnspecified() {
-		address = a.Unmap().WithZone("").String()
-	}
-	namespace, partition := b.Client.scope(ctx)
-	ttl := b.ttl().String()
-	registration := &api.AgentServiceRegistration{
-		ID: b.id(), Name: b.Service(), Address: address, Port: int(b.Address.Port()), Namespace: namespace, Partition: partition,
-		Tags: []string{"broker"}, Meta: map[string]string{ownerKey: b.Client.owner(), "name": b.Name},
-		Checks: api.AgentServiceChecks{
-			{CheckID: b.id() + ":alive", Name: "broker is alive", TTL: ttl, Status: passing, DeregisterCriticalServiceAfter: "1m"},
-			{CheckID: b.id() + ":ready", Name: "broker is ready", TTL: ttl, Status: warning},
-		},
-	}
-	bounded, cancel := context.WithTimeout(ctx, b.Client.timeout())
-	defer cancel()
-	return b.api.Agent().ServiceRegisterOpts(registration, api.ServiceRegisterOpts{}.WithContext(bounded))
-}
-
-func (b *beat) alive(ctx context.Context) error {
-	status, why := passing, "ready"
-	if b.Healthy != nil {
-		if ready, reason := b.Healthy(); !ready {
-			status, why = critical, reason
-		}
-	}
-	options, cancel := b.Client.query(ctx)
-	defer cancel()
-	options.RequireConsistent = false
-	if err := b.api.Agent().UpdateTTLOpts(b.id()+":alive", "", passing, options); err != nil {
-		return err
-	}
-	return b.api.Agent().UpdateTTLOpts(b.id()+":ready", why, status, options)
-}
-
-// begin makes a session that ends as soon as this broker gives no sign of life, sooner than sessions do by themselves, and enters this
-// broker among the others with it.
-func (b *beat) begin(ctx context.Context) error {
-	delay := cmp.Or(b.LockDelay, time.Second)
-	entry := &api.SessionEntry{
-		Name: b.id(), Behavior: api.SessionBehaviorDelete, TTL: max(2*b.ttl(), 10*time.Second).String(), LockDelay: delay,
-		NodeChecks: []string{"serfHealth"}, ServiceChecks: []api.ServiceCheck{{ID: b.id() + ":alive"}},
-	}
-	options, cancel := b.Client.writing(ctx)
-	defer cancel()
-	id, _, err := b.api.Session().Create(entry, options)
-	if err != nil {
-		return err
-	}
-	b.session = id
-	pair := &api.KVPair{Key: b.Client.prefix() + "brokers/" + b.Name, Value: b.Value, Session: id}
-	if taken, _, err := b.api.KV().Acquire(pair, options); err != nil {
-		return err
-	} else if !taken && b.Log != nil {
-		b.Log.Warn("another broker has this one's name in Consul, or had it a moment ago", "name", b.Name, "remedy", "give each broker a name of its own")
-	}
-	return nil
-}
-
-// lock takes the right to write if nobody has it, and finds out whether it is still ours.
-func (b *beat) lock(ctx context.Context, started time.Time) error {
-	key := b.Client.prefix() + "writer"
-	query, cancel := b.Client.query(ctx)
-	pair, _, err := b.api.KV().Get(key, query)
-	cancel()
-	if err != nil {
-		return err
-	}
-	if pair == nil || pair.Session == "" {
-		options, cancel := b.Client.writing(ctx)
-		taken, _, err := b.api.KV().Acquire(&api.KVPair{Key: key, Value: []byte(b.Name), Session: b.session}, options)
-		cancel()
-		if err != nil || !taken {
-			b.yield()
-			return err
-		}
-		query, cancel := b.Client.query(ctx)
-		pair, _, err = b.api.KV().Get(key, query)
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	if pair == nil || pair.Session != b.session {
-		b.yield()
-		return nil
-	}
-	if !b.holds && b.Log != nil {
-		b.Log.Info("this broker keeps the entries in Consul from now on")
-	}
-	b.holds = true
-	b.mu.Lock()
-	b.lease, b.until = Lease{Key: key, Session: b.session, Fence: pair.ModifyIndex}, started.Add(b.ttl())
-	b.mu.Unlock()
-	return nil
-}
-
-func (b *beat) lose() {
-	b.session = ""
-	b.yield()
-}
-
-// yield notes that the right to write is not ours.
-func (b *beat) yield() {
-	if b.holds && b.Log != nil {
-		b.Log.Info("another broker keeps the entries in Consul from now on")
-	}
-	b.holds = false
-	b.mu.Lock()
-	b.lease = Lease{}
-	b.mu.Unlock()
-}
-
-// leave takes this broker out.
-func (b *beat) leave(ctx context.Context) {
-	b.mu.Lock()
-	lease := b.lease
-	b.lease = Lease{}
-	b.mu.Unlock()
-	if b.api == nil {
-		return
-	}
-	options, cancel := b.Client.writing(ctx)
-	defer cancel()
-	if lease.Session != "" { // released, there is no delay before another may write
-		_, _, _ = b.api.KV().Release(&api.KVPair{Key: lease.Key, Session: lease.Session}, options)
-	}
-	if b.session != "" {
-		_, _ = b.api.Session().Destroy(b.session, options)
-	}
-	query, done := b.Client.query(ctx)
-	defer done()
-	query.RequireConsistent = false
-	_ = b.api.Agent().ServiceDeregisterOpts(b.id(), query)
 }
 
 // Broker is one that is alive.
