@@ -63,6 +63,7 @@ type Broker struct {
 	carried    carried
 	events     eventCounts // of the journal
 	mirrors    mirrors
+	consul     *consulLink // nil: there is none
 	metrics    *metrics    // nil until it runs
 	tallyEvery time.Duration
 	changing   sync.Mutex                                     // one change of the table at a time
@@ -142,7 +143,10 @@ func (b *Broker) bind() error {
 	if err := b.bindSocket(); err != nil {
 		return err
 	}
-	return b.openIntents()
+	if err := b.openIntents(); err != nil {
+		return err
+	}
+	return b.openConsul()
 }
 
 // networkFor keeps 0.0.0.0 to IPv4: whoever writes it means that.
@@ -330,6 +334,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.clearUp(looking) })
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })
+	b.startConsul()
 	b.mirrors.start()
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()
@@ -354,10 +359,11 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.journal.Add(journal.Event{Kind: journal.Stopping})
 	stopHolding() // those who wait are answered
 	b.drain(abort, limit)
+	b.endMirrors(true) // before registrations end, which is not for others to see
+	b.endConsul()
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
-	b.endMirrors(true)
 	for _, s := range servers {
 		_ = s.Close()
 	}

@@ -159,6 +159,7 @@ func DefaultConfig() *Config {
 		LogFileNum:       5,
 		TraceFileSize:    10 << 20,
 		TraceFileNum:     1,
+		Consul:           ConsulSettings{Prefix: "broker/"},
 		ConsoleAddress:   "127.0.0.1:8521",
 		VSNNUM:           defaultVSNNUM,
 		ConfigWatch:      true,

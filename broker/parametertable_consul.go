@@ -15,7 +15,7 @@ type ConsulSettings struct {
 	Address              string // CONSUL_ADDRESS of an agent: host:port, http://…, https://… or unix:/…; empty: off
 	TokenFile            string // CONSUL_TOKEN_FILE; empty: no token
 	Datacenter           string // CONSUL_DATACENTER; empty: the agent's
-	Prefix               string // CONSUL_PREFIX; empty: broker/
+	Prefix               string // CONSUL_PREFIX
 	Namespace, Partition string // CONSUL_NAMESPACE, CONSUL_PARTITION, of servers that have them
 	ToBrokers            bool   // CONSUL_TARGET=brokers
 	CA, Certificate, Key string // CONSUL_TLS, PEM

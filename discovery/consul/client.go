@@ -37,6 +37,15 @@ type Client struct {
 	enterprise bool
 }
 
+// Check tells whether Consul can be spoken to as is said: not whether there is one.
+func (c *Client) Check() error {
+	_, err := c.open()
+	return err
+}
+
+// Folder is where brokers keep what they share: "broker/".
+func (c *Client) Folder() string { return c.prefix() }
+
 func (c *Client) prefix() string { return strings.Trim(cmp.Or(c.Prefix, "broker/"), "/") + "/" }
 
 // owner is the value by which entries of ours are known.

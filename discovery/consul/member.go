@@ -81,7 +81,9 @@ func (m *Member) Run(ctx context.Context) {
 		} else {
 			failures = 0
 		}
-		m.note(err)
+		if ctx.Err() == nil {
+			m.note(err)
+		}
 		wait := m.ttl() / 3
 		switch {
 		case failures > 0:

@@ -1,0 +1,110 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// ErrNoConsul says that there is no Consul to be started.
+var ErrNoConsul = errors.New("consul is not here: run scripts/testdeps, or put a consul binary, 1.8 or later, in the path")
+
+// Consul is a real Consul, server and agent in one, which forgets everything when it is killed.
+type Consul struct {
+	*Process
+	API     *api.Client
+	Address string // of its HTTP API, host:port
+	DNS     string // of its DNS, host:port
+	program string
+	folder  string
+	options []string
+	close   func()
+}
+
+// StartConsul starts one and returns once it has a leader. root is the folder of the module; options are those of consul agent. Stop ends it.
+func StartConsul(ctx context.Context, root string, options ...string) (_ *Consul, err error) {
+	c := &Consul{}
+	if c.program, err = filepath.Abs(filepath.Join(root, ".testdeps/bin/consul")); err == nil {
+		_, err = os.Stat(c.program)
+	}
+	if err != nil {
+		if c.program, err = exec.LookPath("consul"); err != nil {
+			return nil, ErrNoConsul
+		}
+	}
+	if c.folder, err = os.MkdirTemp("", "consul-"); err != nil {
+		return nil, err
+	}
+	ports := make([]string, 5)
+	for i := range ports {
+		if ports[i], err = freePort(); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(c.folder))
+		}
+	}
+	c.Address, c.DNS = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	c.options = append([]string{"agent", "-dev", "-node=agent", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=err", "-grpc-port=-1",
+		"-http-port=" + ports[0], "-dns-port=" + ports[1], "-server-port=" + ports[2], "-serf-lan-port=" + ports[3], "-serf-wan-port=" + ports[4]}, options...)
+	config := api.DefaultConfig()
+	config.Address = c.Address
+	if c.API, err = api.NewClient(config); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.folder))
+	}
+	c.close = config.Transport.CloseIdleConnections
+	if err := c.Restart(ctx); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Restart starts it again, with nothing in it.
+func (c *Consul) Restart(ctx context.Context) (err error) {
+	if c.Process != nil {
+		c.Kill()
+	}
+	if c.Process, err = Start("consul", c.program, c.options...); err != nil {
+		return err
+	}
+	return Eventually(ctx, func() error {
+		nodes, _, err := c.API.Catalog().Nodes(new(api.QueryOptions).WithContext(ctx))
+		if err == nil && (len(nodes) == 0 || len(nodes[0].TaggedAddresses) == 0) {
+			err = errors.New("the agent does not know itself yet")
+		}
+		return err
+	})
+}
+
+// Stop ends it and removes what it left behind.
+func (c *Consul) Stop() {
+	if c.Process != nil {
+		c.Kill()
+	}
+	c.close()
+	_ = os.RemoveAll(c.folder)
+}
+
+// freePort is one on loopback that nobody uses, below those that systems hand out by themselves.
+func freePort() (string, error) {
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		p, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		_ = l.Close()
+		if err == nil {
+			_ = p.Close()
+			return port, nil
+		}
+	}
+	return "", fmt.Errorf("no port is free")
+}
