@@ -4,8 +4,9 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 RELOADS ?= 1000
+VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench chaos soak sim clean
+.PHONY: build run test check fuzz bench chaos soak sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -43,6 +44,10 @@ soak:
 # The balancing policies compared in a simulated world; SIM=-quick for a first look.
 sim:
 	@$(GO) run ./scripts/sim $(SIM)
+
+# The container image, for amd64 and arm64: bin/image is an OCI layout, bin/image.tar the same in one file.
+image:
+	@$(GO) run -C deploy/image . -version $(VERSION)
 
 clean:
 	rm -rf bin
