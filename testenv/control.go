@@ -34,7 +34,8 @@ type State struct {
 	To        string            `json:"listener_to,omitempty"`   // of mode redirect
 	Connected bool              `json:"connected"`               // registers with its brokers
 	Brokers   []string          `json:"brokers"`
-	Reached   []string          `json:"brokers_reached"` // those it has a connection to
+	Reached   []string          `json:"brokers_reached"`    // those it has a connection to
+	Dialled   map[string]int    `json:"broker_connections"` // made to each since the start
 	Sessions  []SessionState    `json:"sessions"`
 }
 
@@ -57,8 +58,10 @@ func (d *Database) State() State {
 			Service: s.Service, InTransaction: s.InTransaction, Statement: s.Statement})
 	}
 	reached := []string{}
-	connections := d.sockets.toBrokers()
+	connections, made := d.sockets.toBrokers()
+	dialled := map[string]int{}
 	for _, broker := range d.RemoteListeners {
+		dialled[broker] = made[broker]
 		if connections[broker] > 0 {
 			reached = append(reached, broker)
 		}
@@ -73,7 +76,7 @@ func (d *Database) State() State {
 		Instance: d.Instance, Host: d.Host, Address: d.Addr(), Services: append([]string{}, d.services...), Status: strings.ToLower(d.status.String()),
 		NodeLoad: d.NodeLoad, Load: d.Load, Open: d.sessions, Max: d.Max, Goodness: maps.Clone(d.goodness),
 		Listener: d.answer.mode, Code: int(d.answer.code), To: to,
-		Connected: d.connected, Brokers: append([]string{}, d.RemoteListeners...), Reached: reached, Sessions: sessions,
+		Connected: d.connected, Brokers: append([]string{}, d.RemoteListeners...), Reached: reached, Dialled: dialled, Sessions: sessions,
 	}
 }
 

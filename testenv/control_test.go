@@ -19,7 +19,7 @@ func TestControlChangesState(t *testing.T) {
 	d := start(t, &Database{Load: 7, Max: 20})
 	want := State{
 		Instance: "sales1", Host: "db1", Address: d.Addr(), Services: []string{"sales"}, Status: "ready", Load: 7, Max: 20,
-		Goodness: map[string]uint32{}, Listener: "accept", Connected: true, Brokers: []string{}, Reached: []string{}, Sessions: []SessionState{},
+		Goodness: map[string]uint32{}, Listener: "accept", Connected: true, Brokers: []string{}, Reached: []string{}, Dialled: map[string]int{}, Sessions: []SessionState{},
 	}
 	for _, c := range []struct {
 		path, body string

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -40,7 +41,7 @@ func start(t *testing.T, d *Database) *running {
 	if d.Services == nil {
 		d.Services = []string{"sales"}
 	}
-	d.Control, d.Host, d.Retry = "127.0.0.1:0", "db1", 10*time.Millisecond
+	d.Control, d.Host, d.Retry = "127.0.0.1:0", "db1", cmp.Or(d.Retry, 10*time.Millisecond)
 	if err := d.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +151,7 @@ type broker struct {
 	servicetable.Table
 	listener net.Listener
 	events   chan registration.Event
+	end      func() // can be called before the test ends
 }
 
 // startBroker starts one that ends with the test.
@@ -171,11 +173,12 @@ func startBroker(t *testing.T, address string) *broker {
 		defer close(ended)
 		b.serve(ctx, server)
 	}()
-	t.Cleanup(func() {
+	b.end = func() {
 		cancel()
 		l.Close()
 		<-ended
-	})
+	}
+	t.Cleanup(b.end)
 	return b
 }
 

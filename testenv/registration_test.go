@@ -1,9 +1,11 @@
 package testenv
 
 import (
+	"maps"
 	"math"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -109,6 +111,29 @@ func TestRegistrationLeavesAndReturns(t *testing.T) {
 		}
 		d.tell(t, "/registration", `{"connected": true}`)
 		b.await(t, "registration", registered)
+	}
+	if made := d.State().Dialled; !maps.Equal(made, map[string]int{b.addr(): 4}) {
+		t.Errorf("connections made: %v", made)
+	}
+}
+
+// What happens to one broker is nothing to the others, and none is dialled again before it is time.
+func TestRegistersWithSeveral(t *testing.T) {
+	first, second := startBroker(t, "127.0.0.1:0"), startBroker(t, "127.0.0.1:0")
+	d := start(t, &Database{RemoteListeners: []string{first.addr(), second.addr()}, Retry: time.Hour})
+	first.await(t, "registration", registered)
+	kept := second.await(t, "registration", registered)
+	first.end()
+	for d.State().Reached[0] == first.addr() {
+		runtime.Gosched()
+	}
+	s := d.State()
+	if !slices.Equal(s.Reached, []string{second.addr()}) || !maps.Equal(s.Dialled, map[string]int{first.addr(): 1, second.addr(): 1}) {
+		t.Errorf("reached %v of %v", s.Reached, s.Dialled)
+	}
+	d.tell(t, "/load", `{"load": 5}`)
+	if r := second.await(t, "load", func(r *servicetable.Registration) bool { return r != nil && r.Load == 5 }); r.ID != kept.ID {
+		t.Error("it has registered anew with the one that was there all the time")
 	}
 }
 

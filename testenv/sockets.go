@@ -13,6 +13,7 @@ type sockets struct {
 	mu      sync.Mutex
 	open    map[net.Conn]struct{}
 	brokers map[string]int // open connections by broker
+	dialled map[string]int // connections made since the start, by broker
 	dead    bool
 }
 
@@ -24,7 +25,7 @@ func (s *sockets) enter(c net.Conn) bool {
 		return false
 	}
 	if s.open == nil {
-		s.open, s.brokers = map[net.Conn]struct{}{}, map[string]int{}
+		s.open, s.brokers, s.dialled = map[net.Conn]struct{}{}, map[string]int{}, map[string]int{}
 	}
 	s.open[c] = struct{}{}
 	return true
@@ -50,13 +51,14 @@ func (s *sockets) countBroker(address string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.brokers[address] += n
+	s.dialled[address] += max(n, 0)
 }
 
-// toBrokers counts the open connections to each broker.
-func (s *sockets) toBrokers() map[string]int {
+// toBrokers counts the connections to each broker: those that are open, and those made since the start.
+func (s *sockets) toBrokers() (open, dialled map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.brokers)
+	return maps.Clone(s.brokers), maps.Clone(s.dialled)
 }
 
 // dialBroker connects to a broker.

@@ -1,10 +1,12 @@
 // Drives node-oracledb (thin mode) by a job: {"steps": [...]} on standard input,
 // one JSON result a line on standard output, in the order of the steps. The
-// vocabulary is described in ../drivers/job.go. Called as "driver.js loop", it
-// reads a job as in ../drivers/loop.go from one line, and stops when its input ends.
+// vocabulary is described in ../drivers/job.go. Called as "driver.js converse", it
+// reads one step a line and answers it before the next. Called as "driver.js loop",
+// it reads a job as in ../drivers/loop.go from one line, and stops when its input ends.
 'use strict';
 
 const fs = require('fs');
+const readline = require('readline');
 const oracledb = require('oracledb');
 
 const kinds = {
@@ -155,9 +157,16 @@ async function main() {
   for (const c of connections.values()) await c.close().catch(() => {});
 }
 
+async function converse() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    process.stdout.write(JSON.stringify(await run(JSON.parse(line))) + '\n');
+  }
+  for (const c of connections.values()) await c.close().catch(() => {});
+}
+
 // target gives each connect of a loop a loopback address of its own.
 function target(job, n) {
-  return job.target.replace('{door}', `127.${job.doors}.${(n >> 8) & 255}.${n & 255}`);
+  return job.target.split('{door}').join(`127.${job.doors}.${(n >> 8) & 255}.${n & 255}`);
 }
 
 // once is one connect of a loop, of which whatever the driver says is the result.
@@ -236,7 +245,7 @@ async function loop() {
   process.stdout.write('', () => process.exit(0));
 }
 
-(process.argv[2] === 'loop' ? loop() : main()).catch((err) => {
+({ loop, converse }[process.argv[2]] || main)().catch((err) => {
   console.error(err);
   process.exit(1);
 });

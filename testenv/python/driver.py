@@ -1,6 +1,7 @@
 """Drives python-oracledb (thin mode) by a job: {"steps": [...]} on standard input,
 one JSON result a line on standard output, in the order of the steps. The
-vocabulary is described in ../drivers/job.go. Called as "driver.py loop", it reads
+vocabulary is described in ../drivers/job.go. Called as "driver.py converse", it reads
+one step a line and answers it before the next. Called as "driver.py loop", it reads
 a job as in ../drivers/loop.go from one line, and stops when its input ends."""
 
 import datetime
@@ -191,8 +192,15 @@ def run(step):
 
 
 def main():
-    job = json.load(sys.stdin)
-    for step in job["steps"]:
+    steps(json.load(sys.stdin)["steps"])
+
+
+def converse():
+    steps(json.loads(line) for line in sys.stdin)
+
+
+def steps(given):
+    for step in given:
         print(json.dumps(run(step)), flush=True)
     for opened in connections.values():
         try:
@@ -293,7 +301,4 @@ def main_loop():
     loop.run()
 
 
-if sys.argv[1:] == ["loop"]:
-    main_loop()
-else:
-    main()
+{"loop": main_loop, "converse": converse}.get("".join(sys.argv[1:]), main)()

@@ -54,27 +54,49 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 			b.Stop()
 		}
 	}()
-	config := b.ConfigFile()
-	if err := os.WriteFile(config, o.CMANOra(b.folder), 0o600); err != nil {
+	if err := os.WriteFile(b.ConfigFile(), o.CMANOra(b.folder), 0o600); err != nil {
 		return nil, err
 	}
-	if b.Process, err = Start("broker", o.Program, "serve", "-v", "-c", config); err != nil {
-		return nil, err
-	}
-	said, err := b.AwaitLine(ctx, started)
-	if err != nil {
-		return nil, err
-	}
-	b.Address, b.Further, b.Console, b.Socket = said[1], strings.Fields(said[2]), said[3], filepath.Join(b.folder, "admin.sock")
 	b.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 	b.admin = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", b.Socket)
 	}}}
-	return b, Eventually(ctx, func() error {
+	return b, b.start(ctx)
+}
+
+func (b *Broker) start(ctx context.Context) (err error) {
+	if b.Process, err = Start("broker", b.program, "serve", "-v", "-c", b.ConfigFile()); err != nil {
+		return err
+	}
+	said, err := b.AwaitLine(ctx, started)
+	if err != nil {
+		return err
+	}
+	b.Address, b.Further, b.Console, b.Socket = said[1], strings.Fields(said[2]), said[3], filepath.Join(b.folder, "admin.sock")
+	return Eventually(ctx, func() error {
 		_, _, err := b.Get("/livez")
 		return err
 	})
 }
+
+// Restart starts the broker again, with what it left on disk. It is at the addresses it had if those were given. Its log
+// begins anew.
+func (b *Broker) Restart(ctx context.Context) error {
+	b.killAll()
+	b.http.CloseIdleConnections()
+	b.admin.CloseIdleConnections()
+	return b.start(ctx)
+}
+
+func (b *Broker) killAll() {
+	b.Lineage().Kill()
+	if b.Process != nil {
+		b.Kill() // waits for the end of its log
+	}
+}
+
+// Lineage is the broker's process and those that took over from it.
+func (b *Broker) Lineage() Lineage { return Lineage(b.ConfigFile()) }
 
 // At is its address as seen from a host on which it listens.
 func (b *Broker) At(host string) string {
@@ -113,9 +135,7 @@ func (b *Broker) ConfigFile() string { return filepath.Join(b.folder, "cman.ora"
 
 // Stop ends the broker and removes what it left behind.
 func (b *Broker) Stop() {
-	if b.Process != nil {
-		b.Kill()
-	}
+	b.killAll()
 	if b.http != nil {
 		b.http.CloseIdleConnections()
 		b.admin.CloseIdleConnections()

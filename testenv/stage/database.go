@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,10 +36,11 @@ type DatabaseOptions struct {
 	Program   string
 	Instance  string
 	Services  []string
-	Brokers   []string // addresses of those it registers with
-	Network   *Network // where it lives; nil: on loopback
-	Listen    string   // host:port; empty: any port
-	Arguments []string // further ones
+	Brokers   []string      // addresses of those it registers with
+	Network   *Network      // where it lives; nil: on loopback
+	Listen    string        // host:port; empty: any port
+	Retry     time.Duration // between attempts to reach a broker; 0: 100 ms
+	Arguments []string      // further ones
 }
 
 var ready = regexp.MustCompile(`(?m)^ready (\S+)$`)
@@ -59,8 +61,8 @@ func (d *Database) start(ctx context.Context) (err error) {
 		return err
 	}
 	arguments := []string{
-		"--listen", first(o.Listen, host+":0"), "--instance", o.Instance, "--control", d.Control,
-		"--user", User + "/" + Password, "--retry", "100ms",
+		"--listen", cmp.Or(o.Listen, host+":0"), "--instance", o.Instance, "--control", d.Control,
+		"--user", User + "/" + Password, "--retry", cmp.Or(o.Retry, 100*time.Millisecond).String(),
 	}
 	for _, s := range o.Services {
 		arguments = append(arguments, "--service", s)
@@ -79,13 +81,6 @@ func (d *Database) start(ctx context.Context) (err error) {
 	}
 	d.Address = said[1]
 	return nil
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // Restart starts the database again after its end, at the address it had.

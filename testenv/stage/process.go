@@ -140,8 +140,14 @@ func (p *Process) AwaitLine(ctx context.Context, line *regexp.Regexp) ([]string,
 }
 
 // ResidentKB is how much memory the process occupies, in KiB.
-func (p *Process) ResidentKB() (kb int, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+func (p *Process) ResidentKB() (kb int, err error) { return ResidentKB(p.PID()) }
+
+// OpenFiles is how many descriptors the process has.
+func (p *Process) OpenFiles() (int, error) { return OpenFiles(p.PID()) }
+
+// ResidentKB is how much memory a process occupies, in KiB.
+func ResidentKB(pid int) (kb int, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -152,8 +158,8 @@ func (p *Process) ResidentKB() (kb int, err error) {
 	return kb, nil
 }
 
-// OpenFiles is how many descriptors the process has.
-func (p *Process) OpenFiles() (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
+// OpenFiles is how many descriptors a process has.
+func OpenFiles(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return len(entries), err
 }

@@ -169,3 +169,40 @@ func reach(host string, within time.Duration) error {
 	}
 	return err
 }
+
+// Those who took over are found by the argument that they got, in the order in which they came, as long as they live.
+func TestLineage(t *testing.T) {
+	mark := Lineage(filepath.Join(t.TempDir(), "cman.ora"))
+	if all, err := mark.Alive(); err != nil || len(all) != 0 {
+		t.Errorf("nobody was started, and %v are alive: %v", all, err)
+	}
+	if _, err := mark.Newest(); err == nil {
+		t.Error("there is a newest of none")
+	}
+	first, err := Start("first", "/bin/sh", "-c", `sh -c 'echo two; while :; do read x; done' second "$1" </dev/zero & echo one; wait; echo over`, "sh", string(mark))
+	must(t, err)
+	t.Cleanup(mark.Kill)
+	for _, line := range []string{"one", "two"} {
+		_, err := first.AwaitLine(soon(t), regexp.MustCompile(line))
+		must(t, err)
+	}
+	all, err := mark.Alive()
+	if err != nil || len(all) != 2 || all[0] != first.PID() {
+		t.Fatalf("%v, %v", all, err)
+	}
+	if newest, err := mark.Newest(); err != nil || newest != all[1] {
+		t.Errorf("the newest is %d, %v", newest, err)
+	}
+	must(t, first.Signal(syscall.SIGKILL))
+	must(t, Eventually(soon(t), func() error {
+		if left, err := mark.Alive(); err != nil || len(left) != 1 || left[0] != all[1] {
+			return errors.New("the first is still there")
+		}
+		return nil
+	}))
+	mark.Kill()
+	if left, err := mark.Alive(); err != nil || len(left) != 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+	<-first.Exited()
+}

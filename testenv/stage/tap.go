@@ -55,7 +55,8 @@ type Tap struct {
 	Address  string // where clients connect
 	Port     int    // the same on every other loopback address
 	target   string
-	listener net.Listener
+	listener *net.TCPListener
+	deaf     chan struct{} // closed when the listener is
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -71,18 +72,49 @@ func StartTap(target string) (*Tap, error) {
 		return nil, err
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	t := &Tap{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port, target: target, listener: l, conns: map[net.Conn]bool{}, thaw: make(chan struct{})}
+	t := &Tap{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port, target: target, conns: map[net.Conn]bool{}, thaw: make(chan struct{})}
 	close(t.thaw)
+	t.listen(l.(*net.TCPListener))
+	return t, nil
+}
+
+func (t *Tap) listen(l *net.TCPListener) {
+	t.listener, t.deaf = l, make(chan struct{})
 	t.running.Go(func() {
+		defer close(t.deaf)
+		defer l.Close()
 		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
+			asked := time.Now()
+			client, err := l.AcceptTCP()
+			switch {
+			case err == nil:
+				t.running.Go(func() { t.carry(client) })
+			case !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(asked) >= quiet/2:
+				return // closed, or nobody has come for a while
+			default: // somebody may have come while the last one was taken in
+				_ = l.SetDeadline(time.Now().Add(quiet))
 			}
-			t.running.Go(func() { t.carry(client) })
 		}
 	})
-	return t, nil
+}
+
+// quiet is how long nobody must have come for all who did to have been seen.
+const quiet = time.Millisecond
+
+// Refuse takes in those who have come and has the system refuse everyone from then on, as if what is behind had ended,
+// until Reopen. Whoever was let in is carried as before.
+func (t *Tap) Refuse() {
+	_ = t.listener.SetDeadline(time.Now().Add(quiet))
+	<-t.deaf
+}
+
+// Reopen ends Refuse.
+func (t *Tap) Reopen() error {
+	l, err := net.Listen("tcp4", net.JoinHostPort("0.0.0.0", strconv.Itoa(t.Port)))
+	if err == nil {
+		t.listen(l.(*net.TCPListener))
+	}
+	return err
 }
 
 // Close ends the tap and all that goes through it.

@@ -199,3 +199,42 @@ func TestAnswerNames(t *testing.T) {
 		}
 	}
 }
+
+// A tap that refuses has seen everyone who was let in before, and lets in others once it is open again.
+func TestTapRefuses(t *testing.T) {
+	tap := startTap(t, answers(t, packet(byte(Accepted), "welcome"), 100))
+	for range 3 {
+		const many = 20
+		before := len(tap.Sightings())
+		var came []net.Conn
+		for range many {
+			c, err := net.Dial("tcp", tap.Address)
+			must(t, err)
+			came = append(came, c)
+		}
+		tap.Refuse()
+		if c, err := net.Dial("tcp", tap.Address); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("somebody was let in: %v, %v", c, err)
+		}
+		must(t, Eventually(soon(t), func() error {
+			if n := len(tap.Sightings()) - before; n != many {
+				return errors.New("not all were seen")
+			}
+			return nil
+		}))
+		for _, c := range came { // all of them, since those behind are served one by one, in an order of their own
+			_, err := c.Write([]byte("hello"))
+			must(t, err)
+		}
+		for _, c := range came {
+			if _, err := io.ReadFull(c, make([]byte, packetHeader)); err != nil {
+				t.Errorf("who was let in is not carried: %v", err)
+			}
+			c.Close()
+		}
+		must(t, tap.Reopen())
+	}
+	if got := through(t, tap, "127.0.0.1"); !strings.Contains(got, "welcome") {
+		t.Errorf("after all it says %q", got)
+	}
+}

@@ -1,0 +1,98 @@
+package drivers
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// Conversation is a job whose steps are given one after the other. One goroutine uses it at a time.
+type Conversation interface {
+	// Do does a step. A result with an error may also be the end of the driver itself.
+	Do(ctx context.Context, s Step) Result
+	// End closes all connections.
+	End() error
+}
+
+// Converse begins a conversation in this process.
+func (g GoOra) Converse() Conversation {
+	return &gooraConversation{driver: g, open: gooraConnections{}}
+}
+
+type gooraConversation struct {
+	driver GoOra
+	open   gooraConnections
+}
+
+func (c *gooraConversation) Do(ctx context.Context, s Step) (r Result) {
+	began := time.Now()
+	if err := c.open.do(ctx, c.driver, s, &r); err != nil {
+		r = Result{Error: err.Error()}
+	}
+	r.TookMS = float64(time.Since(began).Microseconds()) / 1000
+	return r
+}
+
+func (c *gooraConversation) End() error {
+	c.open.closeAll()
+	return nil
+}
+
+// Converse begins a conversation in a process of its own, which ends with ctx.
+func (s *Script) Converse(ctx context.Context) (Conversation, error) {
+	c := &scriptConversation{}
+	c.cmd = exec.CommandContext(ctx, s.command[0], append(s.command[1:len(s.command):len(s.command)], "converse")...)
+	c.cmd.Env = append(os.Environ(), "TZ=UTC")
+	c.cmd.Stderr = &c.complaints
+	in, inErr := c.cmd.StdinPipe()
+	out, outErr := c.cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	c.in, c.out = in, bufio.NewScanner(out)
+	c.out.Buffer(nil, maxResult)
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return c, nil
+}
+
+type scriptConversation struct {
+	cmd        *exec.Cmd
+	in         io.WriteCloser
+	out        *bufio.Scanner
+	complaints bytes.Buffer
+}
+
+func (c *scriptConversation) Do(_ context.Context, s Step) (r Result) {
+	text, err := json.Marshal(s)
+	if err == nil {
+		_, err = c.in.Write(append(text, '\n'))
+	}
+	if err == nil && !c.out.Scan() {
+		err = cmp.Or(c.out.Err(), io.ErrUnexpectedEOF)
+	}
+	if err == nil {
+		err = json.Unmarshal(c.out.Bytes(), &r)
+	}
+	if err != nil {
+		return Result{Error: "the driver's process: " + err.Error()}
+	}
+	return r
+}
+
+func (c *scriptConversation) End() error {
+	_ = c.in.Close()
+	if err := c.cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %.2000s", err, c.complaints.Bytes())
+	}
+	return nil
+}
