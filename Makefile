@@ -4,9 +4,10 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 RELOADS ?= 1000
+KILLS ?= 30
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench chaos soak sim image package chart clean
+.PHONY: build run test check fuzz bench chaos soak cluster sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -40,6 +41,10 @@ chaos: build
 # The configuration reloaded a thousand times under load, half of the times from a broken file.
 soak:
 	$(GO) test ./testenv/drivers -count=1 -timeout 20m -v -run 'TestReloads$$' -args -reloads $(RELOADS)
+
+# One of three brokers killed every 10 s under 200 connects/s of real drivers with lists of addresses; prints a table.
+cluster:
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestBrokersKilled$$|TestPrivateSessions$$' -args -kills $(KILLS) -every 10s -real 200 -sessions 500
 
 # The balancing policies compared in a simulated world; SIM=-quick for a first look.
 sim:
