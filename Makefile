@@ -54,5 +54,9 @@ sim:
 image:
 	@$(GO) run -C deploy/image . -version $(VERSION)
 
+# deb and rpm packages, for both as well: bin/packages.
+package:
+	@$(GO) run -C deploy/packages . -version $(VERSION)
+
 clean:
 	rm -rf bin

@@ -34,9 +34,15 @@ func output(t *testing.T, program string, arguments ...string) string {
 }
 
 func run(ctx context.Context, program string, arguments ...string) (string, error) {
+	return runIn(ctx, ".", program, arguments...)
+}
+
+func runIn(ctx context.Context, folder, program string, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it took too long"))
 	defer cancel()
-	said, err := exec.CommandContext(ctx, program, arguments...).CombinedOutput()
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Dir = folder
+	said, err := command.CombinedOutput()
 	return string(said), err
 }
 
