@@ -30,6 +30,8 @@ type Mirror[D any] struct {
 	Desire      func(*servicetable.Snapshot) D // what the copy should be; must depend on nothing but the snapshot
 	Equal       func(a, b D) bool              // nil: every new snapshot is different
 	Destination Destination[D]
+	// Nudge has something whenever Desire may come to something else although the table did not change; nil: it never does.
+	Nudge <-chan struct{}
 
 	Settle   time.Duration // no change for so long: now; 0: 10 ms
 	MaxDelay time.Duration // a change waits at most so long for others; 0: 50 ms
@@ -209,9 +211,9 @@ func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
 
 // wait returns once there is something to do, or false if ctx ended.
 func (m *Mirror[D]) wait(ctx context.Context, snapshot *servicetable.Snapshot, p pause) bool {
-	var changed <-chan struct{}
+	var changed, nudged <-chan struct{}
 	if p.forChange {
-		changed = snapshot.Superseded()
+		changed, nudged = snapshot.Superseded(), m.Nudge
 	}
 	timer := time.NewTimer(p.atMost)
 	defer timer.Stop()
@@ -219,6 +221,7 @@ func (m *Mirror[D]) wait(ctx context.Context, snapshot *servicetable.Snapshot, p
 	case <-ctx.Done():
 		return false
 	case <-changed:
+	case <-nudged:
 	case <-timer.C:
 	}
 	return true

@@ -132,7 +132,7 @@ func TestBrokersInPlaceOfInstances(t *testing.T) {
 	l := layout()
 	l.ToBrokers = true
 	l.Brokers = append(l.Brokers, netip.MustParseAddrPort("[fd00::1]:1522"))
-	w := newWorld(t, &Server{Layout: l}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "hr"))
+	w := layOut(t, l, &Server{}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "hr"))
 	w.table.Mark("s2@10.1.0.2", servicetable.Mark{Kind: servicetable.Maintenance})
 	w.sync(t)
 	w.wantAnswer(t, "sales.db.example", wire.TypeA, "sales.db.example. A 10.0.0.1")
@@ -158,7 +158,7 @@ func TestViewsByTheClientsNetwork(t *testing.T) {
 			return host, port
 		},
 	}}
-	w := newWorld(t, &Server{Layout: l}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "sales"))
+	w := layOut(t, l, &Server{}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "sales"))
 	for from, want := range map[string]string{"192.0.2.9": "10.1.0.2 203.0.113.7", "192.0.3.9": "10.1.0.1 10.1.0.2", "::ffff:192.0.2.9": "10.1.0.2 203.0.113.7"} {
 		got := w.ask(t, from, question("sales.db.example", wire.TypeA))
 		var addrs []string
@@ -179,7 +179,7 @@ func TestViewsByTheClientsNetwork(t *testing.T) {
 func TestNamesOfAddresses(t *testing.T) {
 	l := layout()
 	l.Reverse = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/16"), netip.MustParsePrefix("10.2.0.0/15")}
-	w := newWorld(t, &Server{Layout: l}, instance("s1", "10.1.0.1", "sales"), instance("s2", "fd00::2", "sales"))
+	w := layOut(t, l, &Server{}, instance("s1", "10.1.0.1", "sales"), instance("s2", "fd00::2", "sales"))
 	w.wantAnswer(t, "1.0.1.10.in-addr.arpa", wire.TypePTR, "1.0.1.10.in-addr.arpa. PTR 10-1-0-1.node.db.example.")
 	six, _ := wire.ReverseAddr("fd00::2")
 	w.wantAnswer(t, six, wire.TypePTR, six+" PTR fd00--2.node.db.example.")
@@ -195,7 +195,7 @@ func TestAddressesAreOnlyWhatIsKnown(t *testing.T) {
 	elsewhere := instance("s1", "db1", "sales")
 	elsewhere.Handlers[0].Host = "scan.example.com"
 	l := layout()
-	w := newWorld(t, &Server{Layout: l}, elsewhere)
+	w := layOut(t, l, &Server{}, elsewhere)
 	w.wantAnswer(t, "_oracle._tcp.sales.db.example", wire.TypeSRV, "_oracle._tcp.sales.db.example. SRV 0 100 1521 scan.example.com.")
 	w.wantAnswer(t, "sales.db.example", wire.TypeA)
 	if p := l.Publish(w.table.Snapshot()).Problems; len(p) != 1 || !strings.Contains(p[0], "scan.example.com") {

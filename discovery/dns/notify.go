@@ -15,7 +15,7 @@ func (s *Server) notify(ctx context.Context, to Secondary) {
 	silent := false
 	for {
 		c := s.content.Load()
-		for _, z := range c.seen(s.views(), to.Addr.Addr()) {
+		for _, z := range c.seen(to.Addr.Addr()) {
 			if serial, before := told[z.name]; before && serial == z.serial {
 				continue
 			}

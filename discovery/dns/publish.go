@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -22,8 +23,10 @@ type Layout struct {
 	// name for them. With ToBrokers they also stand in place of the instances.
 	Brokers   []netip.AddrPort
 	ToBrokers bool
-	// Views are what clients of some networks get to see; the first that fits counts. Without one that does, addresses are as registered.
+	// Views are what clients of some networks get to see; where several fit, that of the smallest network. Without one that does,
+	// addresses are as registered.
 	Views []View
+	TTL   time.Duration // how long answers may be kept, also those that say no; 0: 5 s
 	// Reverse are the networks whose addresses are given names (PTR); whole octets, of IPv6 whole nibbles.
 	Reverse []netip.Prefix
 	// Resolve returns the addresses of a host that an instance registered by name; nil, or none returned: the address that the
@@ -33,15 +36,17 @@ type Layout struct {
 
 // View is how clients from some networks reach what is registered.
 type View struct {
-	Clients []netip.Prefix
-	Map     func(host string, port int) (string, int) // from an address as registered to one as these clients reach it
+	Clients  []netip.Prefix
+	Map      func(host string, port int) (string, int) // from an address as registered to one as these clients reach it; nil: the same
+	Services func(service string) bool                 // which services they see; nil: all
 }
 
 // Publication is what a zone should hold. It is a value: equal tables make equal publications.
 type Publication struct {
 	Version  uint64   // of the table; not compared
 	Zones    []Zone   // as most see them: the layout's zone, then the reverse ones
-	Views    [][]Zone // the same as each view's clients see them
+	Views    []Seen   // the same as each view's clients see them
+	TTL      uint32   // of all records, in seconds
 	Problems []string // what could not be published, or not by its name, for people
 }
 
@@ -51,11 +56,18 @@ type Zone struct {
 	Records []Record
 }
 
+// Seen is what the clients of a view see.
+type Seen struct {
+	Clients []netip.Prefix
+	Zones   []Zone
+}
+
 // Equal reports whether a and b publish the same.
 func Equal(a, b Publication) bool {
 	same := func(a, b Zone) bool { return a.Name == b.Name && slices.Equal(a.Records, b.Records) }
-	return slices.EqualFunc(a.Zones, b.Zones, same) &&
-		slices.EqualFunc(a.Views, b.Views, func(a, b []Zone) bool { return slices.EqualFunc(a, b, same) })
+	return a.TTL == b.TTL && slices.EqualFunc(a.Zones, b.Zones, same) && slices.EqualFunc(a.Views, b.Views, func(a, b Seen) bool {
+		return slices.Equal(a.Clients, b.Clients) && slices.EqualFunc(a.Zones, b.Zones, same)
+	})
 }
 
 // Publish returns what l makes of the table. At each service's name stand the addresses of its live instances (A, AAAA), those of
@@ -63,26 +75,34 @@ func Equal(a, b Publication) bool {
 // live or not. <instance>.instance and <host>.node are names for instances and hosts.
 func (l *Layout) Publish(s *servicetable.Snapshot) Publication {
 	offers := discovery.Offers(s)
-	p := &publisher{Layout: l, zone: wire.CanonicalName(l.Zone), offers: offers}
+	p := &publisher{Layout: l, zone: wire.CanonicalName(l.Zone), all: offers}
 	p.allot()
-	out := Publication{Version: s.Version(), Zones: p.zones(nil)}
-	for i := range l.Views {
-		out.Views = append(out.Views, p.zones(l.Views[i].Map))
+	out := Publication{Version: s.Version(), TTL: l.ttl(), Zones: p.zones(View{})}
+	for _, v := range l.Views {
+		out.Views = append(out.Views, Seen{v.Clients, p.zones(v)})
 	}
 	slices.Sort(p.problems)
 	out.Problems = slices.Compact(p.problems)
 	return out
 }
 
+func (l *Layout) ttl() uint32 {
+	if l.TTL > 0 {
+		return uint32(max(l.TTL.Seconds(), 1))
+	}
+	return 5
+}
+
 // publisher is one Publish at work.
 type publisher struct {
 	*Layout
 	zone                string
-	offers              []discovery.Offer
+	all                 []discovery.Offer
 	services, instances discovery.Names
 	problems            []string
 
-	remap   func(string, int) (string, int)
+	view    View
+	offers  []discovery.Offer // that the view shows
 	records []Record
 	hosts   map[string]host // by host text as this view has it
 }
@@ -94,9 +114,9 @@ type host struct {
 }
 
 func (p *publisher) allot() {
-	services, instances := make([]string, len(p.offers)), make([]string, len(p.offers))
-	for i := range p.offers {
-		services[i], instances[i] = p.offers[i].Service, p.offers[i].Instance
+	services, instances := make([]string, len(p.all)), make([]string, len(p.all))
+	for i := range p.all {
+		services[i], instances[i] = p.all[i].Service, p.all[i].Instance
 	}
 	var more []string
 	p.services, p.problems = rule("service", p.zone, func(name string) bool {
@@ -108,8 +128,11 @@ func (p *publisher) allot() {
 }
 
 // zones builds the zones as one view has them.
-func (p *publisher) zones(remap func(string, int) (string, int)) []Zone {
-	p.remap, p.records, p.hosts = remap, nil, map[string]host{}
+func (p *publisher) zones(v View) []Zone {
+	p.view, p.offers, p.records, p.hosts = v, p.all, make([]Record, 0, 6*len(p.all)+16), map[string]host{}
+	if v.Services != nil {
+		p.offers = slices.DeleteFunc(slices.Clone(p.all), func(o discovery.Offer) bool { return !v.Services(o.Service) })
+	}
 	p.nodes()
 	p.apex()
 	for first := 0; first < len(p.offers); {
@@ -162,8 +185,8 @@ func (p *publisher) nodes() {
 
 // reached returns where the clients of the view reach o.
 func (p *publisher) reached(o *discovery.Offer) (string, int) {
-	if p.remap != nil {
-		return p.remap(o.Address, o.Port)
+	if p.view.Map != nil {
+		return p.view.Map(o.Address, o.Port)
 	}
 	return o.Address, o.Port
 }

@@ -13,22 +13,32 @@ const maxUDP = 1232
 
 // content is all that is served, as of one Sync.
 type content struct {
-	zones      []*zone   // as most see them
-	views      [][]*zone // as the clients of each view do
+	zones      []*zone // as most see them
+	views      []seen
 	superseded chan struct{}
 }
 
+// seen is what the clients of a view see.
+type seen struct {
+	clients []netip.Prefix
+	zones   []*zone
+}
+
 // seen returns the zones as a client sees them.
-func (c *content) seen(views []View, from netip.Addr) []*zone {
+func (c *content) seen(from netip.Addr) []*zone {
+	if len(c.views) == 0 {
+		return c.zones
+	}
 	from = from.Unmap().WithZone("")
-	for i := range views {
-		for _, p := range views[i].Clients {
-			if p.Contains(from) && i < len(c.views) {
-				return c.views[i]
+	best, bits := c.zones, -1
+	for i := range c.views {
+		for _, p := range c.views[i].clients {
+			if p.Bits() > bits && p.Contains(from) {
+				best, bits = c.views[i].zones, p.Bits()
 			}
 		}
 	}
-	return c.zones
+	return best
 }
 
 // within returns the zone that name, in lower case, belongs to; nil if there is none.

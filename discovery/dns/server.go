@@ -19,9 +19,7 @@ import (
 // Server serves zones from memory. It is a destination of publications; Run serves what the last Sync brought. Its fields are not
 // to be changed once either has been called.
 type Server struct {
-	Layout      *Layout       // the one by which the publications are made
-	TTL         time.Duration // how long answers may be kept, also those that say no; 0: 5 s
-	State       string        // folder for serials and keys; "": serials come from the clock, and Sign is refused
+	State       string // folder for serials and keys; "": serials come from the clock, and Sign is refused
 	Secondaries []Secondary
 	Keys        []Key
 	Sign        bool // sign answers; keys are made on first use
@@ -42,6 +40,8 @@ type Server struct {
 	prepared  bool
 	serials   serials
 	signers   map[string]*signer
+	latest    Publication
+	proofs    map[string][]string  // texts of names that stand in the zone besides
 	gone      map[string]time.Time // names of services that are gone, and until when they exist
 	secrets   map[string]string
 	rates     *rates
@@ -88,7 +88,7 @@ func (s *Server) prepare() error {
 		}
 		s.rates = newRates(limit, exempt)
 	}
-	s.signers, s.gone = map[string]*signer{}, map[string]time.Time{}
+	s.signers, s.gone, s.proofs = map[string]*signer{}, map[string]time.Time{}, map[string][]string{}
 	s.transfers, s.ready = make(chan struct{}, maxTransfers), make(chan struct{})
 	s.prepared = true
 	return nil
@@ -102,20 +102,6 @@ func (s *Server) key(name string) (Key, bool) {
 	return s.Keys[at], true
 }
 
-func (s *Server) views() []View {
-	if s.Layout == nil {
-		return nil
-	}
-	return s.Layout.Views
-}
-
-func (s *Server) ttl() uint32 {
-	if s.TTL > 0 {
-		return uint32(max(s.TTL.Seconds(), 1))
-	}
-	return 5
-}
-
 // Sync serves p from now on.
 func (s *Server) Sync(_ context.Context, p Publication) error {
 	if err := s.prepare(); err != nil {
@@ -123,57 +109,65 @@ func (s *Server) Sync(_ context.Context, p Publication) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.serve(p)
+}
+
+// serve is Sync while mu is held.
+func (s *Server) serve(p Publication) error {
 	before := s.content.Load()
 	if before == nil {
 		before = &content{}
 	}
-	edition := edition{ttl: s.ttl()}
-	next := &content{superseded: make(chan struct{})}
-	changed := before.superseded == nil
-	update := func(zones []Zone, old []*zone) ([]*zone, error) {
-		list := make([]*zone, 0, len(zones))
-		for _, z := range zones {
-			if z.Name == "" {
-				continue
-			}
-			built, isNew, err := s.update(s.remembered(z), &edition, p.Version, within(old, z.Name))
-			if err != nil {
-				return nil, err
-			}
-			changed = changed || isNew
-			list = append(list, built)
-		}
-		return list, nil
-	}
-	var err error
+	s.latest = p
 	s.forget(p, before, time.Now())
-	if next.zones, err = update(p.Zones, before.zones); err != nil {
+	e := edition{ttl: p.TTL}
+	next := &content{superseded: make(chan struct{})}
+	changed, err := before.superseded == nil || len(before.views) != len(p.Views), error(nil)
+	if next.zones, err = s.succeed(p.Zones, before.zones, &e, p.Version); err != nil {
 		return err
 	}
 	for i := range p.Views {
-		var old []*zone
+		var old seen
 		if i < len(before.views) {
 			old = before.views[i]
 		}
-		zones, err := update(p.Views[i], old)
-		if err != nil {
+		now := seen{clients: p.Views[i].Clients}
+		if now.zones, err = s.succeed(p.Views[i].Zones, old.zones, &e, p.Version); err != nil {
 			return err
 		}
-		next.views = append(next.views, zones)
+		changed = changed || !slices.Equal(now.clients, old.clients)
+		next.views = append(next.views, now)
 	}
-	if changed {
-		s.content.Store(next)
-		if before.superseded != nil {
-			close(before.superseded)
-		} else {
-			close(s.ready)
-		}
+	if !changed && e.serial == 0 {
+		return nil
+	}
+	s.content.Store(next)
+	if before.superseded != nil {
+		close(before.superseded)
+	} else {
+		close(s.ready)
 	}
 	return nil
 }
 
-// update returns what follows a zone, and whether it is another. All that change in one Sync get one serial.
-func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, bool, error) {
+// succeed returns what follows some zones.
+func (s *Server) succeed(zones []Zone, old []*zone, e *edition, version uint64) ([]*zone, error) {
+	list := make([]*zone, 0, len(zones))
+	for _, z := range zones {
+		if z.Name == "" {
+			continue
+		}
+		built, err := s.update(s.remembered(z), e, version, within(old, z.Name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, built)
+	}
+	return list, nil
+}
+
+// update returns what follows a zone. All that change in one Sync get one serial, which is in e then.
+func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, error) {
 	if old != nil && old.name != z.Name {
 		old = nil
 	}
@@ -182,13 +176,13 @@ func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, b
 		past = old.records
 	}
 	z.Records = stamp(z.Records, past, version)
-	if old != nil && slices.Equal(old.records, z.Records) {
-		return old, false, nil
+	if old != nil && old.ttl == e.ttl && slices.Equal(old.records, z.Records) {
+		return old, nil
 	}
 	if e.serial == 0 {
 		serial, err := s.serials.next(version)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		e.serial = serial
 	}
@@ -196,14 +190,14 @@ func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, b
 	if s.Sign {
 		var err error
 		if edition.signer, err = s.signer(z.Name); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
 	next := build(z, edition, old)
-	if old != nil {
+	if old != nil && old.ttl == next.ttl { // else no record is as it was
 		next.follow(old)
 	}
-	return next, true, nil
+	return next, nil
 }
 
 func (s *Server) signer(zone string) (*signer, error) {
@@ -264,12 +258,19 @@ func (s *Server) forget(p Publication, before *content, now time.Time) {
 
 const stateGone = "gone"
 
-// remembered returns z with the names of services that are gone.
+// remembered returns z with the names of services that are gone, and with proofs.
 func (s *Server) remembered(z Zone) Zone {
-	if len(s.gone) == 0 {
+	if len(s.gone)+len(s.proofs) == 0 {
 		return z
 	}
 	z.Records = slices.Clone(z.Records)
+	for name, texts := range s.proofs {
+		for _, text := range texts {
+			if wire.IsSubDomain(z.Name, name) {
+				z.Records = append(z.Records, Record{Name: name, Type: wire.TypeTXT, Text: text})
+			}
+		}
+	}
 	for name := range s.gone {
 		if wire.IsSubDomain(z.Name, name) {
 			z.Records = append(z.Records, Record{Name: name, Type: wire.TypeTXT, State: stateGone})
@@ -301,7 +302,7 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
 		q.reply.SetRcode(request, wire.RcodeNotAuth)
 	case c == nil:
 		q.reply.SetRcode(request, wire.RcodeServerFailure)
-	case !q.begin(c.seen(s.views(), from)):
+	case !q.begin(c.seen(from)):
 	case q.kind == wire.TypeAXFR || q.kind == wire.TypeIXFR:
 		s.transfer(w, q, from)
 		return

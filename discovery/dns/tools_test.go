@@ -269,12 +269,12 @@ func TestAKeyIsMadeOnceAndASignedZoneIsNotCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []*Server{
-		{Layout: layout(), Sign: true, State: folder}, {Layout: layout(), Sign: true},
-		{Layout: layout(), Sign: true, State: t.TempDir(), Secondaries: []Secondary{{}}},
-		{Layout: layout(), Keys: []Key{{Name: "x", Secret: "short"}}},
-		{Layout: layout(), Secondaries: []Secondary{{Key: "nowhere"}}},
+		{Sign: true, State: folder}, {Sign: true},
+		{Sign: true, State: t.TempDir(), Secondaries: []Secondary{{}}},
+		{Keys: []Key{{Name: "x", Secret: "short"}}},
+		{Secondaries: []Secondary{{Key: "nowhere"}}},
 	} {
-		if err := s.Sync(t.Context(), s.Layout.Publish(first.table.Snapshot())); err == nil {
+		if err := s.Sync(t.Context(), layout().Publish(first.table.Snapshot())); err == nil {
 			t.Errorf("%+v is accepted", s)
 		}
 	}

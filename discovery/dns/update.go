@@ -27,7 +27,6 @@ type Updater struct {
 	// Zone is the one on the primary; it may be above the layout's. Nothing is written at its own name, and no NS anywhere.
 	Zone    string
 	Key     Key
-	TTL     time.Duration // 0: 5 s
 	Timeout time.Duration // for one message; 0: 5 s
 	// Full is how often everything is compared with what the primary has; 0: 10 minutes.
 	Full time.Duration
@@ -41,6 +40,7 @@ type Updater struct {
 	applied map[string][]Record // by name
 	owned   map[string]bool     // names of ours
 	foreign map[string]bool     // names of others that are wanted
+	ttl     uint32
 }
 
 // Foreign returns the names that could not be written, because others made them.
@@ -70,6 +70,9 @@ func (u *Updater) Sync(ctx context.Context, p Publication) error {
 	}
 	defer c.conn.Close()
 	desired := u.desired(p)
+	if u.ttl != p.TTL { // all of it is written with the new one
+		u.applied, u.ttl = map[string][]Record{}, p.TTL
+	}
 	full := !u.known || time.Now().After(u.fullAt)
 	if full {
 		if err := u.read(c, desired); err != nil {
@@ -263,14 +266,10 @@ func (c *primary) put(m *wire.Msg, e edit) {
 		m.Remove([]wire.RR{note.rr(0)})
 		return
 	}
-	ttl := uint32(5)
-	if c.TTL > 0 {
-		ttl = uint32(max(c.TTL.Seconds(), 1))
-	}
 	for i := range e.records {
-		m.Insert([]wire.RR{e.records[i].rr(ttl)})
+		m.Insert([]wire.RR{e.records[i].rr(c.ttl)})
 	}
-	m.Insert([]wire.RR{note.rr(ttl)})
+	m.Insert([]wire.RR{note.rr(c.ttl)})
 }
 
 // done notes what the primary has now.
@@ -293,14 +292,14 @@ func (u *Updater) read(c *primary, desired map[string][]Record) error {
 	for name, records := range has {
 		if strings.HasSuffix(name, "."+index+c.layout) {
 			for rr := range records {
-				if target, is := strings.CutPrefix(rr, "PTR "); is {
-					u.owned[target] = true
+				if _, data, _ := strings.Cut(rr, " "); strings.HasPrefix(data, "PTR ") {
+					u.owned[data[len("PTR "):]] = true
 				}
 			}
 		}
 	}
 	for name, records := range desired {
-		if u.owned[name] && same(has[name], records) {
+		if u.owned[name] && same(has[name], records, u.ttl) {
 			u.applied[name] = records
 		}
 	}
@@ -308,27 +307,28 @@ func (u *Updater) read(c *primary, desired map[string][]Record) error {
 }
 
 // same reports whether a name has the given records of our types, and no others. Versions in TXT may differ.
-func same(has map[string]bool, records []Record) bool {
+func same(has map[string]bool, records []Record, ttl uint32) bool {
 	n := 0
 	for rr := range has {
-		switch kind, _, _ := strings.Cut(rr, " "); kind {
+		switch strings.Fields(rr)[1] {
 		case "A", "AAAA", "SRV", "TXT":
 			n++
 		}
 	}
 	for i := range records {
-		if !has[essence(records[i].rr(0))] {
+		if !has[essence(records[i].rr(ttl))] {
 			return false
 		}
 	}
 	return n == len(records)
 }
 
-// essence is a record's type and data, without the version of a TXT.
+// essence is a record's TTL, type and data, without the version of a TXT.
 func essence(rr wire.RR) string {
 	fields := strings.Fields(rr.String())
+	ttl := fields[1]
 	fields = slices.DeleteFunc(fields[3:], func(f string) bool { return strings.HasPrefix(f, `"version=`) })
-	return strings.Join(fields, " ")
+	return ttl + " " + strings.Join(fields, " ")
 }
 
 // copy transfers the zone: of each name, the records below the layout's zone.

@@ -48,6 +48,7 @@ func layout() *Layout {
 
 // world is a table, served.
 type world struct {
+	layout *Layout
 	table  *servicetable.Table
 	server *Server
 	addr   string // of the server, once it listens
@@ -55,10 +56,13 @@ type world struct {
 
 func newWorld(t testing.TB, server *Server, all ...servicetable.Registration) *world {
 	t.Helper()
-	if server.Layout == nil {
-		server.Layout = layout()
-	}
-	w := &world{table: tableOf(all...), server: server}
+	return layOut(t, layout(), server, all...)
+}
+
+// layOut is newWorld with a layout of its own.
+func layOut(t testing.TB, l *Layout, server *Server, all ...servicetable.Registration) *world {
+	t.Helper()
+	w := &world{layout: l, table: tableOf(all...), server: server}
 	w.sync(t)
 	return w
 }
@@ -66,7 +70,7 @@ func newWorld(t testing.TB, server *Server, all ...servicetable.Registration) *w
 // sync does what a mirror would.
 func (w *world) sync(t testing.TB) {
 	t.Helper()
-	if err := w.server.Sync(t.Context(), w.server.Layout.Publish(w.table.Snapshot())); err != nil {
+	if err := w.server.Sync(t.Context(), w.layout.Publish(w.table.Snapshot())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -212,3 +216,11 @@ func freePort(t testing.TB) int {
 }
 
 func at(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+func prefixes(texts ...string) []netip.Prefix {
+	all := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		all[i] = netip.MustParsePrefix(text)
+	}
+	return all
+}

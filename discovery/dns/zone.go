@@ -76,7 +76,7 @@ func build(z Zone, e edition, before *zone) *zone {
 // enter adds one name, as it was before if it has not changed, together with its signatures.
 func (z *zone) enter(records []Record, before *zone) {
 	name := records[0].Name
-	if before != nil && name != z.name {
+	if before != nil && before.ttl == z.ttl && name != z.name {
 		if n := before.nodes[name]; n != nil && slices.Equal(n.records, records) {
 			z.nodes[name] = n
 			return

@@ -82,8 +82,8 @@ func TestASerialThatCannotBeKeptIsNotGivenOut(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "dns.serial"), []byte("soon\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Layout: layout(), State: folder}
-	err := s.Sync(t.Context(), s.Layout.Publish(tableOf().Snapshot()))
+	s := &Server{State: folder}
+	err := s.Sync(t.Context(), layout().Publish(tableOf().Snapshot()))
 	if err == nil || !strings.Contains(err.Error(), "holds no serial") {
 		t.Errorf("error: %v", err)
 	}
