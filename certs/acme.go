@@ -35,6 +35,11 @@ type ACME struct {
 	// there; 0: 443. As long as nothing listens there, a challenge is answered there.
 	Host string
 	Port int
+	// DNS, if set, is who puts a record into the zone that has the names, which proves that
+	// they are ours (DNS-01): nobody calls then. Resolver, host:port, is a server of that zone,
+	// which is asked until it shows the record.
+	DNS      certmagic.DNSProvider
+	Resolver string
 	// KeyType is p256, p384, rsa2048, rsa4096 or ed25519; "": p256. Clients of 11.2 and 12.1
 	// may know RSA alone; its handshakes cost some thirty times as much.
 	KeyType string
@@ -42,6 +47,9 @@ type ACME struct {
 	// less than a day need less.
 	CheckInterval time.Duration
 }
+
+// proofTTL is how long others may keep a proof.
+const proofTTL = 5 * time.Second
 
 // challengeProtocol is what an authority asks for by ALPN, and no client.
 const challengeProtocol = "acme-tls/1"
@@ -141,6 +149,11 @@ func (i *issuance) begin(ctx context.Context) (stop func()) {
 		CA: i.acme.Directory, Email: i.acme.Email, Agreed: true, TrustedRoots: i.roots,
 		DisableHTTPChallenge: true, ListenHost: i.acme.Host, AltTLSALPNPort: i.acme.Port, Logger: logger,
 	})
+	if i.acme.DNS != nil {
+		issuer.DNS01Solver = &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{
+			DNSProvider: i.acme.DNS, TTL: proofTTL, Resolvers: []string{i.acme.Resolver}, Logger: logger,
+		}}
+	}
 	config.Issuers = []certmagic.Issuer{issuer}
 	i.config = certmagic.New(i.cache, config)
 	var working sync.WaitGroup
