@@ -64,7 +64,8 @@ type Broker struct {
 	events     eventCounts // of the journal
 	mirrors    mirrors
 	consul     *consulLink // nil: there is none
-	metrics    *metrics    // nil until it runs
+	dns        dnsMirror
+	metrics    *metrics // nil until it runs
 	tallyEvery time.Duration
 	changing   sync.Mutex                                     // one change of the table at a time
 	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
@@ -140,13 +141,12 @@ func (b *Broker) bind() error {
 	if err := b.bindREST(); err != nil {
 		return err
 	}
-	if err := b.bindSocket(); err != nil {
-		return err
+	for _, open := range []func() error{b.bindSocket, b.openIntents, b.openConsul, b.bindDNS} {
+		if err := open(); err != nil {
+			return err
+		}
 	}
-	if err := b.openIntents(); err != nil {
-		return err
-	}
-	return b.openConsul()
+	return nil
 }
 
 // networkFor keeps 0.0.0.0 to IPv4: whoever writes it means that.
@@ -220,6 +220,7 @@ func (b *Broker) wire() {
 	b.reporters.connects = append(b.reporters.connects, b.logConnect)
 	b.wireTraces()
 	b.wireLimits()
+	b.wireDNS()
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
 }
@@ -480,6 +481,9 @@ func (b *Broker) closeListeners() {
 		if l != nil {
 			_ = l.Close()
 		}
+	}
+	if b.dns.sockets != nil {
+		b.dns.sockets.Close()
 	}
 	if b.state != nil {
 		_ = b.state.Close()

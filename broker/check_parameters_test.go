@@ -225,7 +225,7 @@ func TestCheckParameters(t *testing.T) {
 			"6:2: warning: TCP.INVITED_NODES has no effect here: it is not enforced: write RULEs with these addresses as SRC and (ACT=accept)",
 			"6:30: notice: TCP.NODELAY has no effect here: the system's own network settings count",
 		}},
-		{"DNS", "(DNS_ADDRESS=:53)", nil},
+		{"other networks of services", "(DNS_ADDRESS=:53)(DNS_ZONE=db.example)(CONSUL_ADDRESS=127.0.0.1:8500)", nil},
 	}, func(text string) string {
 		return "CMAN1=(CONFIGURATION=\n" + goodAddress + "\n" + goodRules + "\n(PARAMETER_LIST=\n" + text + "))\n"
 	})

@@ -76,6 +76,7 @@ type Config struct {
 	Gateways        Gateways        // what the file says of gateways, which this broker has none of
 	TLS             TLSSettings     // of the TCPS addresses that have none of their own
 	ACME            ACMESettings    // ACME_…
+	DNS             DNSSettings     // DNS_…
 	UpstreamTLS     UpstreamTLS     // UPSTREAM_TLS
 	ProxyProtocol   ProxyProtocol   // PROXY_PROTOCOL
 	ExpireTime      time.Duration   // EXPIRE_TIME: how often a silent peer is asked whether it is there; 0: as the system does
@@ -153,6 +154,7 @@ func DefaultConfig() *Config {
 		TLS:              TLSSettings{MinVersion: tls.VersionTLS12},
 		UpstreamTLS:      UpstreamTLS{MinVersion: tls.VersionTLS12},
 		ACME:             ACMESettings{Challenge: "tls-alpn", CheckInterval: 10 * time.Minute},
+		DNS:              DNSSettings{TTL: 5 * time.Second, Rate: 1000},
 		MaxRegistrations: 512,
 		LogLevel:         defaultLogLevel,
 		LogFileSize:      100 << 20,

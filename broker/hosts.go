@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +17,8 @@ import (
 // has the answer that is known, and waits only where there is none or it is very old,
 // never longer than resolveTimeout.
 type hosts struct {
-	lookup func(ctx context.Context, name string) ([]netip.Addr, error) // nil: the system's resolver
+	lookup  func(ctx context.Context, name string) ([]netip.Addr, error) // nil: the system's resolver
+	changed func()                                                       // told when a look-up brought something new; may be nil, must not wait
 
 	mu      sync.Mutex
 	names   map[string]*hostName
@@ -57,6 +59,18 @@ const (
 // resolve returns the addresses of a name; none if it has none, or nobody knows in time.
 func (h *hosts) resolve(ctx context.Context, name string) []netip.Addr {
 	return h.ask(ctx, name, hostsStale)
+}
+
+// known is resolve that never waits: it returns what is known, and has looked up what is not.
+func (h *hosts) known(name string) []netip.Addr {
+	name = strings.ToLower(name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.entry(name)
+	if !time.Now().Before(n.until) {
+		h.start(name, n)
+	}
+	return n.addresses
 }
 
 // fresh is resolve that waits rather than give an answer whose time is over.
@@ -173,7 +187,7 @@ func (h *hosts) query(ctx context.Context, name string) ([]netip.Addr, error) {
 func (h *hosts) land(n *hostName, addresses []netip.Addr, err error) {
 	var unknown *net.DNSError
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	before := n.addresses
 	switch {
 	case err == nil:
 		n.addresses = addresses
@@ -184,6 +198,11 @@ func (h *hosts) land(n *hostName, addresses []netip.Addr, err error) {
 	close(n.flight.landed)
 	n.flight = nil
 	h.flights--
+	tell := h.changed != nil && !slices.Equal(before, n.addresses)
+	h.mu.Unlock()
+	if tell {
+		h.changed()
+	}
 }
 
 // close ends the look-ups that are under way, and answers from now on what is known.
@@ -237,9 +256,21 @@ func interfaceAddresses() []netip.Addr {
 
 // means returns the addresses that a host text stands for.
 func (h *hosts) means(ctx context.Context, host string) []netip.Addr {
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if a, err := netip.ParseAddr(host); err == nil {
+	if a, err := netip.ParseAddr(unbracketed(host)); err == nil {
 		return []netip.Addr{a.Unmap().WithZone("")}
 	}
-	return h.resolve(ctx, host)
+	return h.resolve(ctx, unbracketed(host))
 }
+
+// meaning is means for who has no context.
+func (h *hosts) meaning(host string) []netip.Addr { return h.means(context.Background(), host) }
+
+// knownMeaning is means that never waits.
+func (h *hosts) knownMeaning(host string) []netip.Addr {
+	if a, err := netip.ParseAddr(unbracketed(host)); err == nil {
+		return []netip.Addr{a.Unmap().WithZone("")}
+	}
+	return h.known(unbracketed(host))
+}
+
+func unbracketed(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }

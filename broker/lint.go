@@ -32,6 +32,7 @@ func (r *reader) finish(root *descriptor.Node) {
 	r.checkIdleRules()
 	r.checkRegistration()
 	r.checkTLS()
+	r.checkDNS()
 	r.checkLoops()
 	r.checkLimits()
 	r.checkConsul()
@@ -186,9 +187,6 @@ func (r *reader) checkTLS() {
 			r.say(r.listening[i], SeverityError, "address %s speaks TCPS and has no certificate: add (TLS_CERTIFICATE=file)(TLS_KEY=file), (TLS_WALLET=folder) or (ACME_NAMES=host)", a.HostPort())
 		}
 	}
-	if len(c.ACME.Names) > 0 && c.ACME.Challenge != "tls-alpn" {
-		r.say(r.at["ACME_CHALLENGE"], SeverityError, "ACME_CHALLENGE=%s cannot be met by this version: use tls-alpn", c.ACME.Challenge)
-	}
 	for _, name := range c.TLS.CipherSuites {
 		if _, err := certs.ParseCipherSuites([]string{name}); err != nil {
 			r.say(r.at["SSL_CIPHER_SUITES"], SeverityWarning, "SSL_CIPHER_SUITES: %v (it is left out)", err)
@@ -296,7 +294,7 @@ func (c *Config) checkFiles() Messages {
 			all = append(all, m)
 		}
 	}
-	return append(append(all, c.checkCertificates()...), c.checkCredentials()...)
+	return slices.Concat(all, c.checkCertificates(), c.checkCredentials(), c.checkDNSKeys())
 }
 
 // checkCertificates says which certificates could not be used, as far as their files can

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -55,21 +54,15 @@ func metricRows() string {
 // everything is a broker that shows every metric there is.
 func everything(t *testing.T) *running {
 	a := newAuthority(t)
-	b, err := New(testConfig(t, func(c *Config) {
+	r := startCounted(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
 		c.TLS.Certificate, c.UpstreamTLS.CA = a.file("host.pem", a.host()), a.ca()
 		c.LogDirectory = t.TempDir()
+		c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 		c.Limits.MaxSessions = 100
 		c.Rules = relay.Rules{{Action: relay.Accept, Source: relay.HostPattern{Any: true}, Destination: relay.HostPattern{Any: true}, Text: "(RULE=)"}}
 		c.StaticServices = []StaticService{{Name: "old", Instance: "old1", Address: descriptor.Address{Protocol: "tcp", Host: "127.0.0.1", Port: 9}}}
-	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.tallyEvery = 5 * time.Millisecond
-	copies := &copies{}
-	b.mirrors.add(copies.mirror(b))
-	r := run(t, b)
+	})
 	r.register("s1", "sales")
 	r.ask(sales)
 	r.awaitSeries(series{`connects_total{code="0",outcome="served",route="relay",service="sales"}`: 1})

@@ -92,6 +92,7 @@ func tableMetrics() []metric {
 		{name: "mirror_failures", kind: gauge, labels: []string{"mirror"}, help: "How often in a row a copy could not be brought up to date; 0 if the last time went well."},
 		{name: "mirror_last_success_timestamp_seconds", kind: gauge, labels: []string{"mirror"}, help: "When a copy was last made equal to the table or found to be, seconds since 1970; 0: not yet."},
 		{name: "mirror_syncs_total", kind: counter, labels: []string{"mirror", "outcome"}, help: "Times a copy was brought up to date: good, failed, or standby (another broker keeps it)."},
+		{name: "dns_answers_total", kind: counter, labels: []string{"rcode"}, help: "Questions that were answered at DNS_ADDRESS, by the answer's code: noerror, nxdomain (no such name), refused (another zone, or a transfer by somebody who may not) and so on."},
 		{name: "events_total", kind: counter, labels: []string{"kind"}, help: "Events in the journal by kind, such as moved, ejected, restored, hold_began, sessions_lost: what broker events shows."},
 	}
 }

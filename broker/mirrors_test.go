@@ -97,7 +97,9 @@ func TestAMirrorFollowsAndSaysHowFarItIs(t *testing.T) {
 	}
 	c.breakBy(errors.New("it is away"))
 	r.register("s2", "hr")
-	view = r.awaitMirror(func(v console.MirrorView) bool { return v.State == console.MirrorFailing && v.Lag > 0 && v.Failures > 1 })
+	view = r.awaitMirror(func(v console.MirrorView) bool {
+		return v.State == console.MirrorFailing && v.Lag > 0 && v.Failures > 1
+	})
 	if view.Error != "it is away" || view.LastError == nil {
 		t.Errorf("%+v", view)
 	}

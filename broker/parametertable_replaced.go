@@ -63,8 +63,6 @@ func replacedParameters() []Parameter {
 		{Name: "RELAY_STATISTICS", Meaning: "bytes are counted for every session; see broker sessions"},
 		{Name: "SHOW_TNS_INFO", Meaning: "broker explain tells why a connect went where it went"},
 		{Name: "USE_ASYNC_CALL", Meaning: "the broker never waits for one client with another"},
-
-		{Name: "DNS_*", Kind: KindOurs, Pending: true, Meaning: "services in DNS"},
 	}
 	for i := range all {
 		if all[i].Kind == "" {

@@ -62,13 +62,19 @@ func addView(c *Config, n *descriptor.Node) error {
 			v.Maps = append(v.Maps, m)
 			return err
 		}},
+		{"SERVICES", func(n *descriptor.Node) error {
+			if v.Services = append(v.Services, listOf(n)...); len(v.Services) == 0 {
+				return errNoValue
+			}
+			return nil
+		}},
 	})
 	switch {
 	case err != nil:
 		return err
 	case len(v.Clients) == 0:
 		return errors.New("it has no CLIENTS: write for example (CLIENTS=192.0.2.0/24)")
-	case len(v.Maps) == 0:
+	case len(v.Maps)+len(v.Services) == 0:
 		return errors.New("it has no MAP: write for example (MAP=(FROM=10.1.0.5)(TO=198.51.100.5))")
 	}
 	c.Views = append(c.Views, v)

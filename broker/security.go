@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/caddyserver/certmagic"
+
 	"servicebroker/certs"
 	"servicebroker/descriptor"
 )
@@ -53,6 +55,7 @@ type tlsMaker struct {
 	config *Config
 	places []tlsPlace // the listening addresses in their order
 	before *tlsInUse  // may be nil
+	proofs func() (certmagic.DNSProvider, string)
 	log    *slog.Logger
 	made   tlsInUse
 }
@@ -127,7 +130,7 @@ func (m *tlsMaker) use(s *certs.Source) (*certs.Source, error) {
 func sourceKey(s *certs.Source) string {
 	key := fmt.Sprintf("%q %q %q %q %q %d %q %d %d", s.Certificate, s.Key, s.Wallet, s.WalletPasswordFile, s.CA, s.Clients, s.ClientDNs, s.MinVersion, s.CipherSuites)
 	if a := s.ACME; a != nil {
-		key += fmt.Sprintf(" acme %q %q %q %q %q %v", a.Directory, a.Names, a.Email, a.Storage, a.Roots, a.CheckInterval)
+		key += fmt.Sprintf(" acme %q %q %q %q %q %v %q", a.Directory, a.Names, a.Email, a.Storage, a.Roots, a.CheckInterval, a.Resolver)
 	}
 	return key
 }
@@ -152,6 +155,9 @@ func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
 	s.ACME = &certs.ACME{
 		Directory: c.ACME.Directory, Names: c.ACME.Names, Email: c.ACME.Email, Roots: c.ACME.Roots, Storage: c.acmeStorage(),
 		Host: first.address.Host, Port: first.address.Port, CheckInterval: c.ACME.CheckInterval,
+	}
+	if c.ACME.Challenge == challengeDNS && m.proofs != nil {
+		s.ACME.DNS, s.ACME.Resolver = m.proofs()
 	}
 	return s
 }
@@ -223,7 +229,7 @@ func (c *Config) listening(i int) ListenSettings {
 
 // prepareTLS makes of c what useTLS puts in use, if all of it can be.
 func (b *Broker) prepareTLS(c *Config) (*tlsInUse, error) {
-	maker := tlsMaker{config: c, places: b.places(c), before: b.security.current.Load(), log: b.log.With("component", "certificates")}
+	maker := tlsMaker{config: c, places: b.places(c), before: b.security.current.Load(), proofs: b.proofs, log: b.log.With("component", "certificates")}
 	return maker.all()
 }
 

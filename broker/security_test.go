@@ -173,7 +173,7 @@ func TestCheckOfCertificates(t *testing.T) {
 		{"(TLS_CERTIFICATE=" + good + ")(UPSTREAM_TLS=(CA=" + broken + "))", "error: UPSTREAM_TLS: " + broken + " holds no certificate"},
 		{"(TLS_WALLET=" + broken + ")", "is it a PKCS#12 file?"},
 		{"(TLS_CERTIFICATE=/nowhere.pem)", "warning: TLS_CERTIFICATE: there is no /nowhere.pem"},
-		{"(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)(ACME_CHALLENGE=dns-01)", "error: ACME_CHALLENGE=dns-01 cannot be met by this version"},
+		{"(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)(ACME_CHALLENGE=dns-01)", "error: ACME_CHALLENGE=dns-01 needs a zone to put proofs into"},
 		{"(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)", ""},
 		{"(TLS_CERTIFICATE=" + good + ")(SSL_CIPHER_SUITES=(SSL_RSA_WITH_RC4_128_MD5))", "(it is left out)"},
 	} {

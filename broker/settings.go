@@ -92,6 +92,7 @@ func (b *Broker) apply(c *Config) {
 	default: // it is known already
 	}
 	b.applyLimits()
+	b.applyDNS(c)
 	b.dialer.Configure(c.longestAttempt())
 	b.balancer.Configure(loadbalance.Settings{
 		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,

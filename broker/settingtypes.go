@@ -31,8 +31,9 @@ type StaticService struct {
 
 // View is how clients from some networks see addresses of instances.
 type View struct {
-	Clients []netip.Prefix
-	Maps    []AddressMap // the first that fits applies
+	Clients  []netip.Prefix
+	Maps     []AddressMap // the first that fits applies
+	Services []string     // SERVICES, patterns: those that these clients find in DNS; empty: all
 }
 
 // AddressMap replaces one address by another.

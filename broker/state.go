@@ -34,6 +34,14 @@ func openState(path string) (*stateDir, error) {
 	return &stateDir{path: path, lock: lock}, nil
 }
 
+// folder is its path, "" if there is none.
+func (s *stateDir) folder() string {
+	if s == nil {
+		return ""
+	}
+	return s.path
+}
+
 func (s *stateDir) Close() error { return s.lock.Close() }
 
 // listenSocket listens on the admin socket, which only this user may use. A

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,7 +20,7 @@ func (b *Broker) view(client netip.Addr, host string, port int) (string, int) {
 			continue
 		}
 		for _, m := range v.Maps {
-			if (m.FromPort == 0 || m.FromPort == port) && b.sameHost(m.From, host) {
+			if (m.FromPort == 0 || m.FromPort == port) && b.sameHost(m.From, host, b.hosts.meaning) {
 				if m.ToPort != 0 {
 					port = m.ToPort
 				}
@@ -41,7 +42,7 @@ func (v *View) isFor(client netip.Addr) bool {
 
 // sameHost tells whether two texts are one host: the same name, or a number and a name that
 // means it.
-func (b *Broker) sameHost(one, other string) bool {
+func (b *Broker) sameHost(one, other string, means func(host string) []netip.Addr) bool {
 	if strings.EqualFold(one, other) {
 		return true
 	}
@@ -51,13 +52,7 @@ func (b *Broker) sameHost(one, other string) bool {
 	if isAddress(other) {
 		one, other = other, one
 	}
-	number := netip.MustParseAddr(one).Unmap()
-	for _, a := range b.hosts.means(context.Background(), other) {
-		if a == number {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(means(other), netip.MustParseAddr(one).Unmap())
 }
 
 // standIn is where a handler is found whose host no name service knows, as that of a
