@@ -181,14 +181,6 @@ func (p path) WaitN(ctx context.Context, n int) error {
 	return nil
 }
 
-// limit lets a session's bytes go by what it takes part in.
-func (one *session) limit(shares []*limits.Share) {
-	one.part.shares.Store(&shares)
-	if len(shares) > 0 {
-		one.link.Limit = [2]engine.Limiter{engine.ToServer: path{&one.part, engine.ToServer}, engine.ToClient: path{&one.part, engine.ToClient}}
-	}
-}
-
 // Reshare finds out anew what the open sessions take part in, which a reload may have
 // changed: they count there from now on, room or not.
 func (s *Server) Reshare() {

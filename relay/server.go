@@ -140,13 +140,22 @@ type Server struct {
 	// Log may be nil.
 	Log *slog.Logger
 
+	// Resumed counts a session that came from another process where the balancer's counts
+	// are; may be nil: it is counted nowhere.
+	Resumed func(*MovedSession) Reservation
+	// Share returns a rule's share of limits by its name; required where Shares is there.
+	Share func(rule string) *limits.Share
+	// Thawed is told of each connection that came from another process; may be nil.
+	Thawed func(net.Conn)
+
 	lastID     atomic.Uint64
 	inspecting sync.Mutex
 	loops      loopGuard
 	attempts   attempts
-	mu         sync.Mutex // guards the two maps
+	mu         sync.Mutex // guards what follows
 	sessions   map[uint64]*session
 	tallies    map[string]*Tally
+	newcomers  *newcomers // nil while nobody wants the sessions
 }
 
 // replyTimeout bounds the writing of one reply to a client, and lingerTimeout

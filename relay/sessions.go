@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -44,13 +43,6 @@ type SessionInfo struct {
 	ToClient     uint64
 }
 
-type session struct {
-	info SessionInfo
-	link *engine.Link
-	part part
-	end  context.CancelCauseFunc
-}
-
 // ErrEnded is the end of a session by the broker, for the reason it wraps.
 var ErrEnded = errors.New("ended by the broker")
 
@@ -62,6 +54,7 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 	n := 0
 	for _, one := range s.sessions {
 		if match(&one.info) {
+			one.ending.Store(true)
 			one.end(fmt.Errorf("%w: %s", ErrEnded, cause))
 			n++
 		}
@@ -79,7 +72,7 @@ func (s *Server) Load(count func(*SessionInfo)) (toServer, toClient uint64) {
 	}
 	s.mu.Unlock()
 	for _, one := range open {
-		stats := one.link.Stats()
+		stats := one.link.Load().Stats()
 		toServer, toClient = toServer+stats.ToServer, toClient+stats.ToClient
 		count(&one.info)
 	}
@@ -115,12 +108,13 @@ func (s *Server) inspect(one *session) {
 	if s.Inspect != nil {
 		s.inspecting.Lock() // so that no older answer comes after a newer one
 		defer s.inspecting.Unlock()
-		see := s.Inspect(&one.info, one.link.Accepted.Version)
+		link := one.link.Load()
+		see := s.Inspect(&one.info, link.Accepted.Version)
 		if see == nil {
-			one.link.Inspect(nil)
+			link.Inspect(nil)
 			return
 		}
-		one.link.Inspect(func(d engine.Direction, b []byte) { see(d == engine.ToClient, b) })
+		link.Inspect(func(d engine.Direction, b []byte) { see(d == engine.ToClient, b) })
 	}
 }
 
@@ -143,7 +137,7 @@ func (s *Server) openSessions() []*session {
 }
 
 func (one *session) describe(now time.Time) SessionInfo {
-	info, stats := one.info, one.link.Stats()
+	info, stats := one.info, one.link.Load().Stats()
 	info.ToServer, info.ToClient = stats.ToServer, stats.ToClient
 	last := info.Started
 	for _, t := range []time.Time{stats.LastToServer, stats.LastToClient} {
@@ -153,54 +147,6 @@ func (one *session) describe(now time.Time) SessionInfo {
 	}
 	info.Idle = now.Sub(last)
 	return info
-}
-
-// carry registers the session, moves its bytes to the end, and logs it once.
-func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
-	defer a.place.Release()
-	server := a.server
-	treatment := s.treatment(d, a.candidate)
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	one := &session{
-		end:  end,
-		info: s.describe(d, server, a.candidate),
-		link: &engine.Link{
-			Client: d.conn.NetConn(), Server: server.conn.NetConn(),
-			Pending:     [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
-			Accepted:    server.accepted(),
-			IdleTimeout: treatment.IdleTimeout.or(s.IdleTimeout), SessionTimeout: treatment.SessionTimeout.or(s.SessionTimeout),
-		},
-	}
-	one.part.service = d.offeredAs(a.candidate)
-	one.limit(a.shares)
-	s.mu.Lock()
-	if s.sessions == nil {
-		s.sessions = map[uint64]*session{}
-	}
-	s.sessions[one.info.ID] = one
-	s.reshare(one) // there may have been a reload meanwhile
-	s.mu.Unlock()
-	s.inspect(one)
-	server.landed()
-
-	took := d.record.Took
-	a.candidate, a.server = servicetable.Candidate{}, nil
-	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, granted{} // a session may last for months; what it asked for need not
-	err := one.link.Run(ctx)
-	if cause := context.Cause(ctx); errors.Is(cause, ErrEnded) {
-		err = cause
-	}
-
-	s.mu.Lock()
-	delete(s.sessions, one.info.ID)
-	releaseAll(*one.part.shares.Load())
-	s.mu.Unlock()
-	s.logSession(one, took, err)
-	if s.Ended != nil {
-		info := one.describe(time.Now())
-		s.Ended(&info, err)
-	}
 }
 
 func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.Candidate) SessionInfo {
@@ -303,14 +249,14 @@ func (s *Server) forgetTallies() {
 	s.tallies = kept
 }
 
-func (s *Server) logSession(one *session, took time.Duration, err error) {
+func (s *Server) logSession(one *session, err error) {
 	if s.Log == nil {
 		return
 	}
 	info := one.describe(time.Now())
 	attributes := []any{
 		"session", info.ID, "ref", info.Ref, "client", info.Client, "program", info.Program, "service", info.Service, "instance", info.Instance,
-		"server", info.Server, "server_local", info.ServerLocal, "connect_ms", milliseconds(took),
+		"server", info.Server, "server_local", info.ServerLocal, "connect_ms", milliseconds(one.took),
 		"lasted_s", time.Since(info.Started).Round(time.Millisecond).Seconds(),
 		"to_server", info.ToServer, "to_client", info.ToClient,
 	}

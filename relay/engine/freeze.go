@@ -30,7 +30,9 @@ type State struct {
 // descriptor to pass on: one under TLS, whose keys live in this process.
 var ErrNotMovable = errors.New("session cannot be moved: a connection has no descriptor of its own")
 
-var errNotRunning = errors.New("session is not running, or is being frozen already")
+// ErrNotRunning is returned by Freeze for a session that has not begun, is over, or is being
+// frozen already.
+var ErrNotRunning = errors.New("session is not running, or is being frozen already")
 
 // filer is a connection that has a descriptor of its own.
 type filer interface {
@@ -69,7 +71,7 @@ func (l *Link) stop() error {
 	l.mu.Lock()
 	if !l.running || l.freeze.Load() || l.err != nil {
 		l.mu.Unlock()
-		return errNotRunning
+		return ErrNotRunning
 	}
 	l.freeze.Store(true)
 	l.interrupt()
@@ -79,7 +81,7 @@ func (l *Link) stop() error {
 	l.mu.Unlock()
 	<-l.stopped
 	if l.outcome != ErrFrozen {
-		return fmt.Errorf("session ended while it was being frozen: %w", l.outcome)
+		return fmt.Errorf("%w: it ended meanwhile: %w", ErrNotRunning, l.outcome)
 	}
 	return nil
 }

@@ -95,6 +95,9 @@ type Link struct {
 	// Limit paces a direction; nil lets it run free.
 	Limit [2]Limiter
 
+	// Running is called once Run has begun and the session can be frozen; may be nil.
+	Running func()
+
 	inspect atomic.Pointer[func(Direction, []byte)]
 	flows   [2]flow
 	began   atomic.Int64 // unix nanoseconds of Began
@@ -163,6 +166,9 @@ func (l *Link) Inspect(see func(Direction, []byte)) {
 	}
 	l.inspect.Store(&see)
 }
+
+// InspectAs lets whoever looks at another link look at this one, which continues it.
+func (l *Link) InspectAs(other *Link) { l.inspect.Store(other.inspect.Load()) }
 
 // look shows bytes to the inspector, if there is one.
 func (l *Link) look(d Direction, b []byte) {
@@ -248,12 +254,15 @@ func (l *Link) begin(ctx context.Context) context.Context {
 		}
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.stopped, l.running = make(chan struct{}), true
 	if l.Limit[ToServer] != nil || l.Limit[ToClient] != nil { // whoever waits there must notice the end of the session
 		ctx, l.over = context.WithCancelCause(ctx)
 	}
 	l.wind()
+	l.mu.Unlock()
+	if l.Running != nil {
+		l.Running()
+	}
 	return ctx
 }
 

@@ -56,7 +56,7 @@ func (m *moving) run(l *Link) {
 // reports whether there is still a session.
 func (m *moving) move() bool {
 	frozen, err := m.link.Freeze(context.Background())
-	if errors.Is(err, errNotRunning) { // not yet, or over
+	if errors.Is(err, ErrNotRunning) { // not yet, or over
 		select {
 		case err := <-m.ended:
 			m.ended <- err

@@ -1,0 +1,189 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"servicebroker/relay/engine"
+)
+
+// movesAtOnce bounds how many sessions stand still at a time because they are being moved.
+const movesAtOnce = 8
+
+// answerGrace is how long an answer to an offer is waited for once nothing more is to be moved.
+const answerGrace = 5 * time.Second
+
+// Offer offers a session to another process, with the sockets of client and instance, which
+// stay the caller's. nil: it was taken. It must not give up before that is known, unless ctx ends.
+type Offer func(context.Context, *MovedSession, []*os.File) error
+
+// newcomers are sessions that began after those were listed that are to be moved.
+type newcomers struct {
+	some chan struct{} // has room for one: there are some
+	all  []*session    // guarded by Server.mu
+}
+
+// Move offers the open sessions to another process. One that is not taken, and one that cannot
+// be frozen, goes on here. moved are those that were taken, stayed those that were not. What
+// begins from now on is left to Follow. When ctx ends, no other session is offered.
+func (s *Server) Move(ctx context.Context, offer Offer) (moved, stayed int) {
+	var open []*session
+	s.mu.Lock()
+	s.newcomers = &newcomers{some: make(chan struct{}, 1)}
+	for _, one := range s.sessions {
+		if one.running {
+			open = append(open, one)
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(open, func(a, b *session) int { return cmp.Compare(a.info.ID, b.info.ID) })
+	return s.moveAll(ctx, open, offer)
+}
+
+// Follow offers those sessions that have begun since Move did, as soon as they do, until ctx ends.
+func (s *Server) Follow(ctx context.Context, offer Offer) {
+	s.mu.Lock()
+	n := s.newcomers
+	s.mu.Unlock()
+	if n == nil {
+		return
+	}
+	for {
+		select {
+		case <-n.some:
+			s.mu.Lock()
+			open := n.all
+			n.all = nil
+			s.mu.Unlock()
+			s.moveAll(ctx, open, offer)
+		case <-ctx.Done():
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.newcomers == n {
+				s.newcomers = nil
+			}
+			return
+		}
+	}
+}
+
+// moveAll offers sessions, several at a time.
+func (s *Server) moveAll(ctx context.Context, open []*session, offer Offer) (moved, stayed int) {
+	var gone, kept atomic.Int64
+	var moving sync.WaitGroup
+	next := make(chan *session)
+	for range min(movesAtOnce, len(open)) {
+		moving.Go(func() {
+			for one := range next {
+				switch taken, err := s.move(ctx, one, offer); {
+				case taken:
+					gone.Add(1)
+				case err != nil:
+					kept.Add(1)
+				}
+			}
+		})
+	}
+	for _, one := range open {
+		next <- one
+	}
+	close(next)
+	moving.Wait()
+	return int(gone.Load()), int(kept.Load())
+}
+
+// canMove notes that a session's bytes move, so that it can be frozen.
+func (s *Server) canMove(one *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.running = true
+	if n := s.newcomers; n != nil {
+		n.all = append(n.all, one)
+		select {
+		case n.some <- struct{}{}:
+		default:
+		}
+	}
+}
+
+var errEnding = errors.New("the session is ending")
+
+// move offers one session. Neither taken nor an error: it is over.
+func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken bool, err error) {
+	link, thawed := one.link.Load(), make(chan *engine.Link, 1)
+	one.thawed = thawed
+	frozen, err := link.Freeze(ctx)
+	switch {
+	case errors.Is(err, engine.ErrNotRunning):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	lost := false
+	err = errEnding
+	if !one.ending.Load() {
+		lost, err = s.present(ctx, one, frozen, offer)
+	}
+	if err == nil || lost {
+		// Closing says nothing to either side as long as another process has the sockets.
+		_, _ = frozen.Client.Close(), frozen.Server.Close()
+		if lost {
+			s.logLost(one, err)
+		}
+		thawed <- nil
+		return err == nil, err
+	}
+	next, thawErr := engine.Thaw(frozen)
+	if thawErr != nil { // no room for descriptors: neither here nor there can it go on
+		s.logLost(one, thawErr)
+		thawed <- nil
+		return false, thawErr
+	}
+	s.heard(next)
+	one.prepare(next)
+	s.inspecting.Lock() // what it is asked meanwhile counts for the one that goes on
+	next.InspectAs(link)
+	s.inspecting.Unlock()
+	thawed <- next
+	return false, err
+}
+
+// present offers a session that is frozen. lost: it is not known whether it was taken, and if it
+// went on here two processes might read from one socket.
+func (s *Server) present(ctx context.Context, one *session, frozen *engine.Frozen, offer Offer) (lost bool, err error) {
+	patient, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	stop := context.AfterFunc(ctx, func() {
+		grace := time.NewTimer(answerGrace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			giveUp()
+		case <-patient.Done():
+		}
+	})
+	defer stop()
+	err = offer(patient, s.pack(one, frozen.State), []*os.File{frozen.Client, frozen.Server})
+	return err != nil && patient.Err() != nil, err
+}
+
+// logLost tells of a session that could not go on.
+func (s *Server) logLost(one *session, err error) {
+	if s.Log != nil {
+		s.Log.Error("session lost between two processes", "session", one.info.ID, "ref", one.info.Ref, "client", one.info.Client, "cause", err.Error())
+	}
+}
+
+// heard tells whoever sets up connections of those of a link that has been thawed.
+func (s *Server) heard(link *engine.Link) {
+	if s.Thawed != nil {
+		s.Thawed(link.Client)
+		s.Thawed(link.Server)
+	}
+}
