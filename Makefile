@@ -58,5 +58,9 @@ image:
 package:
 	@$(GO) run -C deploy/packages . -version $(VERSION)
 
+# The chart, looked at with Helm's own code.
+chart:
+	cd deploy/helm/check && $(GO) test -count=1 ./...
+
 clean:
 	rm -rf bin
