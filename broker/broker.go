@@ -80,6 +80,9 @@ type Broker struct {
 
 	leaving     atomic.Bool // it takes clients, and would rather have none sent
 	stopping    atomic.Bool
+	process     Process
+	sockets     sockets
+	upgrade     upgrading
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
@@ -90,13 +93,21 @@ type Broker struct {
 
 // New binds everything the configuration names, so that a broker that cannot run
 // says so at once. log may be nil.
-func New(config *Config, log *slog.Logger) (*Broker, error) {
+func New(config *Config, log *slog.Logger) (*Broker, error) { return NewIn(Process{}, config, log) }
+
+// NewIn is New for a broker that is a process of its own, which may have sockets already, take over from another one, and be
+// succeeded. Where it fails, what the process had is closed, but for the channel to its predecessor.
+func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
 		config: *config, started: time.Now(), ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
-		events: newEventCounts(), tallyEvery: tallyEvery,
+		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1)},
+		sockets: sockets{activated: process.Activated},
+	}
+	if p := process.Before; p != nil {
+		b.sockets.found = p.sockets
 	}
 	b.setLevel(config.LogLevel)
 	b.logTo(log)
@@ -113,26 +124,31 @@ func New(config *Config, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.wire()
+	if err := b.takeEarly(); err != nil {
+		b.closeListeners()
+		return nil, err
+	}
 	return b, nil
 }
 
 func (b *Broker) bind() error {
 	for _, a := range b.config.Addresses {
-		l, err := listenTCP(networkFor(a.Host), net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), b.config.keepAlive())
+		at := net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+		l, err := b.listen(socketListener, at, func() (net.Listener, error) { return listenTCP(networkFor(a.Host), at, b.config.keepAlive()) })
 		if err != nil {
 			return fmt.Errorf("ADDRESS %s: %w: %s", a, err, listenRemedy(err))
 		}
 		b.listeners = append(b.listeners, l)
 	}
 	if b.config.ConsoleAddress != "" {
-		l, err := net.Listen("tcp", b.config.ConsoleAddress)
+		l, err := b.listenHTTP(socketConsole, b.config.ConsoleAddress)
 		if err != nil {
 			return fmt.Errorf("CONSOLE_ADDRESS: %w: choose another, or off", err)
 		}
 		b.console = l
 	}
 	if b.config.MetricsAddress != "" {
-		l, err := net.Listen("tcp", b.config.MetricsAddress)
+		l, err := b.listenHTTP(socketMetrics, b.config.MetricsAddress)
 		if err != nil {
 			return fmt.Errorf("METRICS_ADDRESS: %w: choose another, or off", err)
 		}
@@ -171,14 +187,14 @@ func (b *Broker) bindSocket() (err error) {
 	if err != nil {
 		return err
 	}
-	if b.state, err = openState(dir); err != nil {
+	if b.state, err = b.openStateDir(dir); err != nil {
 		return err
 	}
 	path, err := b.config.SocketPath()
 	if err != nil {
 		return err
 	}
-	b.socket, err = listenSocket(path)
+	b.socket, err = b.listen(socketAdmin, path, func() (net.Listener, error) { return listenSocket(path) })
 	return err
 }
 
@@ -318,6 +334,10 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.beginLogs()
 	defer b.endLogs()
 	defer b.startMetrics()()
+	if err := b.awaitCommit(ctx); err != nil {
+		b.closeListeners()
+		return err
+	}
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 
@@ -330,9 +350,14 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopLooking()
 	background.Go(func() { b.security.tend(looking, b.log) })
 	background.Go(func() { b.prober.Run(looking) })
-	background.Go(func() { b.traces.Run(looking) })
+	tending, stopTending := context.WithCancel(context.Background()) // what a process needs to its end, though another one serves
+	defer stopTending()
+	background.Go(func() { b.traces.Run(tending) })
 	background.Go(func() { b.keepIntents(looking) })
-	background.Go(func() { b.clearUp(looking) })
+	background.Go(func() { b.clearUp(tending) })
+	if b.process.Before != nil {
+		background.Go(func() { b.takeOver(tending) })
+	}
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })
 	b.startConsul()
@@ -341,34 +366,43 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
 	b.journal.Add(journal.Event{Kind: journal.Started, Detail: Version})
-	b.log.Info("broker started", "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
-
-	limit := b.config.DrainTimeout
-	select {
-	case <-ctx.Done():
-	case r := <-b.asked:
-		limit = b.drainLimit(r)
+	if err := b.begun(); err != nil { // it will never be asked for anything
+		b.log.Error("upgrade: not taken over", "cause", err.Error())
+		b.Shutdown(console.ShutdownRequest{Abort: true})
 	}
-	limit = b.grace(abort, limit)
+	b.log.Info("broker started", "generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
+
+	limit, next := b.untilEnd(ctx, abort)
 	b.stopping.Store(true)
 	close(b.ending)
-	for _, l := range b.listeners {
-		_ = l.Close()
-	}
+	b.stopAccepting(next)
 	b.logListening("No longer listening on", b.logs.files.Load())
 	acceptors.Wait() // from here on no connection is added
-	b.journal.Add(journal.Event{Kind: journal.Stopping})
-	stopHolding() // those who wait are answered
-	b.drain(abort, limit)
-	b.endMirrors(true) // before registrations end, which is not for others to see
-	b.endConsul()
+	follow := func() {}
+	if next == nil {
+		b.journal.Add(journal.Event{Kind: journal.Stopping})
+		stopHolding() // those who wait are answered
+	} else {
+		stopLooking() // all that is the successor's affair from here on
+		b.endMirrors(false)
+		b.leaveConsul()
+		b.leaveSockets(servers)
+		background.Go(func() { endServers(servers, serverPatience) })
+		follow = b.handOver(abort, next, limit)
+	}
+	b.drain(ctx, abort, limit, next)
+	if next == nil {
+		b.endMirrors(true) // before registrations end, which is not for others to see
+		b.endConsul()
+	}
+	stopHolding()
 	stopServing(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
-	for _, s := range servers {
-		_ = s.Close()
-	}
+	follow()
+	b.endOthers(next, servers)
 	stopLooking()
+	stopTending()
 	background.Wait()
 	b.holds.flush()
 	b.limiting.repeats.Flush()
@@ -376,67 +410,6 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.closeListeners()
 	b.log.Info("broker stopped")
 	return nil
-}
-
-var errStopping = errors.New("the broker is stopping")
-
-// lastWords is how long a connection that has not brought its CONNECT gets to
-// do so once the broker stops.
-const lastWords = time.Second
-
-// drain waits for clients to end their sessions, as long as is allowed.
-// Registrations stay meanwhile, so that connects under way find their instance.
-func (b *Broker) drain(abort context.Context, limit time.Duration) {
-	clients, none := b.open.noClients()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	if limit == 0 { // without one
-		deadline.Stop()
-	}
-	if clients > 0 {
-		b.log.Info("waiting for clients to end their sessions", "clients", clients, "at_most", limit.String())
-	}
-	silence := time.NewTimer(lastWords)
-	defer silence.Stop()
-	for {
-		select {
-		case <-none:
-			return
-		case <-silence.C:
-			b.open.close(phaseReading)
-		case <-deadline.C:
-			return
-		case r := <-b.asked: // somebody is in more, or less, of a hurry
-			if limit = b.drainLimit(r); limit == 0 {
-				deadline.Stop()
-			} else {
-				deadline.Reset(limit)
-			}
-		case <-abort.Done():
-			return
-		}
-	}
-}
-
-// drainLimit is how long sessions may go on after a request to end; 0 is for ever.
-func (b *Broker) drainLimit(r console.ShutdownRequest) time.Duration {
-	limit, set := r.Limit()
-	if !set {
-		return b.config.DrainTimeout
-	}
-	return max(limit, time.Nanosecond)
-}
-
-// Shutdown lets Run begin to end, as its context would, and returns at once.
-func (b *Broker) Shutdown(r console.ShutdownRequest) {
-	select {
-	case <-b.asked: // an older wish that nobody has heard yet
-	default:
-	}
-	select {
-	case b.asked <- r:
-	default:
-	}
 }
 
 // own reports whether host and port are an address this broker listens on.
@@ -471,21 +444,4 @@ func (b *Broker) isAt(l net.Listener, host string, port int, means meanings) boo
 		}
 	}
 	return false
-}
-
-func (b *Broker) closeListeners() {
-	for _, l := range b.listeners {
-		_ = l.Close()
-	}
-	for _, l := range []net.Listener{b.console, b.metricsAt, b.rest.listener, b.socket} {
-		if l != nil {
-			_ = l.Close()
-		}
-	}
-	if b.dns.sockets != nil {
-		b.dns.sockets.Close()
-	}
-	if b.state != nil {
-		_ = b.state.Close()
-	}
 }

@@ -18,7 +18,8 @@ const (
 type openConnections struct {
 	mu      sync.Mutex
 	all     map[net.Conn]phase
-	waiting chan struct{} // closed when no client is left; nil: nobody waits
+	waiting chan struct{} // closed when nobody is left for whom it is; nil: nobody waits
+	wanted  func() int    // counts those
 }
 
 // enter notes a connection, or that it has come to another phase.
@@ -40,7 +41,7 @@ func (o *openConnections) leave(c net.Conn) {
 }
 
 func (o *openConnections) wake() {
-	if o.waiting != nil && o.clients() == 0 {
+	if o.waiting != nil && o.wanted() == 0 {
 		close(o.waiting)
 		o.waiting = nil
 	}
@@ -68,13 +69,16 @@ func (o *openConnections) clients() int {
 	return n
 }
 
-// noClients returns how many clients there are, and a channel that is closed
-// once there are none. One caller at a time.
-func (o *openConnections) noClients() (int, <-chan struct{}) {
+// none returns how many clients there are, and a channel that is closed once there are none, nor
+// registrations if they count. One caller at a time.
+func (o *openConnections) none(registrations bool) (int, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.waiting = make(chan struct{})
-	waiting, n := o.waiting, o.clients()
+	o.waiting, o.wanted = make(chan struct{}), o.clients
+	if registrations {
+		o.wanted = func() int { return len(o.all) }
+	}
+	waiting, n := o.waiting, o.wanted()
 	o.wake()
 	return n, waiting
 }

@@ -34,8 +34,8 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Limits: b.limitViews, Mirrors: b.mirrorViews, Quarantine: b.Quarantine, Certificates: b.consoleCertificates, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
-		Shutdown: b.Shutdown,
-		Traces:   b.traceViews, StartTrace: b.startTrace, StopTrace: b.stopTrace, SetLogLevel: b.setLogLevel,
+		Shutdown: b.Shutdown, Upgrade: b.Upgrade, Generations: b.Generations,
+		Traces: b.traceViews, StartTrace: b.startTrace, StopTrace: b.stopTrace, SetLogLevel: b.setLogLevel,
 		Stopping: b.ending, Hosts: b.consoleHosts(),
 		Log: b.log.With("component", "console"), Audit: b.log.With("component", "audit"),
 	}
@@ -57,7 +57,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			continue
 		}
 		server := &http.Server{
-			Handler: way.handler, TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: b.untilMoved(way.handler), TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug), ConnContext: console.PeerContext,
 		}

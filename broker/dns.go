@@ -76,7 +76,7 @@ func (b *Broker) bindDNS() error {
 		return fmt.Errorf("DNS_ADDRESS: %w", err)
 	}
 	if b.dns.sockets == nil { // else they were handed over
-		sockets, err := dns.Listen(context.Background(), c.DNS.Address)
+		sockets, err := b.listenDNS(c.DNS.Address)
 		if err != nil {
 			return fmt.Errorf("DNS_ADDRESS: %w: %s", err, dnsRemedy(err))
 		}

@@ -334,6 +334,9 @@ func (b *Broker) saidDrained(id string) bool {
 func (b *Broker) actOnIntents(now time.Time) {
 	b.operations.setting.Lock()
 	defer b.operations.setting.Unlock()
+	if b.upgrade.heir.Load() != nil { // which has the store
+		return
+	}
 	expired, err := b.operations.store.Expire(now)
 	if err != nil {
 		b.log.Error("operators' intents cannot be written down", "cause", err.Error())

@@ -14,6 +14,8 @@ var errLeaving = errors.New("the broker is about to stop, and takes clients only
 // unready lists why the broker should be sent no clients.
 func (b *Broker) unready() []string {
 	switch {
+	case b.upgrade.heir.Load() != nil: // whoever asks reached the addresses at which the successor serves
+		return nil
 	case b.stopping.Load():
 		return []string{errStopping.Error()}
 	case b.leaving.Load():

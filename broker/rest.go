@@ -32,7 +32,7 @@ func (b *Broker) bindREST() error {
 	if err := b.rest.logins.Load(); err != nil {
 		return fmt.Errorf("REST_CREDENTIALS: %w", err)
 	}
-	l, err := net.Listen("tcp", c.RESTAddress)
+	l, err := b.listenHTTP(socketREST, c.RESTAddress)
 	if err != nil {
 		return fmt.Errorf("REST_ADDRESS: %w: choose another, or off", err)
 	}

@@ -83,7 +83,12 @@ func (b *Broker) Reload(ctx context.Context) (console.ReloadResult, error) {
 func (b *Broker) ReloadBy(_ context.Context, by string) (console.ReloadResult, error) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
+	if h := b.upgrade.heir.Load(); h != nil {
+		return console.ReloadResult{}, movedOn(h)
+	}
+	b.notifyReloading()
 	result, err := b.reload()
+	b.notify("READY=1")
 	if errors.Is(err, errNoFile) {
 		return result, err
 	}

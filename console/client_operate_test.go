@@ -65,6 +65,8 @@ func TestClientLooks(t *testing.T) {
 	same(t, "limits", limits.Limits, err, o.Limits())
 	mirrors, err := c.Mirrors(ctx)
 	same(t, "mirrors", mirrors.Mirrors, err, o.Mirrors())
+	generations, err := c.Generations(ctx)
+	same(t, "generations", generations.Generations, err, o.Generations())
 	certificates, err := c.Certificates(ctx)
 	same(t, "certificates", certificates.Certificates, err, o.Certificates())
 	quarantine, err := c.Quarantine(ctx)

@@ -77,7 +77,7 @@ func TestAccess(t *testing.T) {
 		{"GET /api/v1/quarantine", "", look}, {"GET /api/v1/stats", "", look}, {"GET /api/v1/openapi.json", "", look}, {"GET /api/v1/version", "", look}, {"GET /api/v1/whoami", "", look},
 		{"GET /api/v1/status?summary=true", "", look}, {"GET /show", "", look}, {"GET /show/services", "", look}, {"GET /show/connections/detail", "", look}, {"GET /refs", "", look}, {"GET /", "", look},
 		{"GET /api/v1/explain/REF", "", look}, {"GET /api/v1/intents/ID", "", look}, {"GET /refs/REF", "", look}, {"GET /readyz/hr", "", look},
-		{"GET /api/v1/parameters", "", whole}, {"GET /api/v1/rules", "", whole}, {"GET /metrics", "", whole}, {"GET /api/v1/certificates", "", whole}, {"GET /api/v1/limits", "", whole}, {"GET /api/v1/mirrors", "", whole}, {"GET /api/v1/traces", "", whole},
+		{"GET /api/v1/parameters", "", whole}, {"GET /api/v1/rules", "", whole}, {"GET /metrics", "", whole}, {"GET /api/v1/certificates", "", whole}, {"GET /api/v1/limits", "", whole}, {"GET /api/v1/mirrors", "", whole}, {"GET /api/v1/generations", "", whole}, {"GET /api/v1/traces", "", whole},
 		{"GET /livez", "", open}, {"GET /readyz", "", open}, {"GET /style.css", "", open},
 		{"DELETE /api/v1/sessions/18", "", mine}, {"DELETE /api/v1/sessions/17", "", theirs}, {"DELETE /api/v1/sessions?service=sales", "", mine},
 		{"POST /api/v1/intents", `{"kind": "drain", "target": {"service": "hr"}}`, mine}, {"POST /api/v1/intents", `{"kind": "drain", "target": {"service": "hr*", "node": "db9"}}`, mine},
@@ -86,7 +86,7 @@ func TestAccess(t *testing.T) {
 		{"DELETE /api/v1/intents/HR", "", mine}, {"DELETE /api/v1/intents/SALES", "", theirs},
 		{"POST /api/v1/quarantine/q3/approve", "", mine}, {"POST /api/v1/quarantine/q1/reject", "", theirs},
 		{"PUT /api/v1/load", `{"instance": "legacy@db9", "services": {"hr": {"delta": 1}}, "load": 3}`, mine}, {"PUT /api/v1/load", `{"instance": "sales1@db1", "load": 3}`, theirs},
-		{"POST /api/v1/traces", `{"client": "192.0.2.1"}`, rule}, {"DELETE /api/v1/traces/1", "", rule}, {"PUT /api/v1/log-level", `{"level": "support"}`, rule}, {"POST /api/v1/reload", "", rule}, {"POST /api/v1/shutdown", "{}", rule},
+		{"POST /api/v1/traces", `{"client": "192.0.2.1"}`, rule}, {"DELETE /api/v1/traces/1", "", rule}, {"PUT /api/v1/log-level", `{"level": "support"}`, rule}, {"POST /api/v1/reload", "", rule}, {"POST /api/v1/shutdown", "{}", rule}, {"POST /api/v1/upgrade", "", rule},
 	}
 	const denied = 403
 	want := func(need, who string) []int {

@@ -34,6 +34,8 @@ func (s *Server) routes() map[string]route {
 		"/api/v1/quarantine/{id}/reject":  {http.MethodPost: s.postReject},
 		"/api/v1/load":                    {http.MethodPut: s.putLoad},
 		"/api/v1/reload":                  {http.MethodPost: s.postReload},
+		"/api/v1/generations":             get(s.getGenerations),
+		"/api/v1/upgrade":                 {http.MethodPost: s.postUpgrade},
 		"/api/v1/shutdown":                {http.MethodPost: s.postShutdown},
 		"/api/v1/traces":                  {http.MethodGet: s.getTraces, http.MethodPost: s.postTrace},
 		"/api/v1/traces/{id}":             {http.MethodDelete: s.deleteTrace},

@@ -70,6 +70,9 @@ type Server struct {
 	MetricsAddress string
 	// Shutdown begins to end the broker and returns at once. The request is a sound one.
 	Shutdown func(ShutdownRequest)
+	// Upgrade starts a successor and hands over to it. Generations lists the processes of the broker that live.
+	Upgrade     func(context.Context) (Upgraded, error)
+	Generations func() []Generation
 	// Traces lists packet traces, StartTrace begins one, StopTrace ends one.
 	Traces     func() []Trace
 	StartTrace func(TraceRequest) (Trace, error)

@@ -79,6 +79,8 @@ func newOperated(t *testing.T) *operated {
 			{Name: "consul", Destination: "127.0.0.1:8500", State: MirrorStarting, Version: 12, Lag: 12, Notes: []string{}},
 		}
 	}
+	o.Generations = twoGenerations
+	o.Upgrade = func(context.Context) (Upgraded, error) { return anUpgrade(), nil }
 	o.Certificates = func() []Certificate {
 		return []Certificate{
 			{From: "/etc/cman.pem", Subject: "CN=cman", Expires: noon().Add(72 * time.Hour)}, {From: "/etc/old.pem", Subject: "CN=old", Expires: noon()},

@@ -32,6 +32,10 @@ const (
 
 	ConfigLoaded   Kind = "config_loaded"   // a reload put the configuration in force
 	ConfigRejected Kind = "config_rejected" // a reload found it wrong and changed nothing
+
+	Upgraded         Kind = "upgraded"         // another generation of this broker serves instead
+	UpgradeFailed    Kind = "upgrade_failed"   // it does not, and this one goes on
+	PredecessorEnded Kind = "generation_ended" // the one before is over
 )
 
 // Event is something that happened. The lower fields are those of FAN, features.md 5.2, where they apply.

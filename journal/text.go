@@ -12,7 +12,7 @@ import (
 func Kinds() []Kind {
 	return []Kind{
 		Registered, Died, Stale, ServiceUp, ServiceDown, Status, Moved, Ejected, Restored, SessionsLost, HoldBegan, HoldEnded,
-		IntentSet, IntentEnded, Drained, Quarantined, Approved, Rejected, Administered, Undecodable, Started, Stopping, ConfigLoaded, ConfigRejected,
+		IntentSet, IntentEnded, Drained, Quarantined, Approved, Rejected, Administered, Undecodable, Started, Stopping, ConfigLoaded, ConfigRejected, Upgraded, UpgradeFailed, PredecessorEnded,
 	}
 }
 

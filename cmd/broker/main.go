@@ -52,6 +52,8 @@ type cli struct {
 	Quarantine   quarantineCommand   `cmd:"" help:"Show, approve or reject registrations that are not trusted."`
 	Close        closeCommand        `cmd:"" help:"End sessions."`
 	Reload       reloadCommand       `cmd:"" help:"Let the broker read its configuration again."`
+	Upgrade      upgradeCommand      `cmd:"" help:"Let the broker hand over to a new process of its program, which nobody notices."`
+	Generations  generationsCommand  `cmd:"" help:"Show the processes of the broker that follow each other by upgrades."`
 	Shutdown     shutdownCommand     `cmd:"" help:"Let the broker take no new connects and end when sessions are over."`
 	Trace        traceCommand        `cmd:"" help:"Write the packets of some clients to a file, without secrets; alone: list such traces."`
 	Parameters   parametersCommand   `cmd:"" help:"Show the settings in force."`

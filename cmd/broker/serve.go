@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,57 +21,57 @@ type serveCommand struct {
 	Config   string `short:"c" placeholder:"FILE" help:"cman.ora to run by. Default: $TNS_ADMIN/cman.ora if it exists, else built-in defaults."`
 	Instance string `arg:"" optional:"" help:"Which instance of the file. Default: CMAN_<hostname>, else the only one."`
 	Log      string `enum:"text,json" default:"text" help:"Form of the log on standard output: text or json."`
+	Init     bool   `help:"Stay for as long as any generation lives, pass signals on to the one that serves, and exit with its code: for supervisors that follow one process. Process 1 of a container does so by itself."`
 	Verbose  bool   `short:"v" help:"Log everything, whatever LOG_LEVEL says."`
 }
 
 // Run serves until the first SIGINT or SIGTERM, then until sessions are over or
 // a second one comes.
 func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
+	if c.needsKeeper() {
+		if code, err := keep(); err != nil || code != exitDone {
+			return &exitError{max(code, exitNo), errors.Join(err, saidError{})}
+		}
+		return nil
+	}
 	log, flush := c.logger(t)
 	defer flush()
-	config, err := c.read(log)
+	process, err := c.process(ctx, log)
 	if err != nil {
 		return &exitError{exitNo, err}
 	}
-	config.Verbose = c.Verbose
-	b, err := broker.New(config, log)
+	b, err := c.broker(process, log)
 	if err != nil {
+		if process.Before != nil {
+			process.Before.Refuse(err)
+		}
 		return &exitError{exitNo, err}
 	}
 	first, second, stop := twoSignals(ctx, func() {
 		log.Info("stopping; signal again to end open sessions now")
 	})
 	defer stop()
-	defer reloadOnHangup(first, b, log)()
+	defer onSignal(first, syscall.SIGHUP, func(ctx context.Context) {
+		if _, err := b.ReloadBy(ctx, broker.BySignal); err != nil {
+			log.Error("configuration not reloaded, nothing was changed", "cause", err.Error())
+		}
+	})()
+	defer onSignal(first, syscall.SIGUSR2, func(ctx context.Context) {
+		_, _ = b.Upgrade(ctx) // which logs how it goes
+	})()
+	defer watchdog(b, log)()
 	defer paceCollector(context.WithoutCancel(ctx))()
 	return b.Run(first, second)
 }
 
-// reloadOnHangup has the broker read its configuration again at each SIGHUP, until
-// the returned function is called.
-func reloadOnHangup(ctx context.Context, b *broker.Broker, log *slog.Logger) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-hangups:
-				if _, err := b.ReloadBy(ctx, broker.BySignal); err != nil {
-					log.Error("configuration not reloaded, nothing was changed", "cause", err.Error())
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		<-ended
+// broker makes the broker by its configuration.
+func (c *serveCommand) broker(process broker.Process, log *slog.Logger) (*broker.Broker, error) {
+	config, err := c.read(log)
+	if err != nil {
+		return nil, err
 	}
+	config.Verbose = c.Verbose
+	return broker.NewIn(process, config, log)
 }
 
 // logger writes to standard output, which may be a pipe that nobody reads or a file on a disk

@@ -1,0 +1,5 @@
+//go:build nextformat && !onlynextformat
+
+package broker
+
+const oldestFormat = 1

@@ -1,0 +1,5 @@
+//go:build onlynextformat
+
+package broker
+
+const oldestFormat = 2

@@ -1,0 +1,243 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"servicebroker/console"
+	"servicebroker/journal"
+	"servicebroker/relay"
+)
+
+// leftPassed is what is left in a generation that does not serve any more.
+type leftPassed struct {
+	Sessions      int       `json:"sessions"`
+	Clients       int       `json:"clients"` // sessions among them
+	Registrations int       `json:"registrations"`
+	Until         time.Time `json:"until"` // zero: there is no bound
+}
+
+func (l leftPassed) generation() console.Generation {
+	g := console.Generation{State: console.GenerationDraining, Sessions: l.Sessions, Clients: l.Clients, Registrations: l.Registrations}
+	if !l.Until.IsZero() {
+		g.Until = &l.Until
+	}
+	return g
+}
+
+// relaySessions counts the relayed sessions that are open.
+func (b *Broker) relaySessions() int {
+	return b.relay.CountSessions(func(*relay.SessionInfo) bool { return true })
+}
+
+// leftNow counts what is left here.
+func (b *Broker) leftNow(h *heir) leftPassed {
+	count := b.open.count()
+	return leftPassed{
+		Sessions: b.relaySessions(), Clients: count["client"] + count["reading"], Registrations: count["registration"], Until: h.until,
+	}
+}
+
+// handOver moves what can be moved to the successor, which serves. limit is how long the rest may go on. What follows then goes
+// on until stop is called.
+func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(abort)
+	var all sync.WaitGroup
+	all.Go(func() { b.hear(ctx, h) })
+	if limit > 0 {
+		h.until = time.Now().Add(limit)
+	}
+	movers := b.movers()
+	for _, m := range movers {
+		began := time.Now()
+		moved, stayed := m.move(ctx, h.offer(m.kind))
+		if moved+stayed > 0 {
+			h.moves = append(h.moves, console.Moved{What: m.what, Moved: moved, Stayed: stayed})
+		}
+		b.log.Info("upgrade: moved", "what", m.what, "moved", moved, "stayed", stayed, "took", time.Since(began).Round(time.Microsecond).String())
+	}
+	if h.moves == nil {
+		h.moves = []console.Moved{}
+	}
+	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil {
+		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
+	}
+	close(h.moved)
+	left := b.leftNow(h)
+	b.log.Info("upgrade: handed over", "generation", h.number, "pid", h.process.PID(), "version", h.hello.Version, "took", time.Since(h.began).Round(time.Millisecond).String(),
+		"sessions_left", left.Sessions, "registrations_left", left.Registrations, "at_most", limit.String())
+	b.journal.Add(journal.Event{Kind: journal.Upgraded, Detail: h.hello.Version})
+	for _, m := range movers {
+		if m.follow != nil {
+			all.Go(func() { m.follow(ctx, h.offer(m.kind)) })
+		}
+	}
+	all.Go(func() { b.tellLeft(ctx, h) })
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+func (h *heir) offer(kind string) offerFunc {
+	return func(ctx context.Context, thing any, files ...*os.File) error {
+		return h.channel.Offer(ctx, kind, thing, files...)
+	}
+}
+
+// hear does what the successor asks for, until that or ctx ends.
+func (b *Broker) hear(ctx context.Context, h *heir) {
+	for {
+		r, err := h.channel.Receive(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				b.log.Warn("the successor has ended, or does not speak any more", "generation", h.number, "cause", err.Error())
+			}
+			return
+		}
+		var wish console.ShutdownRequest
+		if r.Kind != recordShutdown || json.Unmarshal(r.Body, &wish) != nil {
+			_ = r.Decline("not known to version " + Version)
+			continue
+		}
+		_ = r.Take()
+		b.Shutdown(wish)
+	}
+}
+
+// tellEvery is how often a successor is told what is left, if that has changed.
+const tellEvery = 500 * time.Millisecond
+
+// tellLeft tells the successor what is left, until ctx ends or nobody listens.
+func (b *Broker) tellLeft(ctx context.Context, h *heir) {
+	ticks := time.NewTicker(tellEvery)
+	defer ticks.Stop()
+	var told leftPassed
+	for first := true; ; first = false {
+		if now := b.leftNow(h); now != told || first {
+			if h.channel.Send(ctx, recordLeft, now) != nil {
+				return
+			}
+			told = now
+		}
+		select {
+		case <-ticks.C:
+		case <-h.channel.Over():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// release lets the successor go on alone.
+func (h *heir) release() {
+	select {
+	case <-h.channel.Over(): // it is gone, or about to
+		patience := time.AfterFunc(endTime, h.process.Kill)
+		_ = h.process.Wait()
+		patience.Stop()
+	default:
+		h.process.Release()
+	}
+	_ = h.channel.Close()
+}
+
+// stopAccepting ends the loops that accept. A successor has the same sockets: what waits at them is its.
+func (b *Broker) stopAccepting(h *heir) {
+	for _, l := range b.listeners {
+		if of, ok := l.(interface{ SetDeadline(time.Time) error }); ok && h != nil {
+			_ = of.SetDeadline(time.Unix(1, 0))
+			continue
+		}
+		_ = l.Close()
+	}
+}
+
+// leaveSockets closes those of this process. A file of a socket stays where it is for a successor.
+func (b *Broker) leaveSockets(servers []*http.Server) {
+	if of, ok := b.socket.(interface{ SetUnlinkOnClose(bool) }); ok {
+		of.SetUnlinkOnClose(false)
+	}
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
+	for _, s := range servers {
+		s.SetKeepAlivesEnabled(false)
+	}
+}
+
+// endServers ends requests that are under way, politely as long as there is time.
+func endServers(servers []*http.Server, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// serverPatience is for requests that are under way when a successor serves.
+const serverPatience = 10 * time.Second
+
+// untilMoved lets requests pass until a successor serves. Whoever changes something meanwhile keeps a successor from beginning;
+// whoever comes later is told to ask that.
+func (b *Broker) untilMoved(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		changes := r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != "/api/v1/upgrade"
+		if changes {
+			b.upgrade.changes.RLock()
+			defer b.upgrade.changes.RUnlock()
+		}
+		if h := b.upgrade.heir.Load(); h != nil {
+			w.Header().Set("Connection", "close")
+			if changes {
+				console.WriteProblem(w, movedOn(h))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// notify tells the service manager something.
+func (b *Broker) notify(state string) {
+	if b.process.Notify != nil {
+		b.process.Notify(state)
+	}
+}
+
+// leaveConsul leaves what is there to the successor.
+func (b *Broker) leaveConsul() {
+	if b.consul != nil {
+		b.consul.gone.Store(true)
+		b.consul.member.Pass()
+	}
+	b.endConsul()
+}
+
+// notifyReloading tells the service manager that a reload begins, with the time that sd_notify(3) wants.
+func (b *Broker) notifyReloading() {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err == nil {
+		b.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/1000))
+	}
+}
+
+// Touch returns once the table can be changed, which is at once unless the broker is stuck.
+func (b *Broker) Touch() {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+}

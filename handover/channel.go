@@ -1,0 +1,338 @@
+// Package handover is the channel between two generations of a program on one host: a pair of connected Unix sockets, over
+// which the older one hands records with open files to its successor, and learns of each what became of it.
+package handover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Variable is the environment variable that tells a successor the number of its end of the channel.
+const Variable = "SERVICEBROKER_HANDOVER"
+
+// ErrOver says that the other end is gone, or that it sent what cannot be understood.
+var ErrOver = errors.New("the other generation is gone")
+
+// DeclinedError says that the other end did not take what it was offered: it is still the sender's.
+type DeclinedError struct {
+	Reason string // for people
+}
+
+func (e *DeclinedError) Error() string { return "declined: " + e.Reason }
+
+// Channel is one end. Its methods may be called from any goroutine.
+type Channel struct {
+	conn    *net.UnixConn
+	records chan *Record
+	over    chan struct{} // closed when nothing more is read
+	closing chan struct{}
+	close   sync.Once
+	reader  sync.WaitGroup
+
+	sending sync.Mutex
+	lastID  uint64 // guarded by sending
+
+	mu      sync.Mutex
+	waiting map[uint64]chan error // for what becomes of an offer
+	cause   error                 // why it is over
+}
+
+// queued is how many records are read before somebody receives them.
+const queued = 8
+
+// Pair makes a channel: the end to keep, and the one to start a successor with, as the file whose number is in [Variable].
+func Pair() (*Channel, *os.File, error) {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("a channel to a successor cannot be made: %w", err)
+	}
+	theirs := os.NewFile(uintptr(ends[1]), "handover")
+	ours := os.NewFile(uintptr(ends[0]), "handover")
+	c, err := Open(ours)
+	if err != nil {
+		_ = theirs.Close()
+		return nil, nil, err
+	}
+	return c, theirs, nil
+}
+
+// Inherited returns the channel that this process was started with, and false if there is none. The environment does not
+// name it any more afterwards.
+func Inherited() (*Channel, bool, error) {
+	text, set := os.LookupEnv(Variable)
+	if !set {
+		return nil, false, nil
+	}
+	_ = os.Unsetenv(Variable)
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 3 {
+		return nil, false, fmt.Errorf("%s=%q is no number of an open file: unset it", Variable, text)
+	}
+	syscall.CloseOnExec(number)
+	c, err := Open(os.NewFile(uintptr(number), "handover"))
+	if err != nil {
+		return nil, false, fmt.Errorf("%s=%s: %w", Variable, text, err)
+	}
+	return c, true, nil
+}
+
+// Open makes an end of the socket in file, which it closes.
+func Open(file *os.File) (*Channel, error) {
+	defer file.Close()
+	made, err := net.FileConn(file)
+	if err != nil {
+		return nil, fmt.Errorf("a channel to another generation cannot be opened: %w", err)
+	}
+	conn, ok := made.(*net.UnixConn)
+	if !ok {
+		_ = made.Close()
+		return nil, errors.New("what should be a channel to another generation is no Unix socket")
+	}
+	c := &Channel{
+		conn: conn, records: make(chan *Record, queued), over: make(chan struct{}), closing: make(chan struct{}), waiting: map[uint64]chan error{},
+	}
+	c.reader.Go(c.read)
+	return c, nil
+}
+
+// Close ends the channel. Files of records that nobody received are closed.
+func (c *Channel) Close() error {
+	var err error
+	c.close.Do(func() {
+		close(c.closing)
+		err = c.conn.Close()
+		c.reader.Wait()
+		for {
+			select {
+			case r := <-c.records:
+				r.closeFiles()
+			default:
+				return
+			}
+		}
+	})
+	return err
+}
+
+// Over is closed when nothing more can come from the other end.
+func (c *Channel) Over() <-chan struct{} { return c.over }
+
+// read takes what comes, until nothing more can.
+func (c *Channel) read() {
+	from := socket{c.conn}
+	var err error
+	for err == nil {
+		var f *frame
+		if f, err = readFrame(from); err == nil {
+			err = c.came(f)
+		}
+	}
+	c.mu.Lock()
+	c.cause = err
+	for id, answer := range c.waiting {
+		delete(c.waiting, id)
+		answer <- c.gone()
+	}
+	c.mu.Unlock()
+	close(c.over)
+}
+
+// came passes a frame on to whom it is for.
+func (c *Channel) came(f *frame) error {
+	switch f.what {
+	case whatRecord, whatOffer:
+		r := &Record{Kind: f.kind, Body: f.body, Files: f.files, channel: c, id: f.id, offered: f.what == whatOffer}
+		select {
+		case c.records <- r:
+		case <-c.closing:
+			r.closeFiles()
+			return net.ErrClosed
+		}
+		return nil
+	}
+	f.closeFiles()
+	var answer error
+	if f.what == whatDeclined {
+		d := &DeclinedError{}
+		if err := json.Unmarshal(f.body, &d.Reason); err != nil {
+			return fmt.Errorf("%w: a reason that is no text", errMalformed)
+		}
+		answer = d
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if to := c.waiting[f.id]; to != nil { // else nobody waits any more
+		delete(c.waiting, f.id)
+		to <- answer
+	}
+	return nil
+}
+
+// gone tells why the channel is over; callers hold mu.
+func (c *Channel) gone() error {
+	if c.cause == nil || errors.Is(c.cause, errMalformed) {
+		return errors.Join(ErrOver, c.cause)
+	}
+	return ErrOver
+}
+
+// Send sends a record that is not answered. The files stay the caller's, who may close them afterwards.
+func (c *Channel) Send(ctx context.Context, kind string, body any, files ...*os.File) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	_, err = c.write(ctx, &frame{what: whatRecord, kind: kind, body: text, files: files}, nil)
+	return err
+}
+
+// Offer sends a record and waits until it is taken, else returns why not: a [*DeclinedError], or that the channel or ctx is over,
+// after which it is not known whether it was taken. The files stay the caller's, who closes them if it was taken.
+func (c *Channel) Offer(ctx context.Context, kind string, body any, files ...*os.File) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	answer := make(chan error, 1)
+	id, err := c.write(ctx, &frame{what: whatOffer, kind: kind, body: text, files: files}, answer)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		c.mu.Lock()
+		delete(c.waiting, id)
+		c.mu.Unlock()
+		return fmt.Errorf("%s: %w", kind, ctx.Err())
+	}
+}
+
+// write sends a frame; answer, unless it is nil, will be told what becomes of it.
+func (c *Channel) write(ctx context.Context, f *frame, answer chan error) (uint64, error) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	if f.id == 0 {
+		c.lastID++
+		f.id = c.lastID
+	}
+	if err := f.check(); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if answer != nil {
+		c.mu.Lock()
+		select {
+		case <-c.over:
+			defer c.mu.Unlock()
+			return 0, c.gone()
+		default:
+		}
+		if c.cause != nil {
+			defer c.mu.Unlock()
+			return 0, c.gone()
+		}
+		c.waiting[f.id] = answer
+		c.mu.Unlock()
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetWriteDeadline(time.Unix(1, 0)) })
+	err := writeFrame(c.conn, f)
+	if !stop() && err == nil {
+		err = c.conn.SetWriteDeadline(time.Time{})
+	}
+	if err == nil {
+		return f.id, nil
+	}
+	c.mu.Lock()
+	delete(c.waiting, f.id)
+	c.mu.Unlock()
+	_ = c.conn.CloseWrite() // half a frame may be out: nothing can follow it
+	if cause := ctx.Err(); cause != nil {
+		return 0, cause
+	}
+	return 0, fmt.Errorf("%w: %w", ErrOver, err)
+}
+
+// Receive returns the next record, which the caller takes or declines; ErrOver once no more can come.
+func (c *Channel) Receive(ctx context.Context) (*Record, error) {
+	select { // what has come counts, whatever happened since
+	case r := <-c.records:
+		return r, nil
+	default:
+	}
+	select {
+	case r := <-c.records:
+		return r, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.over:
+		select {
+		case r := <-c.records:
+			return r, nil
+		default:
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return nil, c.gone()
+	}
+}
+
+// Record is what came over a channel.
+type Record struct {
+	Kind  string
+	Body  json.RawMessage
+	Files []*os.File // the receiver's once it has taken the record
+
+	channel *Channel
+	id      uint64
+	offered bool
+	once    sync.Once
+}
+
+// answerTime bounds how long an answer may take to get out.
+const answerTime = 10 * time.Second
+
+// Take says that the record was taken; its files are the receiver's.
+func (r *Record) Take() error { return r.answer(whatTaken, nil) }
+
+// Decline says that it was not, and closes its files. It does nothing if it was taken.
+func (r *Record) Decline(reason string) error {
+	text, err := json.Marshal(reason)
+	if err != nil {
+		return err
+	}
+	return r.answer(whatDeclined, text)
+}
+
+func (r *Record) answer(what byte, body []byte) (err error) {
+	r.once.Do(func() {
+		if what == whatDeclined {
+			r.closeFiles()
+		}
+		if !r.offered {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		_, err = r.channel.write(ctx, &frame{what: what, id: r.id, body: body}, nil)
+	})
+	return err
+}
+
+func (r *Record) closeFiles() {
+	for _, f := range r.Files {
+		_ = f.Close()
+	}
+	r.Files = nil
+}
