@@ -96,7 +96,7 @@ func (s *Store) Add(i Intent) (Intent, error) {
 		if len(list) >= maxIntents {
 			return Intent{}, fmt.Errorf("%w: %d are kept already; remove some (broker intents lists them)", ErrTooMany, len(list))
 		}
-		i.ID, i.Created = string(i.Kind[0])+strconv.FormatUint(next, 10), now
+		i.ID, i.Created = newID(i.Kind, next), now
 		next++
 		list = append(list, i)
 	}
@@ -105,6 +105,9 @@ func (s *Store) Add(i Intent) (Intent, error) {
 	}
 	return i, nil
 }
+
+// newID is the ID of an intent by its number.
+func newID(kind Kind, number uint64) string { return string(kind[0]) + strconv.FormatUint(number, 10) }
 
 // replaces reports whether i takes the place of o.
 func replaces(i, o Intent) bool {

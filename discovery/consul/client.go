@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -119,7 +120,29 @@ func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("X-Consul-Token", token)
 	}
-	return a.RoundTripper.RoundTrip(r)
+	answer, err := a.RoundTripper.RoundTrip(r)
+	if err == nil {
+		answer.Body = &bounded{answer.Body, maxAnswer}
+	}
+	return answer, err
+}
+
+// maxAnswer bounds what one answer may cost in memory: ten thousand instances take a tenth of it.
+const maxAnswer = 64 << 20
+
+// bounded is a body of which no more than so much is read.
+type bounded struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("the answer is longer than %d MiB: nothing of it is believed", maxAnswer>>20)
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // current returns the token, from the file if that has changed; the last one while the file is being replaced.

@@ -23,8 +23,8 @@ type Intents struct {
 	Client *Client
 	Origin string // name of this broker
 	Path   string // of the copy; "": none is kept
-	// Changed is told of all values whenever they change, also by this broker's own doing; never at the same time twice.
-	Changed func(map[string]json.RawMessage)
+	// Changed is told whenever values change, also by this broker's own doing; never at the same time twice. It must not wait for others.
+	Changed func()
 	// Bury is for how long what is removed is remembered; 0: 7 days.
 	Bury time.Duration
 	Log  *slog.Logger
@@ -33,19 +33,50 @@ type Intents struct {
 	loaded  bool
 	entries map[string]shared
 	wake    chan struct{} // there is something to write
+	settled chan struct{} // closed as soon as something is not pending any more; nil while nobody waits
 	failure string
 
-	telling sync.Mutex // orders calls of Changed
+	exchanging sync.Mutex // while something is written, nothing is taken over, so that it is known which of the two was first
+	telling    sync.Mutex // orders calls of Changed
+
+	clock func() time.Time // nil: time.Now
 }
+
+// Bounds of what is believed.
+const (
+	sharedFormat = 1
+	maxShared    = 20_000
+	maxValue     = 64 << 10
+)
+
+// fresh is for how long a value that was set here takes the place of whatever is in Consul, by whatever clock. One that could not be
+// written for longer has to be the later one.
+const fresh = 2 * time.Second
+
+// keptAfterEnd is how long after its end a value is kept for brokers whose clocks are behind.
+const keptAfterEnd = time.Hour
 
 // shared is one value as it is kept in Consul and in the copy.
 type shared struct {
+	Format  int             `json:"format"`
 	Value   json.RawMessage `json:"value,omitempty"`
 	Removed bool            `json:"removed,omitempty"`
+	Ends    time.Time       `json:"ends,omitzero"`
 	Updated time.Time       `json:"updated"` // by the clock of its origin
 	Origin  string          `json:"origin"`
 	Index   uint64          `json:"index,omitempty"`   // in Consul; only in the copy
 	Pending bool            `json:"pending,omitempty"` // not in Consul yet; only in the copy
+
+	fresh time.Time // until then it takes the place of what is in Consul
+}
+
+// Shared is one value, or that there is none any more.
+type Shared struct {
+	Value   json.RawMessage
+	Removed bool
+	Origin  string    // name of the broker where it was set or removed
+	Updated time.Time // when, by that broker's clock
+	Pending bool      // other brokers do not know it yet
 }
 
 // later reports whether a holds rather than b. Every broker judges alike.
@@ -85,21 +116,23 @@ func (s *Intents) open() error {
 	return nil
 }
 
-// All returns the values that hold, by ID.
-func (s *Intents) All() map[string]json.RawMessage {
+// All returns what is known, by ID: values, and what has been removed lately.
+func (s *Intents) All() map[string]Shared {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.values()
-}
-
-func (s *Intents) values() map[string]json.RawMessage {
-	all := map[string]json.RawMessage{}
+	all := make(map[string]Shared, len(s.entries))
 	for id, e := range s.entries {
-		if !e.Removed {
-			all[id] = e.Value
-		}
+		all[id] = Shared{Value: e.Value, Removed: e.Removed, Origin: e.Origin, Updated: e.Updated, Pending: e.Pending}
 	}
 	return all
+}
+
+// Get returns what is known of one ID.
+func (s *Intents) Get(id string) (Shared, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, known := s.entries[id]
+	return Shared{Value: e.Value, Removed: e.Removed, Origin: e.Origin, Updated: e.Updated, Pending: e.Pending}, known
 }
 
 // Pending counts the values that are not in Consul yet.
@@ -115,24 +148,42 @@ func (s *Intents) Pending() int {
 	return n
 }
 
-// Put sets a value, here at once and in Consul as soon as that can be.
-func (s *Intents) Put(id string, value json.RawMessage) error {
-	return s.set(id, shared{Value: value})
+// Put sets a value, here at once and in Consul as soon as that can be. ends is when it does not matter any more; zero for never.
+func (s *Intents) Put(id string, value json.RawMessage, ends time.Time) error {
+	return s.set(id, shared{Value: value, Ends: ends, fresh: time.Now().Add(fresh)}, time.Time{})
 }
 
-// Remove removes a value, likewise.
-func (s *Intents) Remove(id string) error { return s.set(id, shared{Removed: true}) }
+// Offer is Put for a value that was set at a time in the past, unless what is known is later than that.
+func (s *Intents) Offer(id string, value json.RawMessage, ends, at time.Time) error {
+	return s.set(id, shared{Value: value, Ends: ends}, at)
+}
 
-func (s *Intents) set(id string, e shared) error {
+// Remove removes a value, here at once and in Consul as soon as that can be.
+func (s *Intents) Remove(id string) error {
+	return s.set(id, shared{Removed: true, fresh: time.Now().Add(fresh)}, time.Time{})
+}
+
+// set sets a value as of a time, zero for now.
+func (s *Intents) set(id string, e shared, at time.Time) error {
 	s.mu.Lock()
 	if err := s.open(); err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	before, had := s.entries[id]
-	e.Origin, e.Pending, e.Index, e.Updated = s.Origin, true, before.Index, time.Now().UTC().Round(0)
-	if had && !e.later(&before) { // the clock of whoever set it is ahead; it was seen, so this one is later
-		e.Updated = before.Updated.Add(time.Nanosecond)
+	e.Format, e.Origin, e.Pending, e.Index, e.Updated = sharedFormat, s.Origin, true, before.Index, at.UTC().Round(0)
+	if at.IsZero() {
+		now := time.Now
+		if s.clock != nil {
+			now = s.clock
+		}
+		e.Updated = now().UTC().Round(0)
+		if had && !e.later(&before) { // the clock of whoever set it is ahead; it was seen, so this one is later
+			e.Updated = before.Updated.Add(time.Nanosecond)
+		}
+	} else if had && !e.later(&before) {
+		s.mu.Unlock()
+		return nil
 	}
 	next := maps.Clone(s.entries)
 	next[id] = e
@@ -141,12 +192,46 @@ func (s *Intents) set(id string, e shared) error {
 	if err != nil {
 		return err
 	}
+	s.wakeUp()
+	s.tell()
+	return nil
+}
+
+func (s *Intents) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	s.tell()
-	return nil
+}
+
+// Settled waits until other brokers can know what was set here last of an ID, and reports whether they can. It does not wait while Consul
+// is known to be away, nor once another broker has set something later.
+func (s *Intents) Settled(ctx context.Context, id string) bool {
+	for {
+		s.mu.Lock()
+		e, failing := s.entries[id], s.failure != ""
+		if s.settled == nil {
+			s.settled = make(chan struct{})
+		}
+		settled := s.settled
+		s.mu.Unlock()
+		if !e.Pending || failing {
+			return !e.Pending && e.Origin == s.Origin
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// stir lets those who wait look again; s.mu is held.
+func (s *Intents) stir() {
+	if s.settled != nil {
+		close(s.settled)
+		s.settled = nil
+	}
 }
 
 // keep writes the copy and uses next from now on; after an error all is as before.
@@ -160,8 +245,14 @@ func (s *Intents) keep(next map[string]shared) error {
 			return fmt.Errorf("the copy of shared intents cannot be written: %w: check the state directory", err)
 		}
 	}
-	s.entries = next
+	s.use(next)
 	return nil
+}
+
+// use has next hold from now on; s.mu is held.
+func (s *Intents) use(next map[string]shared) {
+	s.entries = next
+	s.stir()
 }
 
 func writeFile(path string, content []byte) error {
@@ -182,7 +273,7 @@ func (s *Intents) tell() {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if s.Changed != nil {
-		s.Changed(s.All())
+		s.Changed()
 	}
 }
 
@@ -210,6 +301,8 @@ func (s *Intents) Run(ctx context.Context) {
 	}
 	f.seen = func(bool) {
 		s.fail(nil)
+		s.exchanging.Lock()
+		defer s.exchanging.Unlock()
 		s.merge(pairs)
 	}
 	f.run(ctx)
@@ -232,168 +325,9 @@ func (s *Intents) fail(err error) {
 	s.mu.Lock()
 	before := s.failure
 	s.failure = text
+	s.stir()
 	s.mu.Unlock()
 	if s.Log != nil && before == "" && text != "" {
 		s.Log.Warn("intents are not shared with other brokers for now; those known hold, and what is set here is shared later", "cause", text)
-	}
-}
-
-// merge takes over what is in Consul. What is not there any more, and was, is put back: values are removed by saying so.
-func (s *Intents) merge(pairs api.KVPairs) {
-	s.mu.Lock()
-	next := maps.Clone(s.entries)
-	inConsul := map[string]bool{}
-	changed := false
-	for _, p := range pairs {
-		id := p.Key[len(s.folder()):]
-		var theirs shared
-		if json.Unmarshal(p.Value, &theirs) != nil || id == "" {
-			continue // not written by a broker
-		}
-		inConsul[id] = true
-		theirs.Index, theirs.Pending = p.ModifyIndex, false
-		mine, had := next[id]
-		switch {
-		case had && mine.later(&theirs):
-			if mine.Index != theirs.Index || !mine.Pending {
-				mine.Index, mine.Pending = theirs.Index, true
-				next[id], changed = mine, true
-			}
-		case !had || mine.Index != theirs.Index || mine.Pending:
-			next[id], changed = theirs, true
-		}
-	}
-	for id, mine := range next {
-		old := s.forgotten(mine)
-		switch {
-		case inConsul[id]:
-		case old:
-			delete(next, id)
-			changed = true
-		case !mine.Pending || mine.Index != 0:
-			mine.Pending, mine.Index = true, 0
-			next[id], changed = mine, true
-		}
-	}
-	var err error
-	if changed {
-		err = s.keep(next)
-		if err != nil { // better known here than on disk
-			s.entries = next
-		}
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.fail(err)
-	}
-	if changed {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-		s.tell()
-	}
-}
-
-// write puts what is pending into Consul until ctx ends. Where another broker was faster, following tells who holds.
-func (s *Intents) write(ctx context.Context) {
-	for failures := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.wake:
-		}
-		for ctx.Err() == nil && !s.writeAll(ctx) {
-			failures++
-			if !pause(ctx, min(250*time.Millisecond<<min(failures, 7), 30*time.Second)) {
-				return
-			}
-		}
-		failures = 0
-	}
-}
-
-// writeAll tries each pending value once, and reports whether none failed.
-func (s *Intents) writeAll(ctx context.Context) bool {
-	client, err := s.Client.open()
-	if err != nil {
-		s.fail(err)
-		return false
-	}
-	s.mu.Lock()
-	entries := s.entries
-	s.mu.Unlock()
-	for id, e := range entries {
-		if !e.Pending {
-			if err := s.bury(ctx, client, id, e); err != nil {
-				s.fail(explain(err))
-				return false
-			}
-			continue
-		}
-		plain := e
-		plain.Index, plain.Pending = 0, false
-		content, err := json.Marshal(plain)
-		if err != nil {
-			s.fail(err)
-			return false
-		}
-		options, cancel := s.Client.writing(ctx)
-		written, _, err := client.KV().CAS(&api.KVPair{Key: s.folder() + id, Value: content, ModifyIndex: e.Index}, options)
-		cancel()
-		if err != nil {
-			s.fail(explain(err))
-			return false
-		}
-		if !written && !s.overtaken(ctx, client) {
-			return false
-		}
-		if written {
-			s.written(id, e)
-		}
-	}
-	return true
-}
-
-// forgotten reports whether it need not be remembered any more that e was removed.
-func (s *Intents) forgotten(e shared) bool {
-	return e.Removed && time.Since(e.Updated) > orDefault(s.Bury, 7*24*time.Hour)
-}
-
-// bury takes out of Consul what has been removed for long.
-func (s *Intents) bury(ctx context.Context, client *api.Client, id string, e shared) error {
-	if !s.forgotten(e) || e.Index == 0 {
-		return nil
-	}
-	options, cancel := s.Client.writing(ctx)
-	defer cancel()
-	_, _, err := client.KV().DeleteCAS(&api.KVPair{Key: s.folder() + id, ModifyIndex: e.Index}, options)
-	return err
-}
-
-// overtaken reads again what Consul has, since another broker wrote in between.
-func (s *Intents) overtaken(ctx context.Context, client *api.Client) bool {
-	q, cancel := s.Client.query(ctx)
-	defer cancel()
-	pairs, _, err := client.KV().List(s.folder(), q)
-	if err != nil {
-		s.fail(explain(err))
-		return false
-	}
-	s.merge(pairs)
-	return true
-}
-
-// written notes that Consul has e, unless it has been replaced here meanwhile. Its index comes with the next answer.
-func (s *Intents) written(id string, e shared) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := s.entries[id]; now.Updated.Equal(e.Updated) && now.Origin == e.Origin {
-		next := maps.Clone(s.entries)
-		now.Pending = false
-		next[id] = now
-		if s.keep(next) != nil {
-			s.entries = next
-		}
 	}
 }

@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-func text(all map[string]json.RawMessage) string {
+func text(all map[string]Shared) string {
 	var parts []string
 	for _, id := range slices.Sorted(maps.Keys(all)) {
-		parts = append(parts, id+"="+string(all[id]))
+		if !all[id].Removed {
+			parts = append(parts, id+"="+string(all[id].Value))
+		}
 	}
 	return strings.Join(parts, " ")
 }
@@ -43,7 +45,7 @@ func (a *agent) intents(t testing.TB, origin string) *Intents {
 
 func mustPut(t testing.TB, s *Intents, id, value string) {
 	t.Helper()
-	if err := s.Put(id, json.RawMessage(value)); err != nil {
+	if err := s.Put(id, json.RawMessage(value), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -52,7 +54,7 @@ func TestWhatIsSetAtOneBrokerHoldsAtAll(t *testing.T) {
 	a := startAgent(t)
 	one, two := a.intents(t, "one"), a.intents(t, "two")
 	told := make(chan string, 100)
-	two.Changed = func(all map[string]json.RawMessage) { told <- text(all) }
+	two.Changed = func() { told <- text(two.All()) }
 	running(t, one.Run)
 	running(t, two.Run)
 	mustPut(t, one, "drain-s1", `{"a":1}`)
@@ -207,7 +209,7 @@ func TestACopyThatCannotBeUsedIsExplained(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 	s = &Intents{Client: &Client{}, Path: filepath.Join(folder, "no", "folder", "x")}
-	if err := s.Put("x", json.RawMessage(`1`)); err == nil || len(s.All()) > 0 {
+	if err := s.Put("x", json.RawMessage(`1`), time.Time{}); err == nil || len(s.All()) > 0 {
 		t.Errorf("kept %v: %v", s.All(), err)
 	}
 }

@@ -37,7 +37,12 @@ type Watch struct {
 	Changed func([]Maintenance) // told of all that is in maintenance whenever that changes, sorted; never at the same time twice
 	// Distrust is for how long what was in maintenance stays so after Consul lost its memory and no longer says so; 0: 5 minutes.
 	Distrust time.Duration
-	Log      *slog.Logger
+	// Forget is for how long what was in maintenance stays so where Consul does not have the node or service itself any more, so that
+	// nothing says whether it is over; 0: 1 hour.
+	Forget time.Duration
+	// Known is what was in maintenance when somebody ran here before.
+	Known []Maintenance
+	Log   *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	failure string
@@ -71,47 +76,96 @@ func (w *Watch) fail(err error) {
 
 // Run follows until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
-	var found, told []Maintenance
-	var doubted time.Time // until then nothing leaves maintenance
-	everTold := false
+	l := &listening{Watch: w, told: slices.SortedFunc(slices.Values(w.Known), compareMaintenance), missing: map[string]time.Time{}}
 	f := following{Client: w.Client, fail: w.fail, wait: 30 * time.Second}
-	f.ask = func(q *api.QueryOptions) (*api.QueryMeta, error) {
-		client, err := w.Client.open()
-		if err != nil {
-			return nil, err
-		}
-		q.Filter = `CheckID == "` + nodeMaintenance + `" or CheckID matches "^` + serviceMaintenance + `"`
-		checks, meta, err := client.Health().State(api.HealthCritical, q)
-		if err == nil {
-			found = inMaintenance(checks)
-			w.fail(nil)
-		}
-		return meta, err
-	}
-	f.seen = func(lost bool) {
-		if lost {
-			distrust := w.Distrust
-			if distrust == 0 {
-				distrust = 5 * time.Minute
-			}
-			doubted = time.Now().Add(distrust)
-		}
-		now := found
-		if time.Now().Before(doubted) {
-			now = slices.Concat(found, told)
-			slices.SortFunc(now, compareMaintenance)
-			now = slices.CompactFunc(now, func(a, b Maintenance) bool { return a.Node == b.Node && a.ServiceID == b.ServiceID })
-		}
-		if !everTold || !slices.Equal(now, told) {
-			everTold, told = true, now
-			w.Changed(slices.Clone(now))
-		}
-	}
+	f.ask, f.seen = l.ask, l.seen
 	f.run(ctx)
 }
 
+// listening is what Run remembers.
+type listening struct {
+	*Watch
+	found    []Maintenance // in Consul now
+	over     map[string]bool
+	told     []Maintenance
+	everTold bool
+	missing  map[string]time.Time // since when neither maintenance nor what it was about is there
+	doubted  time.Time            // until then nothing leaves maintenance
+}
+
+func (l *listening) ask(q *api.QueryOptions) (*api.QueryMeta, error) {
+	client, err := l.Client.open()
+	if err != nil {
+		return nil, err
+	}
+	q.Filter = `CheckID == "` + nodeMaintenance + `" or CheckID matches "^` + serviceMaintenance + `"`
+	checks, meta, err := client.Health().State(api.HealthCritical, q)
+	if err != nil {
+		return nil, err
+	}
+	l.found = inMaintenance(checks)
+	if err := l.confirm(q.Context(), client); err != nil {
+		return nil, err
+	}
+	l.fail(nil)
+	return meta, nil
+}
+
+// confirm finds out of what is not in maintenance any more whether Consul still has it: only then somebody has lifted that.
+func (l *listening) confirm(ctx context.Context, client *api.Client) error {
+	l.over = map[string]bool{}
+	for _, m := range l.told {
+		if slices.ContainsFunc(l.found, m.sameThing) {
+			continue
+		}
+		q, cancel := l.Client.query(ctx)
+		node, _, err := client.Catalog().Node(m.Node, q)
+		cancel()
+		if err != nil {
+			return err
+		}
+		if node != nil && node.Node != nil && (m.ServiceID == "" || node.Services[m.ServiceID] != nil) {
+			l.over[m.thing()] = true
+		}
+	}
+	return nil
+}
+
+func (l *listening) seen(lost bool) {
+	now := time.Now()
+	if lost {
+		l.doubted = now.Add(orDefault(l.Distrust, 5*time.Minute))
+	}
+	all := slices.Clone(l.found)
+	for _, m := range l.told {
+		if slices.ContainsFunc(l.found, m.sameThing) {
+			delete(l.missing, m.thing())
+			continue
+		}
+		if !l.over[m.thing()] && l.missing[m.thing()].IsZero() {
+			l.missing[m.thing()] = now
+		}
+		forgotten := !l.over[m.thing()] && now.Sub(l.missing[m.thing()]) >= orDefault(l.Forget, time.Hour)
+		if now.Before(l.doubted) || !l.over[m.thing()] && !forgotten {
+			all = append(all, m)
+			continue
+		}
+		delete(l.missing, m.thing())
+	}
+	slices.SortFunc(all, compareMaintenance)
+	if !l.everTold || !slices.Equal(all, l.told) {
+		l.everTold, l.told = true, all
+		l.Changed(slices.Clone(all))
+	}
+}
+
+// thing names what is in maintenance.
+func (m *Maintenance) thing() string { return m.Node + "\x00" + m.ServiceID }
+
+func (m *Maintenance) sameThing(o Maintenance) bool { return m.thing() == o.thing() }
+
 func compareMaintenance(a, b Maintenance) int {
-	return strings.Compare(a.Node+"\x00"+a.ServiceID, b.Node+"\x00"+b.ServiceID)
+	return strings.Compare(a.thing(), b.thing())
 }
 
 func inMaintenance(checks api.HealthChecks) []Maintenance {

@@ -121,9 +121,20 @@ type liar struct {
 	mu      sync.Mutex
 	answers []string // "index body"; the last one for good
 	asked   []string // indexes that were asked with
+	node    string   // what it says of a node whose name it is given
 }
 
+const (
+	nodeIsThere = `{"Node":{"Node":%q},"Services":{}}`
+	nodeIsNot   = `null%.0s`
+)
+
 func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if node, is := strings.CutPrefix(r.URL.Path, "/v1/catalog/node/"); is {
+		w.Header().Set("X-Consul-Index", "1")
+		fmt.Fprintf(w, l.node, node)
+		return
+	}
 	l.mu.Lock()
 	l.asked = append(l.asked, r.URL.Query().Get("index"))
 	answer := l.answers[0]
@@ -149,7 +160,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestAnIndexThatGoesBackBeginsAnewAndFaultsChangeNothing(t *testing.T) {
 	down := `[{"Node":"db1","CheckID":"_node_maintenance","Status":"critical","Notes":"x"}]`
-	l := &liar{answers: []string{"10 " + down, "12 " + down, "500 no leader", "12 [{\"Node\":", "3 []", "4 []", "4 []"}}
+	l := &liar{answers: []string{"10 " + down, "12 " + down, "500 no leader", "12 [{\"Node\":", "3 []", "4 []", "4 []"}, node: nodeIsThere}
 	server := httptest.NewServer(l)
 	h := &heard{}
 	w := &Watch{Client: &Client{Address: server.URL}, Changed: h.changed, Distrust: time.Hour}
@@ -180,7 +191,7 @@ func TestAnIndexThatGoesBackBeginsAnewAndFaultsChangeNothing(t *testing.T) {
 }
 
 func TestWhatIsDoubtedIsBelievedInTheEnd(t *testing.T) {
-	l := &liar{answers: []string{"10 " + `[{"Node":"db1","CheckID":"_node_maintenance","Status":"critical","Notes":"x"}]`, "3 []", "3 []", "3 []", "3 []"}}
+	l := &liar{answers: []string{"10 " + `[{"Node":"db1","CheckID":"_node_maintenance","Status":"critical","Notes":"x"}]`, "3 []", "3 []", "3 []", "3 []"}, node: nodeIsThere}
 	server := httptest.NewServer(l)
 	h := &heard{}
 	w := &Watch{Client: &Client{Address: server.URL}, Changed: h.changed, Distrust: 500 * time.Millisecond}
@@ -198,6 +209,42 @@ func TestWhatIsDoubtedIsBelievedInTheEnd(t *testing.T) {
 	<-done
 	w.Client.Close()
 	server.Close()
+}
+
+func TestMaintenanceOfWhatVanishedStaysForAWhile(t *testing.T) {
+	for _, c := range []struct {
+		node   string
+		forget time.Duration
+		want   string // after a while
+	}{{nodeIsThere, time.Hour, ""}, {nodeIsNot, time.Hour, "db1 x"}, {nodeIsNot, time.Nanosecond, ""}} {
+		l := &liar{answers: []string{"10 []", "11 []", "12 []", "13 []"}, node: c.node}
+		server := httptest.NewServer(l)
+		h := &heard{}
+		known := []Maintenance{{Node: "db1", Reason: "x"}}
+		w := &Watch{Client: &Client{Address: server.URL}, Changed: h.changed, Forget: c.forget, Known: known}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+		eventually(t, 10*time.Second, "all answers to be taken", func() string {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if len(l.asked) < 4 {
+				return strconv.Itoa(len(l.asked))
+			}
+			return ""
+		})
+		var want []string
+		if c.want != "" {
+			want = []string{c.want}
+		}
+		if amiss := h.is(want...)(); amiss != "" {
+			t.Errorf("%+v: %s", c, amiss)
+		}
+		cancel()
+		<-done
+		w.Client.Close()
+		server.Close()
+	}
 }
 
 func TestAnswersThatMakeNoSenseAreErrors(t *testing.T) {
