@@ -26,6 +26,10 @@ type consulLink struct {
 	catalogue *consul.Catalogue
 	mirror    *discovery.Mirror[consul.Publication]
 	brokers   *consul.Ready // with CONSUL_TARGET=brokers
+	intents   *sharing
+	watch     *consul.Watch
+
+	maintenance consulMaintenance
 
 	stop context.CancelFunc
 	all  sync.WaitGroup
@@ -56,6 +60,8 @@ func (b *Broker) openConsul() error {
 	}
 	l.catalogue = &consul.Catalogue{Client: l.client, Member: l.member, Log: log}
 	b.consul = l
+	b.openShared()
+	b.openMaintenance()
 	b.mirrorToConsul()
 	return nil
 }
@@ -203,6 +209,9 @@ func (b *Broker) startConsul() {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
 	l.all.Go(func() { l.member.Run(ctx) })
+	l.all.Go(func() { l.intents.Run(ctx) })
+	l.all.Go(func() { b.keepShared(ctx) })
+	l.all.Go(func() { l.watch.Run(ctx) })
 	if l.brokers != nil {
 		l.all.Go(func() { l.brokers.Run(ctx) })
 	}
@@ -238,6 +247,12 @@ func (l *consulLink) notes() []string {
 	notes := l.catalogue.Problems()
 	if why := l.member.Failure(); why != "" {
 		notes = append(notes, "this broker is not known in Consul: "+why)
+	}
+	if why := l.watch.Failure(); why != "" {
+		notes = append(notes, "maintenance mode is not followed, and stays as it was: "+why)
+	}
+	if n := l.intents.Pending(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d intents are not known to other brokers yet: %s", n, l.intents.Failure()))
 	}
 	if n := l.catalogue.Drift(); n > 0 {
 		if _, writes := l.member.Lease(); writes {

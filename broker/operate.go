@@ -81,6 +81,7 @@ func (b *Broker) judge(r *servicetable.Registration) {
 			s.Weight = servicetable.WeightOf(percent)
 		}
 	}
+	b.maintain(r)
 }
 
 var markOf = map[intent.Kind]servicetable.MarkKind{
@@ -174,11 +175,20 @@ func (b *Broker) holdWanted(client netip.Addr, q servicetable.Query) string {
 // SetIntent puts an intent in force. When it returns, no server connection comes about
 // any more that a drain or maintenance forbids.
 func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.IntentView, error) {
+	i, err := b.setIntent(ctx, i)
+	if err != nil {
+		return console.IntentView{}, err
+	}
+	b.awaitShared(ctx, i)
+	return b.viewIntent(i), nil
+}
+
+func (b *Broker) setIntent(ctx context.Context, i intent.Intent) (intent.Intent, error) {
 	if i.Kind == intent.Approve || i.Kind == intent.Reject {
 		i = b.decision(i)
 	}
 	if i.Kind == intent.Weight && i.Target.Network != "" {
-		return console.IntentView{}, fmt.Errorf("a weight cannot be given for some clients only: leave the network out")
+		return i, fmt.Errorf("a weight cannot be given for some clients only: leave the network out")
 	}
 	b.operations.setting.Lock()
 	defer b.operations.setting.Unlock()
@@ -187,8 +197,9 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 		err = &console.APIError{Status: http.StatusInternalServerError, Message: err.Error(), Hint: "nothing was changed: make room on the disk, or let the broker write there"}
 	}
 	if err != nil {
-		return console.IntentView{}, err
+		return i, err
 	}
+	b.share(i)
 	b.rejudge()
 	if i.Kind == intent.Drain || i.Kind == intent.Maintenance {
 		err = b.relay.Settled(ctx, func(c servicetable.Candidate, client netip.Addr) bool {
@@ -203,11 +214,20 @@ func (b *Broker) SetIntent(ctx context.Context, i intent.Intent) (console.Intent
 	b.operations.mu.Unlock()
 	b.journal.Add(intentEvent(journal.IntentSet, i))
 	b.log.Info("operator's intent", "intent", i.String(), "id", i.ID)
-	return b.viewIntent(i), nil
+	return i, nil
 }
 
 // EndIntent takes an intent back.
-func (b *Broker) EndIntent(_ context.Context, id string) (console.IntentView, error) {
+func (b *Broker) EndIntent(ctx context.Context, id string) (console.IntentView, error) {
+	view, err := b.endIntent(id)
+	if err == nil {
+		b.awaitShared(ctx, view.Intent)
+		b.viewShared(&view)
+	}
+	return view, err
+}
+
+func (b *Broker) endIntent(id string) (console.IntentView, error) {
 	b.operations.setting.Lock()
 	defer b.operations.setting.Unlock()
 	i, err := b.operations.store.Remove(id)
@@ -217,6 +237,7 @@ func (b *Broker) EndIntent(_ context.Context, id string) (console.IntentView, er
 	if err != nil {
 		return console.IntentView{}, err
 	}
+	b.unshare(i)
 	view := b.viewIntent(i)
 	b.ended(i, "taken back")
 	return view, nil
@@ -227,6 +248,10 @@ func (b *Broker) ended(i intent.Intent, why string) {
 	delete(b.operations.progress, i.ID)
 	b.operations.mu.Unlock()
 	b.rejudge()
+	b.tellEnded(i, why)
+}
+
+func (b *Broker) tellEnded(i intent.Intent, why string) {
 	e := intentEvent(journal.IntentEnded, i)
 	e.Cause = why
 	b.journal.Add(e)
@@ -264,6 +289,7 @@ func (b *Broker) sessionsOn(t intent.Target) int { return b.relay.CountSessions(
 // viewIntent adds how far it has come.
 func (b *Broker) viewIntent(i intent.Intent) console.IntentView {
 	v := console.IntentView{Intent: i}
+	b.viewShared(&v)
 	b.operations.mu.Lock()
 	defer b.operations.mu.Unlock()
 	if p := b.operations.progress[i.ID]; p != nil {

@@ -28,9 +28,9 @@ func busy(t *testing.T) *operated {
 	o.journal.Add(journal.Event{Kind: journal.Died, Instance: "sales2", Host: "db2", Cause: "its connection ended", Detail: "reset by peer", Time: noon()})
 	o.Intents = func() []IntentView {
 		return []IntentView{
-			{intent.Intent{ID: "d1", Kind: intent.Drain, Target: intent.Target{Service: "sales", Instance: "sales1@db1"}, Created: noon().Add(-time.Minute),
-				Deadline: noon().Add(30 * time.Minute), Reason: "new memory", Source: "scott@app1"}, Progress{SessionsAtStart: 12, SessionsLeft: 5}},
-			{intent.Intent{ID: "w2", Kind: intent.Weight, Value: 50, Target: intent.Target{Node: "db1"}, Created: noon().Add(-time.Hour)}, Progress{}},
+			{Intent: intent.Intent{ID: "d1", Kind: intent.Drain, Target: intent.Target{Service: "sales", Instance: "sales1@db1"}, Created: noon().Add(-time.Minute),
+				Deadline: noon().Add(30 * time.Minute), Reason: "new memory", Source: "scott@app1"}, Progress: Progress{SessionsAtStart: 12, SessionsLeft: 5}},
+			{Intent: intent.Intent{ID: "w2", Kind: intent.Weight, Value: 50, Target: intent.Target{Node: "db1"}, Created: noon().Add(-time.Hour)}},
 		}
 	}
 	return o
@@ -121,7 +121,7 @@ func TestOperatorsPagesEscapeHostileNames(t *testing.T) {
 		return []QuarantineEntry{{hostile, hostile, hostile, hostile, hostile, hostile, noon(), false}}
 	}
 	o.Intents = func() []IntentView {
-		return []IntentView{{intent.Intent{ID: hostile, Kind: hostile, Target: intent.Target{Service: hostile}, Reason: hostile, Source: hostile}, Progress{}}}
+		return []IntentView{{Intent: intent.Intent{ID: hostile, Kind: hostile, Target: intent.Target{Service: hostile}, Reason: hostile, Source: hostile}}}
 	}
 	for _, path := range []string{"/", "/refs", "/refs/K7M2QX4P", "/refs/%22%3E%3Cscript%3E", "/refs?q=%22%3E%3Cscript%3Enothing"} {
 		text := pageText(t, o.Server, path)

@@ -88,11 +88,11 @@ func TestProgressInWords(t *testing.T) {
 	drain := intent.Intent{Kind: intent.Drain}
 	due := intent.Intent{Kind: intent.Drain, Deadline: noon().Add(90 * time.Second)}
 	for want, v := range map[string]IntentView{
-		"3 of 4 sessions left": {drain, Progress{SessionsAtStart: 4, SessionsLeft: 3}}, "5 of 5 sessions left": {drain, Progress{SessionsAtStart: 4, SessionsLeft: 5}},
-		"1 of 1 session left, deadline in 1 min 30 s":       {due, Progress{SessionsAtStart: 1, SessionsLeft: 1}},
-		"0 of 2 sessions left, 2 ended by the broker, done": {drain, Progress{SessionsAtStart: 2, Ended: 2, Done: true}},
-		"1 of 2 sessions left, deadline passed":             {due, Progress{SessionsAtStart: 2, SessionsLeft: 1, DeadlinePassed: true}},
-		"":                                                  {intent.Intent{Kind: intent.Hold}, Progress{}}, "deadline in 1 h": {intent.Intent{Kind: intent.Weight, Deadline: noon().Add(time.Hour)}, Progress{}},
+		"3 of 4 sessions left": {Intent: drain, Progress: Progress{SessionsAtStart: 4, SessionsLeft: 3}}, "5 of 5 sessions left": {Intent: drain, Progress: Progress{SessionsAtStart: 4, SessionsLeft: 5}},
+		"1 of 1 session left, deadline in 1 min 30 s":       {Intent: due, Progress: Progress{SessionsAtStart: 1, SessionsLeft: 1}},
+		"0 of 2 sessions left, 2 ended by the broker, done": {Intent: drain, Progress: Progress{SessionsAtStart: 2, Ended: 2, Done: true}},
+		"1 of 2 sessions left, deadline passed":             {Intent: due, Progress: Progress{SessionsAtStart: 2, SessionsLeft: 1, DeadlinePassed: true}},
+		"":                                                  {Intent: intent.Intent{Kind: intent.Hold}}, "deadline in 1 h": {Intent: intent.Intent{Kind: intent.Weight, Deadline: noon().Add(time.Hour)}},
 	} {
 		if got := progressText(v, noon()); got != want {
 			t.Errorf("%q, want %q", got, want)

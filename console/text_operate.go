@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -47,10 +48,27 @@ func WriteEvent(w io.Writer, e journal.Event) error {
 // WriteIntents writes intents as a table, one a line, as of now.
 func WriteIntents(w io.Writer, list IntentList, now time.Time) error {
 	var rows [][]string
-	for _, v := range list.Intents {
-		rows = append(rows, []string{v.ID, kindText(v.Intent), targetText(v.Target), ago(v.Created, now), progressText(v, now), v.Reason, v.Source})
+	head := "ID | KIND | TARGET | SET | PROGRESS | REASON | BY"
+	shared := slices.ContainsFunc(list.Intents, func(v IntentView) bool { return v.Shared != "" })
+	if shared {
+		head += " | AT"
 	}
-	return table(w, "No intents.", "ID | KIND | TARGET | SET | PROGRESS | REASON | BY", rows)
+	for _, v := range list.Intents {
+		row := []string{v.ID, kindText(v.Intent), targetText(v.Target), ago(v.Created, now), progressText(v, now), v.Reason, v.Source}
+		if shared {
+			row = append(row, atText(v))
+		}
+		rows = append(rows, row)
+	}
+	return table(w, "No intents.", head, rows)
+}
+
+// atText says where an intent was set.
+func atText(v IntentView) string {
+	if v.Shared == SharedNotYet {
+		return strings.TrimSpace(v.Origin + " (other brokers do not know it yet)")
+	}
+	return v.Origin
 }
 
 // WriteIntent writes one intent on a line.
@@ -58,6 +76,9 @@ func WriteIntent(w io.Writer, v IntentView, now time.Time) error {
 	text := fmt.Sprintf("%s: %s of %s", v.ID, kindText(v.Intent), targetText(v.Target))
 	if p := progressText(v, now); p != "" {
 		text += ": " + p
+	}
+	if v.Shared == SharedNotYet {
+		text += "; other brokers do not know it yet, and will as soon as Consul is there"
 	}
 	_, err := fmt.Fprintln(w, printable(text))
 	return err

@@ -35,7 +35,15 @@ type IntentList struct {
 type IntentView struct {
 	intent.Intent
 	Progress Progress `json:"progress"`
+	Origin   string   `json:"origin,omitempty"` // broker where it was set, where brokers share intents
+	Shared   string   `json:"shared,omitempty"` // SharedYes or SharedNotYet, where brokers share intents
 }
+
+// Whether other brokers have an intent.
+const (
+	SharedYes    = "yes"
+	SharedNotYet = "not yet" // it is in force at this broker, and at others as soon as Consul is there
+)
 
 // Progress tells how far an intent is carried out. Only a drain or maintenance has sessions to wait for.
 type Progress struct {
