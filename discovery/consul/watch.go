@@ -40,7 +40,8 @@ type Watch struct {
 	// Forget is for how long what was in maintenance stays so where Consul does not have the node or service itself any more, so that
 	// nothing says whether it is over; 0: 1 hour.
 	Forget time.Duration
-	// Known is what was in maintenance when somebody ran here before.
+	// Known is what was in maintenance when somebody ran here before. Whether Consul has lost its memory since is not known, and it is
+	// doubted as if it had.
 	Known []Maintenance
 	Log   *slog.Logger
 
@@ -77,6 +78,9 @@ func (w *Watch) fail(err error) {
 // Run follows until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
 	l := &listening{Watch: w, told: slices.SortedFunc(slices.Values(w.Known), compareMaintenance), missing: map[string]time.Time{}}
+	if len(w.Known) > 0 {
+		l.doubted = time.Now().Add(orDefault(w.Distrust, 5*time.Minute))
+	}
 	f := following{Client: w.Client, fail: w.fail, wait: 30 * time.Second}
 	f.ask, f.seen = l.ask, l.seen
 	f.run(ctx)

@@ -221,7 +221,7 @@ func TestMaintenanceOfWhatVanishedStaysForAWhile(t *testing.T) {
 		server := httptest.NewServer(l)
 		h := &heard{}
 		known := []Maintenance{{Node: "db1", Reason: "x"}}
-		w := &Watch{Client: &Client{Address: server.URL}, Changed: h.changed, Forget: c.forget, Known: known}
+		w := &Watch{Client: &Client{Address: server.URL}, Changed: h.changed, Forget: c.forget, Known: known, Distrust: time.Nanosecond}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { defer close(done); w.Run(ctx) }()
