@@ -50,7 +50,7 @@ func background(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// acmeAuthority is a Pebble that resolves every name to loopback.
+// acmeAuthority is a Pebble.
 type acmeAuthority struct {
 	directory, roots string // its URL, and the PEM file by which that is trusted
 	management       string
@@ -58,12 +58,18 @@ type acmeAuthority struct {
 }
 
 // startPebble starts an authority that calls back at a port and issues certificates that
-// last as long as given.
+// last as long as given. Every name leads it to loopback.
 func startPebble(t *testing.T, port string, lasting time.Duration) *acmeAuthority {
 	t.Helper()
-	server, resolver := testTool(t, "pebble"), testTool(t, "pebble-challtestsrv")
-	dns, listen, management := freeAddress(t), freeAddress(t), freeAddress(t)
+	resolver, dns := testTool(t, "pebble-challtestsrv"), freeAddress(t)
 	background(t, exec.Command(resolver, "-dnsserver", dns, "-management", freeAddress(t), "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv6", ""))
+	return startPebbleAsking(t, dns, port, lasting)
+}
+
+// startPebbleAsking starts one that asks a certain name server.
+func startPebbleAsking(t *testing.T, dns, port string, lasting time.Duration) *acmeAuthority {
+	t.Helper()
+	server, listen, management := testTool(t, "pebble"), freeAddress(t), freeAddress(t)
 
 	root, rootKey := signed(t, &x509.Certificate{Subject: pkix.Name{CommonName: "pebble's own"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
 	own, ownKey := signed(t, &x509.Certificate{Subject: pkix.Name{CommonName: "pebble"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, root, rootKey)
@@ -123,16 +129,7 @@ func TestACMEForTheBroker(t *testing.T) {
 	startDatabase(t, databaseOptions{instance: "sales1", services: []string{"sales"}, brokers: []string{b.address}})
 	b.awaitService(t, "sales", "READY", 1)
 	config := &tls.Config{RootCAs: pool, ServerName: "localhost.example.com"}
-	shown := func() (*x509.Certificate, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		c, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", listen)
-		if err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		return c.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
-	}
+	shown := func() (*x509.Certificate, error) { return shownAt(t, listen, config) }
 	var first *x509.Certificate
 	eventually(t, time.Minute, func() (err error) { first, err = shown(); return err })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -159,4 +156,48 @@ func TestACMEForTheBroker(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// shownAt is the certificate that an address shows, once it is found good.
+func shownAt(t *testing.T, address string, config *tls.Config) (*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
+}
+
+// Names are proved by DNS: nobody has to reach the broker's address, and the authority looks into the zone that the broker serves.
+func TestACMEByDNSForTheBroker(t *testing.T) {
+	listen, dns := freeAddress(t), freeAddress(t)
+	_, port, _ := net.SplitHostPort(listen)
+	ca := startPebbleAsking(t, dns, "1", 40*time.Second)
+	pool := ca.trusted(t)
+	b := startBroker(t, brokerOptions{
+		addresses: []string{"(ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=" + port + "))"},
+		parameters: []string{"ACME_DIRECTORY=" + ca.directory, "ACME_NAMES=cman.db.example,other.db.example", "ACME_ROOTS=" + ca.roots, "ACME_CHECK_INTERVAL=1s",
+			"ACME_CHALLENGE=dns-01", "DNS_ADDRESS=" + dns, "DNS_ZONE=db.example"}})
+	for _, name := range []string{"cman.db.example", "other.db.example"} {
+		var first *x509.Certificate
+		eventually(t, time.Minute, func() (err error) {
+			first, err = shownAt(t, listen, &tls.Config{RootCAs: pool, ServerName: name})
+			return err
+		})
+		if name == "other.db.example" {
+			break
+		}
+		eventually(t, time.Minute, func() error {
+			now, err := shownAt(t, listen, &tls.Config{RootCAs: pool, ServerName: name})
+			if err == nil && now.SerialNumber.Cmp(first.SerialNumber) == 0 {
+				err = errors.New("it has not been renewed")
+			}
+			return err
+		})
+	}
+	if _, body, err := b.get("/api/v1/mirrors"); err != nil || !strings.Contains(string(body), `"current"`) {
+		t.Errorf("mirrors: %v %s", err, body)
+	}
 }
