@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // the minute that the SOA names.
 func (s *Server) notify(ctx context.Context, to Secondary) {
 	told := map[string]uint32{}
-	silent := false
+	failed := map[string]bool{} // zones of which it has been said
 	for {
 		c := s.content.Load()
 		for _, z := range c.seen(to.Addr.Addr()) {
@@ -22,11 +23,11 @@ func (s *Server) notify(ctx context.Context, to Secondary) {
 			err := s.tell(ctx, to, z, c.superseded)
 			if err == nil {
 				told[z.name] = z.serial
-			} else if !silent && ctx.Err() == nil && s.Log != nil {
-				s.Log.Warn("a secondary name server does not take notice of changes", "secondary", to.Addr.String(), "cause", err.Error(),
-					"remedy", "check that it runs, has this broker as a primary, and shares the key")
+			} else if !failed[z.name] && ctx.Err() == nil && s.Log != nil {
+				s.Log.Warn("a secondary name server does not take notice of changes", "secondary", to.Addr.String(), "zone", z.name, "cause", err.Error(),
+					"remedy", "check that it runs, has the zone with this broker as a primary, and shares the key")
 			}
-			silent = err != nil
+			failed[z.name] = err != nil
 		}
 		select {
 		case <-ctx.Done():
@@ -54,6 +55,9 @@ func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-c
 				return nil
 			}
 			err = fmt.Errorf("it answers NOTIFY for %s with %s", z.name, wire.RcodeToString[reply.Rcode])
+		}
+		if errors.Is(err, wire.ErrAuth) { // the library's word for that answer to what was signed
+			err = fmt.Errorf("it answers NOTIFY for %s with %s: it has no such zone, or another key", z.name, wire.RcodeToString[wire.RcodeNotAuth])
 		}
 		timer := time.NewTimer(wait)
 		select {
