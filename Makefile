@@ -7,7 +7,7 @@ RELOADS ?= 1000
 KILLS ?= 30
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench chaos soak cluster sim image package chart clean
+.PHONY: build run test check fuzz bench bench-dns chaos soak cluster sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -33,6 +33,10 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./limits ./relay/...
 	$(GO) test -count 1 -v -run TestOthersAreServedBesideAFlood ./testenv/flood -args -full
+
+# Answers a second over DNS, beside CoreDNS in the same run; needs dnsperf.
+bench-dns: build
+	@scripts/bench-dns
 
 # Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
 chaos: build
