@@ -20,7 +20,7 @@ const (
 // looked after by one timer a session, not by deadlines of reads: so they hold while both
 // sides only write too, and cost nothing while bytes move.
 func (l *Link) wind() {
-	deadline, why, _ := l.limit()
+	deadline, _, why := l.limit()
 	if why == nil || !l.running {
 		return
 	}
@@ -39,7 +39,7 @@ func (l *Link) strike() {
 		l.mu.Unlock()
 		return
 	}
-	deadline, why, d := l.limit()
+	deadline, d, why := l.limit()
 	if why == nil || time.Until(deadline) > 0 {
 		l.nudged = 0
 		l.wind()
@@ -85,7 +85,7 @@ func (l *Link) nudge() (asked bool) {
 
 // limit tells which limit is the next to be over, and when: ErrExpired, ErrIdle, or io.EOF
 // for the direction that is open by itself; nil for none.
-func (l *Link) limit() (deadline time.Time, why error, d Direction) {
+func (l *Link) limit() (deadline time.Time, d Direction, why error) {
 	earlier := func(t time.Time, cause error) {
 		if why == nil || t.Before(deadline) {
 			deadline, why = t, cause
@@ -119,7 +119,7 @@ func (l *Link) limit() (deadline time.Time, why error, d Direction) {
 		d = Direction(i)
 		earlier(since.Add(timeout), io.EOF)
 	}
-	return deadline, why, d
+	return deadline, d, why
 }
 
 // interrupt wakes everybody who reads or writes; callers hold mu.

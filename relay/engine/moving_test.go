@@ -22,7 +22,6 @@ type moving struct {
 	client, server *net.TCPConn // the peers
 	prepare        func(*Link)
 
-	mu    sync.Mutex
 	link  *Link
 	ended chan error // of the last run
 	moves int
