@@ -114,16 +114,7 @@ func testContainer(t *testing.T, machines map[string]string) {
 	d, err := stage.StartDatabase(patiently(t), stage.DatabaseOptions{Program: testdb, Instance: "sales1", Services: []string{"sales"}, Brokers: []string{c.address}})
 	must(t, err)
 	t.Cleanup(d.Kill)
-	must(t, stage.Eventually(patiently(t), func() error {
-		said, err := c.exec(t, "cmctl", "show", "services")
-		if err == nil && !strings.Contains(said, `Instance "sales1", status READY`) {
-			err = errors.New("sales1 is not registered")
-		}
-		if err != nil {
-			err = fmt.Errorf("%w: cmctl show services says\n%s", err, said)
-		}
-		return err
-	}))
+	c.awaitSales(t)
 	steps := []drivers.Step{
 		{Do: drivers.Connect, User: stage.User, Password: stage.Password, Target: c.address + "/sales"},
 		{Do: drivers.Query, SQL: "select 6*7 from dual"},
@@ -142,6 +133,10 @@ func testContainer(t *testing.T, machines map[string]string) {
 		}
 	}
 	c.judgeProcess(t)
+	if said, err := c.exec(t, "broker", "upgrade"); err != nil {
+		t.Errorf("broker upgrade: %v\n%s", err, said)
+	}
+	c.awaitSales(t)
 	if err := syscall.Kill(c.pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +145,21 @@ func testContainer(t *testing.T, machines map[string]string) {
 	if code := c.State().ExitCode(); code != 0 || c.Trouble() != "" {
 		t.Errorf("it ended with code %d: %s\n%s", code, c.Trouble(), log)
 	}
+}
+
+// awaitSales waits until the database is registered, as Connection Manager's tool tells it.
+func (c *container) awaitSales(t *testing.T) {
+	t.Helper()
+	must(t, stage.Eventually(patiently(t), func() error {
+		said, err := c.exec(t, "cmctl", "show", "services")
+		if err == nil && !strings.Contains(said, `Instance "sales1", status READY`) {
+			err = errors.New("sales1 is not registered")
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: cmctl show services says\n%s", err, said)
+		}
+		return err
+	}))
 }
 
 // judgeProcess looks at what the kernel lets the program do.
