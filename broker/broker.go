@@ -83,6 +83,7 @@ type Broker struct {
 	process     Process
 	sockets     sockets
 	upgrade     upgrading
+	succession  succession
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
@@ -208,7 +209,8 @@ func (b *Broker) wire() {
 	b.reporters.sessions = append(b.reporters.sessions, b.carried.ended)
 	b.wireFailover()
 	b.registrar = registration.Server{
-		Apply: b.registered, Lost: b.lost, Drop: b.withdrawn, Report: b.registrationEvent, Repeats: b.registrationRepeats,
+		Apply: b.registrarApplied, Lost: b.registrarLost, Drop: b.registrarDropped, Adopt: b.registered,
+		Series: b.series(), Report: b.registrationEvent, Repeats: b.registrationRepeats,
 		Admit:            &b.config.Admission,
 		Answer:           b.config.Answer,
 		Upstream:         b.config.Upstream,
@@ -377,7 +379,8 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	close(b.ending)
 	b.stopAccepting(next)
 	b.logListening("No longer listening on", b.logs.files.Load())
-	acceptors.Wait() // from here on no connection is added
+	acceptors.Wait()
+	b.succession.end() // from here on no connection is added
 	follow := func() {}
 	if next == nil {
 		b.journal.Add(journal.Event{Kind: journal.Stopping})

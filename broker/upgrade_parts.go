@@ -23,7 +23,7 @@ type part struct {
 
 // parts are all that are passed on, in the order in which they are given and taken.
 func (b *Broker) parts() []part {
-	return append([]part{}, b.nextParts()...)
+	return append([]part{b.tablePart()}, b.nextParts()...)
 }
 
 // offerFunc offers one thing with its files to the successor. Nil: it is the successor's now, and the files here are to be
@@ -47,7 +47,7 @@ type mover struct {
 
 // movers are all of them, in the order in which they move: what clients need comes before clients.
 func (b *Broker) movers() []mover {
-	return append([]mover{}, b.nextMovers()...)
+	return append([]mover{b.registrationMover()}, b.nextMovers()...)
 }
 
 func (b *Broker) mover(kind string) *mover {

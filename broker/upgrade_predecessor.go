@@ -293,6 +293,8 @@ func (b *Broker) takeThing(ctx context.Context, r *handover.Record) error {
 		}
 		b.log.Info("upgrade: everything that can move has moved", "from", p.hello.PID, "moved", moves)
 		return nil
+	case recordRetained:
+		return b.takeRetained(r.Body)
 	case recordShutdown:
 		var wish console.ShutdownRequest
 		if err := json.Unmarshal(r.Body, &wish); err != nil {

@@ -1,0 +1,177 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"servicebroker/registration"
+	"servicebroker/servicetable"
+)
+
+// Names of what is passed on about registrations.
+const (
+	passedTable       = "table"
+	movedRegistration = "registration"
+)
+
+// succession is what a broker knows of registrations that are another generation's.
+type succession struct {
+	mu   sync.Mutex
+	over bool // nothing is taken any more: the last connection is waited for
+}
+
+func (s *succession) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
+// tablePart passes the whole table on, so that the successor has it when it accepts its first client.
+func (b *Broker) tablePart() part {
+	return part{name: passedTable, needed: true, give: b.giveTable, take: b.takeTable}
+}
+
+// tableForm is the form of tablePassed. What is added needs no other one.
+const tableForm = 1
+
+type tablePassed struct {
+	Form          int                         `json:"form"`
+	Registrations []servicetable.Registration `json:"registrations"`
+}
+
+func (b *Broker) giveTable() (any, []*os.File, error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	given := tablePassed{Form: tableForm}
+	for _, r := range b.table.Snapshot().Registrations() {
+		if !isStatic(r.ID) { // which the configuration has
+			given.Registrations = append(given.Registrations, *r)
+		}
+	}
+	return given, nil, nil
+}
+
+func isStatic(id servicetable.ID) bool { return strings.HasPrefix(string(id), "static:") }
+
+func (b *Broker) takeTable(state json.RawMessage, _ []*os.File) error {
+	var given tablePassed
+	if err := json.Unmarshal(state, &given); err != nil {
+		return err
+	}
+	if given.Form != tableForm {
+		return fmt.Errorf("the table is in form %d, and this version knows %d", given.Form, tableForm)
+	}
+	for i := range given.Registrations {
+		b.registered(given.Registrations[i])
+	}
+	return nil
+}
+
+// registrationMover moves the dialogues with databases.
+func (b *Broker) registrationMover() mover {
+	return mover{
+		kind: movedRegistration, what: "registrations",
+		move: func(ctx context.Context, offer offerFunc) (moved, stayed int) {
+			return b.registrar.Move(ctx, func(ctx context.Context, m *registration.MovedRegistration, files []*os.File) error {
+				return offer(ctx, m, files...)
+			})
+		},
+		resume: b.resumeRegistration,
+	}
+}
+
+// resumeRegistration goes on with a registrant's dialogue.
+func (b *Broker) resumeRegistration(_ context.Context, thing json.RawMessage, files []*os.File) error {
+	m := new(registration.MovedRegistration)
+	if err := json.Unmarshal(thing, m); err != nil {
+		return err
+	}
+	b.succession.mu.Lock()
+	defer b.succession.mu.Unlock()
+	if b.succession.over {
+		return errors.New("this broker is about to end itself")
+	}
+	r, err := b.registrar.Resume(m, files)
+	if err != nil {
+		return err
+	}
+	closeFiles(files) // it has its own
+	conn := r.Conn()
+	b.open.enter(conn, phaseRegistration)
+	b.connections.Go(func() {
+		defer b.open.leave(conn)
+		if err := r.Serve(context.Background()); err != nil { // its connection is closed when the broker ends
+			b.log.Debug("registration connection ended", "peer", m.Peer.String(), "cause", err.Error())
+		}
+	})
+	return nil
+}
+
+// retained tells a successor of a change of a registration that stayed here; false: there is none.
+func (b *Broker) retained(change retainedPassed) bool {
+	h := b.upgrade.heir.Load()
+	if h == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	if err := h.channel.Send(ctx, recordRetained, change); err != nil {
+		b.log.Warn("the successor cannot be told of a registration that stayed", "cause", err.Error())
+	}
+	return true
+}
+
+// recordRetained, old to new: what became of a registration that stayed.
+const recordRetained = "retained"
+
+type retainedPassed struct {
+	ID           servicetable.ID            `json:"id"`
+	Registration *servicetable.Registration `json:"registration,omitempty"` // as it is now; nil: it is over
+	Withdrawn    bool                       `json:"withdrawn,omitempty"`    // by the database's word
+}
+
+// takeRetained does what the registrar would have.
+func (b *Broker) takeRetained(body json.RawMessage) error {
+	var change retainedPassed
+	if err := json.Unmarshal(body, &change); err != nil {
+		return err
+	}
+	switch {
+	case change.Registration != nil && change.Registration.ID == change.ID:
+		b.registered(*change.Registration)
+	case change.Withdrawn:
+		b.withdrawn(change.ID)
+	default:
+		b.lost(change.ID)
+	}
+	return nil
+}
+
+// registrarApplied, registrarLost and registrarDropped are told by the registrar, also of what stayed after a successor serves.
+func (b *Broker) registrarApplied(r servicetable.Registration) {
+	b.retained(retainedPassed{ID: r.ID, Registration: &r})
+	b.registered(r)
+}
+
+func (b *Broker) registrarLost(id servicetable.ID) {
+	b.retained(retainedPassed{ID: id})
+	b.lost(id)
+}
+
+func (b *Broker) registrarDropped(id servicetable.ID) {
+	b.retained(retainedPassed{ID: id, Withdrawn: true})
+	b.withdrawn(id)
+}
+
+// series begins the numbers of registrations, which are never those of another generation.
+func (b *Broker) series() string {
+	if b.generation() == 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d-", b.generation())
+}
