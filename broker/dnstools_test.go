@@ -1,0 +1,121 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	wire "github.com/miekg/dns"
+)
+
+// startBIND runs BIND with a zone statement, in which %KEY% is the name of a key that the broker has too, until the test ends, and
+// returns its address.
+func startBIND(t *testing.T, zone string) string {
+	t.Helper()
+	named, err := exec.LookPath("named")
+	if err != nil {
+		t.Skip("named is not installed: run scripts/testdeps")
+	}
+	folder := t.TempDir()
+	_, port, _ := net.SplitHostPort(unusedDNS(t))
+	config := fmt.Sprintf(`options { directory %q; listen-on port %s { 127.0.0.1; }; listen-on-v6 { none; }; pid-file "pid"; session-keyfile "session";
+		recursion no; dnssec-validation no; notify no; allow-new-zones no; };
+		controls { }; key %q { algorithm hmac-sha256; secret %q; };
+		zone %s;`, folder, port, tsigName, tsigSecret, strings.ReplaceAll(zone, "%KEY%", fmt.Sprintf("%q", tsigName)))
+	if err := os.WriteFile(filepath.Join(folder, "named.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "example.zone"), []byte("$TTL 60\n@ SOA ns hostmaster 1 60 15 604800 5\n@ NS ns\nns A 127.0.0.1\nhr.db A 192.0.2.99\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(named, "-g", "-c", filepath.Join(folder, "named.conf"))
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("named said:\n%s", said.String())
+		}
+	})
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
+// unusedDNS is an address of loopback that nobody has, over TCP at least.
+func unusedDNS(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestASecondaryFollowsTheBroker(t *testing.T) {
+	at, key := unusedDNS(t), tsigFile(t, 0o600)
+	_, port, _ := net.SplitHostPort(at)
+	secondary := startBIND(t, `"db.example" { type secondary; primaries { 127.0.0.1 port `+port+` key %KEY%; }; file "copy"; }`)
+	r := zoned(t, func(c *Config) {
+		c.DNS.Address, c.DNS.Secondaries = at, []DNSSecondary{{netip.MustParseAddrPort(secondary), key}}
+	})
+	r.register("sales1", "sales")
+	awaitAnswer(t, secondary, "sales.db.example", wire.TypeA, "127.0.0.1")
+	var slowest time.Duration
+	for i := range 4 {
+		service := fmt.Sprint("s", i)
+		withdraw := r.register(fmt.Sprint("i", i), service)
+		slowest = max(slowest, awaitAnswer(t, secondary, service+".db.example", wire.TypeA, "127.0.0.1"))
+		withdraw()
+		slowest = max(slowest, awaitAnswer(t, secondary, service+".db.example", wire.TypeA, ""))
+	}
+	t.Logf("the slowest change was at the secondary after %v", slowest)
+	if slowest > time.Second {
+		t.Errorf("a change was at the secondary only after %v", slowest)
+	}
+}
+
+// What is there already stays as it is, what the broker wrote is gone with it, or stays if that is wanted.
+func TestAPrimaryIsWrittenUntilTheBrokerEnds(t *testing.T) {
+	for _, leave := range []bool{false, true} {
+		key := tsigFile(t, 0o600)
+		primary := startBIND(t, `"example" { type primary; file "example.zone"; update-policy { grant %KEY% subdomain db.example; }; allow-transfer { key %KEY%; }; }`)
+		r := start(t, func(c *Config) {
+			c.DNS.Zone, c.DNS.Update = "db.example", DNSUpdate{Primary: primary, Zone: "example", Key: key, Leave: leave}
+		})
+		r.register("sales1", "sales")
+		r.register("hr1", "hr")
+		took := awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "127.0.0.1")
+		t.Logf("a registered service was at the primary after %v", took)
+		awaitAnswer(t, primary, "hr.db.example", wire.TypeA, "192.0.2.99")
+		within(t, 5*time.Second, "the mirror to tell", func() error {
+			if got := fmt.Sprint(r.mirrorViews()[0].Notes); !strings.Contains(got, "hr.db.example. is not written") {
+				return fmt.Errorf("%s", got)
+			}
+			return nil
+		})
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+		r.ended <- nil
+		want := "NXDOMAIN"
+		if leave {
+			want = "127.0.0.1"
+		}
+		if got, err := lookup(t.Context(), "udp", "127.0.0.1", primary, "sales.db.example", wire.TypeA); err != nil || inWords(got) != want {
+			t.Errorf("STOP=leave %v: %v %v, want %s", leave, got, err, want)
+		}
+		awaitAnswer(t, primary, "hr.db.example", wire.TypeA, "192.0.2.99")
+	}
+}
