@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,7 @@ type Broker struct {
 	mirrors    mirrors
 	consul     *consulLink // nil: there is none
 	dns        dnsMirror
+	peering    peering
 	metrics    *metrics // nil until it runs
 	tallyEvery time.Duration
 	changing   sync.Mutex                                     // one change of the table at a time
@@ -113,7 +115,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	b.setLevel(config.LogLevel)
 	b.logTo(log)
 	b.security.changed = make(chan struct{}, 1)
-	err := b.bind()
+	err := cmp.Or(preparePeers(&b.config), b.bind())
 	if err == nil {
 		var secured *tlsInUse
 		if secured, err = b.prepareTLS(&b.config); err == nil {
@@ -225,7 +227,8 @@ func (b *Broker) wire() {
 		Rules:     func() *relay.RuleSet { return b.settings().rules },
 		Treatment: func(service string) relay.Treatment { return b.settings().treatment(service) },
 		Withhold:  b.withhold, HoldWanted: b.holdWanted, Group: b.group, Lately: b.lately, Hold: holding{b},
-		Verify: b.verify, Suspect: b.suspect, Journal: &b.journal,
+		Elsewhere: b.elsewhere,
+		Verify:    b.verify, Suspect: b.suspect, Journal: &b.journal,
 		Report: b.connectReported, Ended: b.sessionEnded,
 		Connect: b.connect,
 		Routes:  func() *relay.Routes { return b.settings().routes },
@@ -239,6 +242,7 @@ func (b *Broker) wire() {
 	b.wireTraces()
 	b.wireLimits()
 	b.wireDNS()
+	b.wirePeers()
 	b.apply(&b.config)
 	b.applyStatic(nil, &b.config)
 }
@@ -363,6 +367,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })
 	b.startConsul()
+	background.Go(func() { b.watchPeers(looking) })
 	b.mirrors.start()
 	holding, stopHolding := context.WithCancel(context.Background())
 	defer stopHolding()

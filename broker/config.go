@@ -97,7 +97,10 @@ type Config struct {
 	TraceFileNum    int             // TRACE_FILENO
 	Verbose         bool            // all is logged, whatever LOG_LEVEL says
 	Consul          ConsulSettings  // CONSUL_…: what is kept in Consul
-	Peers           []string        // PEERS: API addresses of other brokers
+	Peers           []string        // PEERS: API addresses of other brokers; none: those that Consul knows; "off": there are none
+	PeerCredentials string          // PEER_CREDENTIALS, a file
+	PeerCA          string          // PEER_CA, a file
+	PeerAskTimeout  time.Duration   // PEER_ASK_TIMEOUT; 0: peers are not asked on behalf of connects
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
 	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
@@ -141,7 +144,7 @@ func DefaultConfig() *Config {
 		Mode:      relay.ModeRelay,
 
 		Policy: loadbalance.Adaptive, SlowStart: time.Minute, PreferLeastLoadedNode: true,
-		HedgeLearnt: true, ProbeInterval: 5 * time.Second, ProbeTimeout: 2 * time.Second, RedirectVerify: true,
+		PeerAskTimeout: defaultPeerAskTimeout, HedgeLearnt: true, ProbeInterval: 5 * time.Second, ProbeTimeout: 2 * time.Second, RedirectVerify: true,
 		StaleTimeout: 90 * time.Second, MoveWindow: time.Minute,
 		HoldTimeout: 30 * time.Second, HoldMemory: 5 * time.Minute, HoldShare: 0.5, HoldRate: 500, MaxHeld: 10_000,
 

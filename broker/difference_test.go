@@ -37,6 +37,7 @@ func TestDifferenceIsWhatAReloadDoes(t *testing.T) {
 	d := r.against(file)
 	same(t, "difference", strings.ReplaceAll(`A reload puts in force:
   HOLD_TIMEOUT: 0 → 30 (F:3)
+  PEERS: those that Consul knows → http://b2:8521 (F:3)
   POLICY: adaptive → sessions (F:3)
   STATIC_SERVICE: none → (STATIC_SERVICE=(NAME=x)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521))) (F:3)
 A restart is needed for:

@@ -36,6 +36,7 @@ func (r *reader) finish(root *descriptor.Node) {
 	r.checkLoops()
 	r.checkLimits()
 	r.checkConsul()
+	r.checkPeers()
 }
 
 // countGateways makes a limit of the gateways that a file asks for.

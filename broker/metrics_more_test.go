@@ -60,6 +60,7 @@ func everything(t *testing.T) *running {
 		c.LogDirectory = t.TempDir()
 		c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 		c.Limits.MaxSessions = 100
+		c.Peers = []string{"http://127.0.0.1:1"}
 		c.Rules = relay.Rules{{Action: relay.Accept, Source: relay.HostPattern{Any: true}, Destination: relay.HostPattern{Any: true}, Text: "(RULE=)"}}
 		c.StaticServices = []StaticService{{Name: "old", Instance: "old1", Address: descriptor.Address{Protocol: "tcp", Host: "127.0.0.1", Port: 9}}}
 	})

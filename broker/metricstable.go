@@ -102,6 +102,11 @@ func brokerMetrics() []metric {
 	return []metric{
 		{name: "build_info", kind: gauge, labels: []string{"name", "version", "commit", "go"}, help: "1, with the instance's name and which build it is."},
 		{name: "start_time_seconds", kind: gauge, help: "When the broker was started, seconds since 1970."},
+		{name: "brokers_live", kind: gauge, help: "Brokers that are alive, this one and its peers."},
+		{name: "peer_up", kind: gauge, labels: []string{"peer"}, help: "1 if another broker answers, by the address of its API."},
+		{name: "peer_table_differs", kind: gauge, labels: []string{"peer"}, help: "1 while the table of a peer that is alive differs from this one's; broker peers says in what."},
+		{name: "peer_clock_offset_seconds", kind: gauge, labels: []string{"peer"}, help: "How much the clock of a peer is ahead."},
+		{name: "peer_questions_total", kind: counter, labels: []string{"outcome"}, help: "Connects that nobody here serves, by what came of asking the peers: found, none, unanswered, kept (the answer of a moment ago was used) or limited (too many asked)."},
 		{name: "ready", kind: gauge, help: "1 if /readyz says yes."},
 		{name: "config_info", kind: gauge, labels: []string{"file", "hash"}, help: "1, with the configuration file in force and a hash of all that was read for it; both are empty where the built-in defaults are."},
 		{name: "generation", kind: gauge, help: "Number of this process among those that followed each other by upgrades, 1 for the first."},

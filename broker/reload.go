@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,7 +38,7 @@ func (b *Broker) reload() (console.ReloadResult, error) {
 	}
 	secured, err := b.prepareTLS(c)
 	if err == nil {
-		err = b.reloadREST()
+		err = cmp.Or(b.reloadREST(), preparePeers(c))
 	}
 	if err != nil {
 		return result, err

@@ -94,10 +94,8 @@ func (b *Broker) apply(c *Config) {
 	b.applyLimits()
 	b.applyDNS(c)
 	b.dialer.Configure(c.longestAttempt())
-	b.balancer.Configure(loadbalance.Settings{
-		Policy: c.Policy, Brokers: c.Brokers, SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,
-		PreferNodeLoadOff: !c.PreferLeastLoadedNode,
-	})
+	b.applyPeers(c)
+	b.balance()
 	b.holder.Configure(failover.HoldSettings{
 		Timeout: offIfZero(c.HoldTimeout), Memory: offIfZero(c.HoldMemory), Max: c.MaxHeld,
 		ServiceShare: c.HoldShare, Rate: c.HoldRate, DryRun: c.HoldDryRun,

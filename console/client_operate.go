@@ -100,6 +100,11 @@ func (c *Client) Quarantine(ctx context.Context) (QuarantineList, error) {
 	return get[QuarantineList](ctx, c, "/api/v1/quarantine")
 }
 
+// Peers returns the other brokers that this one knows.
+func (c *Client) Peers(ctx context.Context) (PeerList, error) {
+	return get[PeerList](ctx, c, "/api/v1/peers")
+}
+
 // Mirrors returns the copies of the table that are kept elsewhere.
 func (c *Client) Mirrors(ctx context.Context) (MirrorList, error) {
 	return get[MirrorList](ctx, c, "/api/v1/mirrors")

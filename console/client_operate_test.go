@@ -67,6 +67,8 @@ func TestClientLooks(t *testing.T) {
 	same(t, "mirrors", mirrors.Mirrors, err, o.Mirrors())
 	generations, err := c.Generations(ctx)
 	same(t, "generations", generations.Generations, err, o.Generations())
+	others, err := c.Peers(ctx)
+	same(t, "peers", others, err, o.Peers())
 	certificates, err := c.Certificates(ctx)
 	same(t, "certificates", certificates.Certificates, err, o.Certificates())
 	quarantine, err := c.Quarantine(ctx)

@@ -77,7 +77,7 @@ func TestAccess(t *testing.T) {
 		{"GET /api/v1/quarantine", "", look}, {"GET /api/v1/stats", "", look}, {"GET /api/v1/openapi.json", "", look}, {"GET /api/v1/version", "", look}, {"GET /api/v1/whoami", "", look},
 		{"GET /api/v1/status?summary=true", "", look}, {"GET /show", "", look}, {"GET /show/services", "", look}, {"GET /show/connections/detail", "", look}, {"GET /refs", "", look}, {"GET /", "", look},
 		{"GET /api/v1/explain/REF", "", look}, {"GET /api/v1/intents/ID", "", look}, {"GET /refs/REF", "", look}, {"GET /readyz/hr", "", look},
-		{"GET /api/v1/parameters", "", whole}, {"GET /api/v1/rules", "", whole}, {"GET /metrics", "", whole}, {"GET /api/v1/certificates", "", whole}, {"GET /api/v1/limits", "", whole}, {"GET /api/v1/mirrors", "", whole}, {"GET /api/v1/generations", "", whole}, {"GET /api/v1/traces", "", whole},
+		{"GET /api/v1/parameters", "", whole}, {"GET /api/v1/rules", "", whole}, {"GET /metrics", "", whole}, {"GET /api/v1/certificates", "", whole}, {"GET /api/v1/limits", "", whole}, {"GET /api/v1/mirrors", "", whole}, {"GET /api/v1/peers", "", whole}, {"GET /api/v1/table", "", whole}, {"GET /api/v1/table/offers", "", whole}, {"GET /api/v1/generations", "", whole}, {"GET /api/v1/traces", "", whole},
 		{"GET /livez", "", open}, {"GET /readyz", "", open}, {"GET /style.css", "", open},
 		{"DELETE /api/v1/sessions/18", "", mine}, {"DELETE /api/v1/sessions/17", "", theirs}, {"DELETE /api/v1/sessions?service=sales", "", mine},
 		{"POST /api/v1/intents", `{"kind": "drain", "target": {"service": "hr"}}`, mine}, {"POST /api/v1/intents", `{"kind": "drain", "target": {"service": "hr*", "node": "db9"}}`, mine},

@@ -64,6 +64,9 @@ type Server struct {
 	Rules      func() []RuleView
 	// Stats tells what the broker has carried. Nil: what Sessions, Held and Counters tell.
 	Stats func() Stats
+	// Peers tells of other brokers, and Table tells them of this one.
+	Peers func() PeerList
+	Table http.Handler
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// MetricsAddress is host:port of the HealthHandler, where metrics then are instead of on the plain address; "": it has none.

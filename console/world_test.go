@@ -81,6 +81,11 @@ func newOperated(t *testing.T) *operated {
 	}
 	o.Generations = twoGenerations
 	o.Upgrade = func(context.Context) (Upgraded, error) { return anUpgrade(), nil }
+	o.Peers = func() PeerList { return somePeers() }
+	o.Table = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"format": 1, "id": "` + r.URL.Query().Get("service") + `"}`))
+	})
 	o.Certificates = func() []Certificate {
 		return []Certificate{
 			{From: "/etc/cman.pem", Subject: "CN=cman", Expires: noon().Add(72 * time.Hour)}, {From: "/etc/old.pem", Subject: "CN=old", Expires: noon()},

@@ -36,6 +36,10 @@ const (
 	Upgraded         Kind = "upgraded"         // another generation of this broker serves instead
 	UpgradeFailed    Kind = "upgrade_failed"   // it does not, and this one goes on
 	PredecessorEnded Kind = "generation_ended" // the one before is over
+	PeerUp           Kind = "peer_up"          // another broker answers
+	PeerDown         Kind = "peer_down"        // it does not any more
+	PeerDiffers      Kind = "peer_differs"     // its table has differed from this one's for a while
+	PeerAgrees       Kind = "peer_agrees"      // and does so no more
 )
 
 // Event is something that happened. The lower fields are those of FAN, features.md 5.2, where they apply.

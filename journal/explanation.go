@@ -13,7 +13,7 @@ type Explanation struct {
 	ConnectionID string    `json:"connection_id,omitempty"`
 	Query        Query     `json:"query"`
 	Version      uint64    `json:"table_version"`   // of the snapshot that decided
-	Route        string    `json:"route,omitempty"` // where it goes that the table has no say in: "SOURCE_ROUTE: db1:1521, then db2:1521"
+	Route        string    `json:"route,omitempty"` // where it goes that the table has no say in: "SOURCE_ROUTE: db1:1521, then db2:1521"; or whose table: "from peer b2, since here: …"
 
 	Rule       string      `json:"rule,omitempty"`   // that decided, as written
 	Logged     []string    `json:"logged,omitempty"` // rules that matched and only wanted to be told of, as written

@@ -13,6 +13,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Registered, Died, Stale, ServiceUp, ServiceDown, Status, Moved, Ejected, Restored, SessionsLost, HoldBegan, HoldEnded,
 		IntentSet, IntentEnded, Drained, Quarantined, Approved, Rejected, Administered, Undecodable, Started, Stopping, ConfigLoaded, ConfigRejected, Upgraded, UpgradeFailed, PredecessorEnded,
+		PeerUp, PeerDown, PeerDiffers, PeerAgrees,
 	}
 }
 

@@ -66,7 +66,9 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	}
 	candidates, err := s.weigh(ctx, d)
 	if err != nil {
-		return err
+		if candidates = s.elsewhere(ctx, d, err); len(candidates) == 0 {
+			return err
+		}
 	}
 	treatment := s.treatment(d, candidates[0])
 	redirect := treatment.Mode == ModeRedirect && d.hello == nil
@@ -86,8 +88,11 @@ func (s *Server) foresee(ctx context.Context, d *dialogue) error {
 	}
 	d.record.Outcome, d.record.Chosen = outcome, c.Registration.HandlerKey(c.Handler)
 	d.record.Text = "the session would be relayed to " + d.record.Chosen
-	if d.way != nil {
+	switch {
+	case d.way != nil:
 		d.record.Text += ", by " + d.record.Route
+	case d.record.Route != "":
+		d.record.Text += ", " + d.record.Route
 	}
 	if message != nil {
 		d.record.Text = "the client would be redirected to " + message.Address

@@ -109,7 +109,7 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 		}
 	} else {
 		d.bell.arm()
-		d.place.Again(cause.Error(), retryFor(cause))
+		d.place.Again(cause.Error(), s.retryFor(d, cause))
 	}
 	defer waited()
 	defer s.restore(d)
@@ -186,7 +186,7 @@ func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (Hol
 		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),
 		Ready: func() bool { return s.couldServe(client, query, routed) },
-		Retry: retryFor(cause),
+		Retry: s.retryFor(d, cause),
 	}, nil
 }
 
@@ -201,9 +201,10 @@ var errTooLongToHold = errors.New("not held: its descriptor is longer than 4096 
 
 var errNotConfigured = errors.New("holding is off for it (HOLD_TIMEOUT=0)")
 
-// retryFor: where instances are there and do not answer, only trying tells when they do.
-func retryFor(cause error) time.Duration {
-	if dialFailed(cause) || isAny(cause, servicetable.ErrHeld, errHostUnknown) {
+// retryFor: where instances are there and do not answer, only trying tells when they do; and only asking
+// tells when other brokers have them.
+func (s *Server) retryFor(d *dialogue, cause error) time.Duration {
+	if d.peers && s.mayAsk(d, cause) || dialFailed(cause) || isAny(cause, servicetable.ErrHeld, errHostUnknown) {
 		return retryPause
 	}
 	return 0

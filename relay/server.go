@@ -83,6 +83,9 @@ type Server struct {
 	// Lately returns candidates for a query that were there a while ago and are not
 	// now; may be nil: none.
 	Lately func(servicetable.Query) []servicetable.Candidate
+	// Elsewhere asks other brokers, within a moment, for candidates of what nobody here offers; none is of an instance
+	// that is registered here. asked tells that there are some who may know later, too. May be nil: nobody is asked.
+	Elsewhere func(context.Context, servicetable.Query) (candidates []servicetable.Candidate, asked bool)
 	// HoldWanted tells why an operator wants all connects of a client for a
 	// service to wait, "" if none does; may be nil.
 	HoldWanted func(client netip.Addr, q servicetable.Query) string
@@ -187,6 +190,7 @@ type dialogue struct {
 	place   Place                    // among those that wait; nil while it need not
 	bell    bell                     // ends a wait
 	turn    limits.Wait              // for which it has to wait
+	peers   bool                     // other brokers may come to have what it asks for
 	through [kinds]bool              // the rates it is through
 	repeat  bool                     // its refusal is like others, and has been explained
 	waited  time.Duration
@@ -299,13 +303,29 @@ func (s *Server) understand(d *dialogue) (err error) {
 }
 
 // try goes the whole way from the table to an answer, once, by the table as it is
-// now. Where there is no error the client has its answer.
+// now, and where that leads to nobody by what other brokers have. Where there is no
+// error the client has its answer.
 func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 	began := time.Now()
+	if d.way == nil {
+		d.record.Route = ""
+	}
 	candidates, err := s.weigh(ctx, d)
-	if err != nil {
+	if err == nil {
+		var a *accepted
+		if a, err = s.tryAll(ctx, d, candidates, began); err == nil {
+			return a, nil
+		}
+	}
+	candidates = s.elsewhere(ctx, d, err)
+	if len(candidates) == 0 {
 		return nil, err
 	}
+	return s.tryAll(ctx, d, candidates, began)
+}
+
+// tryAll goes from candidates to an answer.
+func (s *Server) tryAll(ctx context.Context, d *dialogue, candidates []servicetable.Candidate, began time.Time) (*accepted, error) {
 	if err := s.enter(d, candidates[0]); err != nil {
 		return nil, err
 	}

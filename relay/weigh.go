@@ -192,7 +192,7 @@ func (s *Server) stillWanted(d *dialogue, c servicetable.Candidate) error {
 		}
 	}
 	snapshot := s.Snapshot()
-	if c.Path != nil || snapshot.Version() == d.record.Version {
+	if c.Path != nil || c.Registration.Broker != "" || snapshot.Version() == d.record.Version {
 		return nil
 	}
 	now, err := snapshot.Match(d.query)

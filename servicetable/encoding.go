@@ -83,7 +83,7 @@ type writtenMark struct {
 
 type writtenMarks = capped[writtenMark]
 
-// MarshalJSON writes r in the form of Format; all but Hop, which nothing in a table has. Positions in Handler.Services that lead
+// MarshalJSON writes r in the form of Format; all but Hop and Broker, which nothing in a table has. Positions in Handler.Services that lead
 // to no service are left out.
 func (r Registration) MarshalJSON() ([]byte, error) {
 	w := written{

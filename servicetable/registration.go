@@ -16,6 +16,7 @@ type Registration struct {
 	Host     string // inner value of the registered (HOST=…), trimmed of blanks
 	HostRaw  string // the host text as registered, nsgr.md 4.3
 	Hop      string // host:port of an address that a route names; "" of all that is in a table
+	Broker   string // name of another broker in whose table it is; "" of all that is in this one's
 
 	NodeLoad, NodeMax uint32 // load of the machine and its maximum, as sent, nsgr.md 4.3
 	Load, Max         uint32 // load of the instance and its maximum (SESSIONS), as sent, nsgr.md 4.3

@@ -53,6 +53,9 @@ func runOperated(t *testing.T) (o *operated, socket, plain string) {
 		Limits: func() []console.LimitView {
 			return []console.LimitView{{Of: "service sales", Unit: "connects/s", Parameter: "SERVICE_RATE", Most: 2.5}}
 		},
+		Peers: func() console.PeerList {
+			return console.PeerList{Brokers: 2, Peers: []console.PeerView{{Name: "b2", API: "https://b2:8522", State: console.PeerAlive, Same: true}}}
+		},
 		Mirrors: func() []console.MirrorView {
 			return []console.MirrorView{{Name: "dns", Destination: "zone db.example at :53", State: console.MirrorCurrent, Version: 7, Applied: 7}}
 		},

@@ -47,6 +47,7 @@ type cli struct {
 	Maintenance  maintenanceCommand  `cmd:"" help:"Send no new connects there, and no probes."`
 	Intents      intentsCommand      `cmd:"" help:"Show what operators want and how far it is."`
 	Limits       limitsCommand       `cmd:"" help:"Show the limits in force, what each lets in and what it refused."`
+	Peers        peersCommand        `cmd:"" help:"Show the other brokers with which the same databases register: who is alive, whose table differs, and why."`
 	Mirrors      mirrorsCommand      `cmd:"" help:"Show the copies of the table in DNS and Consul, how far each is, and what is wrong with it."`
 	Certificates certificatesCommand `cmd:"" help:"Show the TLS certificates in use, and until when."`
 	Quarantine   quarantineCommand   `cmd:"" help:"Show, approve or reject registrations that are not trusted."`

@@ -196,6 +196,13 @@ func (c *limitsCommand) Run(ctx context.Context, t *terminal, global *cli) error
 	return show(t, global, list, err, console.WriteLimits)
 }
 
+type peersCommand struct{}
+
+func (c *peersCommand) Run(ctx context.Context, t *terminal, global *cli) error {
+	list, err := global.client().Peers(ctx)
+	return show(t, global, list, err, asOfNow(console.WritePeers))
+}
+
 type mirrorsCommand struct{}
 
 func (c *mirrorsCommand) Run(ctx context.Context, t *terminal, global *cli) error {

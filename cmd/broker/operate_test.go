@@ -110,6 +110,7 @@ func TestWrongTargets(t *testing.T) {
 
 func TestQuarantineIsDecided(t *testing.T) {
 	o, api, _ := runOperated(t)
+	says(t, []string{"--api", api, "peers"}, "b2", "https://b2:8522", "alive", "same", "share the load: 2")
 	says(t, []string{"--api", api, "mirrors"}, "zone db.example at :53", "current", "7 of 7")
 	says(t, []string{"--api", api, "limits"}, "service sales", "2.5 connects/s")
 	says(t, []string{"--api", api, "certificates"}, "CN=cman", "/etc/cman.pem", "3 d")

@@ -1,0 +1,182 @@
+package peers
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Access is how this broker is let in by its peers. The zero value is without credentials, and believes whom the system believes.
+type Access struct {
+	Credentials string // file with NAME:PASSWORD, or a token, in its first line; they are sent over TLS alone
+	CA          string // PEM file of the authorities who sign the peers' certificates
+
+	header string
+	roots  *x509.CertPool
+}
+
+// Load reads the files.
+func (a *Access) Load() error {
+	if a.CA != "" {
+		text, err := os.ReadFile(a.CA)
+		if err != nil {
+			return fmt.Errorf("PEER_CA: %w: name a PEM file that this user may read", err)
+		}
+		a.roots = x509.NewCertPool()
+		if !a.roots.AppendCertsFromPEM(text) {
+			return fmt.Errorf("PEER_CA: %s has no certificate: it has to be a PEM file with that of the authority that signs the peers' certificates, or theirs", a.CA)
+		}
+	}
+	if a.Credentials == "" {
+		return nil
+	}
+	info, err := os.Stat(a.Credentials)
+	if err != nil {
+		return fmt.Errorf("PEER_CREDENTIALS: %w: write NAME:PASSWORD into a file that this user alone may read", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("PEER_CREDENTIALS: %s can be read by others (mode %04o): chmod 600 %s", a.Credentials, mode, a.Credentials)
+	}
+	text, err := os.ReadFile(a.Credentials)
+	if err != nil {
+		return fmt.Errorf("PEER_CREDENTIALS: %w: let this user read it", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	switch line = strings.TrimSpace(line); {
+	case line == "":
+		return fmt.Errorf("PEER_CREDENTIALS: the first line of %s is empty: write NAME:PASSWORD into it, of a viewer in the peers' REST_CREDENTIALS", a.Credentials)
+	case strings.Contains(line, ":"):
+		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(line))
+	default:
+		a.header = "Bearer " + line
+	}
+	return nil
+}
+
+// CheckAPI tells what is wrong with the address of a peer's API as somebody wrote it.
+func CheckAPI(text string) error {
+	const write = "write https://HOST:PORT of its REST_ADDRESS, or http://HOST:PORT of its CONSOLE_ADDRESS"
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%.100q is no address of an API: %s", text, write)
+	case u.User != nil:
+		return errors.New("credentials have no place in the address of an API: put NAME:PASSWORD into a file, and name that as PEER_CREDENTIALS")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%.100q has more than an address: %s", text, write)
+	case u.Port() == "":
+		return fmt.Errorf("%.100q names no port: %s", text, write)
+	}
+	return nil
+}
+
+// client asks one peer.
+type client struct {
+	base   string
+	access Access
+	http   *http.Client
+}
+
+// newClient prepares to ask; connections are made as they are needed, few, and kept.
+func newClient(api string, access Access) *client {
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 2, MaxConnsPerHost: 8, IdleConnTimeout: 50 * time.Second, TLSHandshakeTimeout: 5 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: access.roots},
+	}
+	return &client{base: strings.TrimSuffix(api, "/"), access: access, http: &http.Client{
+		Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+// get asks for a path, and returns the body, of at most so many bytes, and the address of who answered.
+func (c *client) get(ctx context.Context, path string, most int64) (body []byte, from netip.Addr, err error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if a, err := netip.ParseAddrPort(i.Conn.RemoteAddr().String()); err == nil {
+			from = a.Addr().Unmap().WithZone("")
+		}
+	}})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, from, err
+	}
+	if request.URL.Scheme == "https" {
+		if c.access.header != "" {
+			request.Header.Set("Authorization", c.access.header)
+		}
+	} else {
+		// A console answers under names of its own alone, because of what browsers let others do. This is none.
+		request.Host = "localhost"
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, from, inWords(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, from, refused(response)
+	}
+	body, err = io.ReadAll(io.LimitReader(response.Body, most+1))
+	switch {
+	case err != nil:
+		return nil, from, inWords(err)
+	case int64(len(body)) > most:
+		return nil, from, fmt.Errorf("%w: its answer is longer than %d bytes", errStranger, most)
+	}
+	return body, from, nil
+}
+
+// refused says what to do about an answer that is none.
+func refused(r *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, 4096))
+	var problem struct {
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(text, &problem)
+	said := ""
+	if problem.Error != "" {
+		said = ": " + printable(problem.Error[:min(len(problem.Error), 200)])
+	}
+	switch r.StatusCode {
+	case http.StatusUnauthorized:
+		return fmt.Errorf("it does not let this broker in%s: put NAME:PASSWORD of a viewer in its REST_CREDENTIALS into a file, and name that as PEER_CREDENTIALS", said)
+	case http.StatusForbidden:
+		return fmt.Errorf("it does not show its table to these credentials%s: use those of a viewer without services=", said)
+	case http.StatusNotFound:
+		return fmt.Errorf("%w (status %d)%s", errStranger, r.StatusCode, said)
+	}
+	return fmt.Errorf("it answers with status %d%s", r.StatusCode, said)
+}
+
+// inWords is an error of a request for people, with what to do.
+func inWords(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // without the address, which is named anyway
+	}
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
+	switch {
+	case unknown:
+		return fmt.Errorf("%w: name the file with the authority of its certificate as PEER_CA", err)
+	case misnamed:
+		return fmt.Errorf("%w: use the host name that its certificate has in PEERS", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errors.New("it does not answer in time")
+	}
+	return err
+}

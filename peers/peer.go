@@ -1,0 +1,286 @@
+package peers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// peer is another broker that is looked at. Its fields are guarded by the lock of its Watcher.
+type peer struct {
+	watcher *Watcher
+	pace    Pace
+	cancel  context.CancelFunc
+	began   time.Time
+
+	client *client
+	state  State
+	at     netip.Addr // of who answers
+	digest string     // of its table
+	config string
+
+	failingSince time.Time // zero while it answers
+	told         bool      // that its table differs
+	detailAt     time.Time // of the latest look in what it does
+	detailOf     [2]string // the two digests then
+	silentUntil  time.Time // until when connects do not wait for it, since it kept one waiting
+}
+
+// reach makes a client for the peer. The lock is held.
+func (p *peer) reach(access Access) {
+	if p.client != nil {
+		p.client.close()
+	}
+	p.client = newClient(p.state.API, access)
+}
+
+// watch looks at the peer until ctx ends.
+func (p *peer) watch(ctx context.Context) {
+	pace, failures := p.pace, 0
+	for ctx.Err() == nil {
+		wait := pace.Wait
+		if p.first() {
+			wait = 0
+		}
+		err := p.look(ctx, wait)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			failures = 0
+			p.lookCloser(ctx)
+			p.assess()
+			if wait > 0 { // whoever says at once that something changed, again and again, is not to keep us busy
+				pause(ctx, pace.Retry/4)
+			}
+			continue
+		}
+		p.failed(err)
+		pause(ctx, min(pace.Wait, pace.Retry<<min(failures, 4)))
+		failures++
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// first tells that nothing is known of the peer, or nothing any more.
+func (p *peer) first() bool {
+	p.watcher.mu.Lock()
+	defer p.watcher.mu.Unlock()
+	return p.digest == "" || !p.failingSince.IsZero()
+}
+
+// look asks the peer once, and waits for a change of its table for as long as given.
+func (p *peer) look(ctx context.Context, wait time.Duration) error {
+	p.watcher.mu.Lock()
+	c, q := p.client, url.Values{}
+	if wait > 0 {
+		// It is told at once that a table is another one than the last that was seen; where this one has changed
+		// meanwhile that makes no difference.
+		q.Set("digest", p.digest)
+		q.Set("wait", wait.String())
+	}
+	p.watcher.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, wait+p.pace.Timeout)
+	defer cancel()
+	asked := time.Now()
+	body, from, err := c.get(ctx, TablePath+"?"+q.Encode(), maxSummary)
+	if err != nil {
+		return err
+	}
+	s, err := decodeSummary(body)
+	if err != nil {
+		return err
+	}
+	p.answered(s, from, asked, wait == 0)
+	return nil
+}
+
+// answered takes in what the peer says of itself.
+func (p *peer) answered(s *Summary, from netip.Addr, asked time.Time, atOnce bool) {
+	now := time.Now()
+	self := p.watcher.Own.Self()
+	p.watcher.mu.Lock()
+	st := &p.state
+	p.at, p.digest, p.config, p.failingSince = from, s.Digest, s.Config, time.Time{}
+	st.Name, st.ID, st.Version, st.Generation, st.Started = s.Name, s.ID, s.Version, s.Generation, s.Started
+	st.TableVersion, st.Services, st.Instances, st.Cause = s.TableVersion, s.Services, s.Instances, ""
+	st.Self = s.ID == self.ID
+	if s.Config == self.Config {
+		st.Settings = nil
+	}
+	if atOnce { // else it is not known how long the answer took
+		st.RoundTrip = now.Sub(asked)
+		st.ClockOffset = s.Time.Sub(asked.Add(st.RoundTrip / 2))
+	}
+	came := !st.Alive
+	if came {
+		st.Alive, st.Known, st.Since = true, true, now
+	}
+	tell := came && p.counts()
+	shown := p.shown()
+	p.watcher.mu.Unlock()
+	if tell {
+		p.watcher.report(Event{Came, shown})
+	}
+}
+
+// failed takes in that the peer did not answer.
+func (p *peer) failed(err error) {
+	now := time.Now()
+	p.watcher.mu.Lock()
+	st := &p.state
+	if p.failingSince.IsZero() {
+		p.failingSince = now
+	}
+	st.Cause = printable(err.Error())
+	went := now.Sub(p.failingSince) >= p.pace.Gone && (st.Alive || !st.Known)
+	counted := st.Alive && p.counts()
+	if went {
+		st.Alive, st.Known, st.Since = false, true, now
+		st.Same, st.DiffersSince, st.Differences, st.More, st.Settings, p.told, p.digest = false, time.Time{}, nil, 0, nil, false, ""
+	}
+	shown := p.shown()
+	p.watcher.mu.Unlock()
+	if went && counted {
+		p.watcher.report(Event{Went, shown})
+	}
+}
+
+// forget is the end of a peer that is none any more.
+func (p *peer) forget() {
+	p.watcher.mu.Lock()
+	p.cancel()
+	p.client.close()
+	p.watcher.mu.Unlock()
+}
+
+// counts tells whether the peer is another broker, and not one that is known already. The lock is held.
+func (p *peer) counts() bool { return !p.state.Self && !p.watcher.duplicate(p) }
+
+// shown is how the peer is. The lock is held.
+func (p *peer) shown() State {
+	s := p.state
+	s.Duplicate = !s.Self && s.Alive && p.watcher.duplicate(p)
+	s.Differences, s.Settings = slices.Clone(s.Differences), slices.Clone(s.Settings)
+	return s
+}
+
+// lookCloser looks in what the peer differs, where it does or it is time.
+func (p *peer) lookCloser(ctx context.Context) {
+	own, _ := p.watcher.Own.entry()
+	self := p.watcher.Own.Self()
+	now := time.Now()
+	p.watcher.mu.Lock()
+	c, digests := p.client, [2]string{own.digest, p.digest}
+	same := digests[0] == digests[1] && self.Config == p.config
+	since := p.state.DiffersSince
+	due := p.detailAt.Add(p.pace.Compare)
+	switch {
+	case !same && digests != p.detailOf:
+		due = maxTime(p.detailAt.Add(p.pace.Retry), since.Add(p.pace.Settle))
+	case !same:
+		due = p.detailAt.Add(p.pace.Detail)
+	}
+	skip := !p.counts() || !same && self.Config == p.config && since.IsZero() || now.Before(due)
+	p.watcher.mu.Unlock()
+	if skip {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 4*p.pace.Timeout)
+	defer cancel()
+	asked := time.Now()
+	body, _, err := c.get(ctx, TablePath+"?rows=true", maxDetail)
+	if err == nil {
+		var s *Summary
+		if s, err = decodeSummary(body); err == nil {
+			p.compared(s)
+			return
+		}
+	}
+	p.watcher.mu.Lock()
+	defer p.watcher.mu.Unlock()
+	p.detailAt, p.detailOf = asked, digests // it is tried again as often as if it had gone well
+	p.state.Differences, p.state.More = []Difference{{Cause: "it does not tell in what: " + printable(err.Error())}}, 0
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// compared takes in what the peer has.
+func (p *peer) compared(s *Summary) {
+	own := p.watcher.Own.Summary(true)
+	all, count := compare(own.Rows, s.Rows)
+	settings := differingSettings(own.Settings, s.Settings)
+	for i := range settings {
+		settings[i] = printable(settings[i][:min(len(settings[i]), 80)])
+	}
+	p.watcher.mu.Lock()
+	defer p.watcher.mu.Unlock()
+	p.digest, p.detailAt, p.detailOf = s.Digest, time.Now(), [2]string{own.Digest, s.Digest}
+	p.state.Differences, p.state.More = all, count-len(all)
+	p.state.Settings = settings[:min(len(settings), mostDifferences)]
+}
+
+// assess decides whether the tables differ, and whether that is worth telling.
+func (p *peer) assess() {
+	own, again := p.watcher.Own.entry()
+	now := time.Now()
+	p.watcher.mu.Lock()
+	st := &p.state
+	if !p.counts() {
+		p.watcher.mu.Unlock()
+		return
+	}
+	tell, kind := false, Agrees
+	switch {
+	case own.digest == p.digest:
+		st.Same, st.DiffersSince = again == 0, time.Time{}
+		tell, p.told = p.told, false
+		if p.detailOf[0] != p.detailOf[1] { // what was found then is so no more
+			st.Differences, st.More = nil, 0
+		}
+	case st.DiffersSince.IsZero():
+		st.Same, st.DiffersSince = false, now
+	case !p.told && now.Sub(st.DiffersSince) >= p.pace.Differs:
+		tell, kind, p.told = true, Differs, true
+	}
+	shown := p.shown()
+	p.watcher.mu.Unlock()
+	if tell {
+		p.watcher.report(Event{kind, shown})
+	}
+}
+
+func compareText(texts ...string) int {
+	for i := 0; i+1 < len(texts); i += 2 {
+		if c := cmp.Compare(texts[i], texts[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// Label names a peer for people.
+func (s *State) Label() string {
+	if s.Name == "" || strings.EqualFold(s.Name, s.API) {
+		return s.API
+	}
+	return fmt.Sprintf("%s at %s", s.Name, s.API)
+}
