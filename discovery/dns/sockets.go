@@ -69,6 +69,11 @@ func (s *Server) Run(ctx context.Context, sockets *Sockets) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	select { // questions wait in the sockets until there is something to answer with
+	case <-s.ready:
+	case <-ctx.Done():
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var working sync.WaitGroup
