@@ -55,7 +55,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	good, enough := 0, 0
+	good := 0
 	for n := range 40 {
 		if n%4 == 3 {
 			if err := os.WriteFile(file, []byte("-----BEGIN CERTIFICATE-----\nbroken\n"), 0o600); err != nil {
@@ -71,7 +71,10 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 				t.Errorf("changed %v, %v", changed, err)
 			}
 		}
-		for enough += 4; ; { // some connects see each of them
+		mu.Lock()
+		enough := connects + 4 // some connects see each of them
+		mu.Unlock()
+		for {
 			mu.Lock()
 			done := connects >= enough || t.Failed()
 			mu.Unlock()

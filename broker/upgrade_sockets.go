@@ -172,23 +172,3 @@ func (b *Broker) openStateDir(path string) (*stateDir, error) {
 	p.lock = nil
 	return &stateDir{path: path, lock: lock}, nil
 }
-
-// listenPacket is listen for sockets without connections.
-func (b *Broker) listenPacket(kind, address string, fresh func() (net.PacketConn, error)) (net.PacketConn, error) {
-	key := b.sockets.key(kind, address)
-	var c net.PacketConn
-	var err error
-	if file := b.sockets.take(key); file != nil {
-		c, err = net.FilePacketConn(file)
-		err = errors.Join(err, file.Close())
-	} else {
-		c, err = fresh()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if of, ok := c.(passable); ok {
-		b.sockets.add(key, of.File)
-	}
-	return c, nil
-}
