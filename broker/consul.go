@@ -58,7 +58,7 @@ func (b *Broker) openConsul() error {
 			return len(reasons) == 0, strings.Join(reasons, "; ")
 		},
 	}
-	l.catalogue = &consul.Catalogue{Client: l.client, Member: l.member, Log: log}
+	l.catalogue = &consul.Catalogue{Client: l.client, Member: l.member, Full: 40 * time.Second, Log: log} // sooner than the mirror looks by itself
 	b.consul = l
 	b.openShared()
 	b.openMaintenance()
