@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -140,16 +139,6 @@ func TestConsulsFaultsChangeNoRouting(t *testing.T) {
 	for name, fault := range map[string]struct{ strike, heal func() error }{
 		"restarted and empty": {func() error { c.Kill(); return nil }, func() error { return c.Restart(ctx) }},
 		"frozen":              {func() error { return c.Signal(syscall.SIGSTOP) }, func() error { return c.Signal(syscall.SIGCONT) }},
-		"emptied": {func() error {
-			nodes, _, err := c.API.Catalog().Nodes(nil)
-			for _, n := range nodes {
-				if strings.HasPrefix(n.Node, "oracle-") && err == nil {
-					_, err = c.API.Catalog().Deregister(&api.CatalogDeregistration{Node: n.Node}, nil)
-				}
-			}
-			_, failed := c.API.KV().DeleteTree("", nil)
-			return errors.Join(err, failed)
-		}, func() error { return nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, fault.strike())
