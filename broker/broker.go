@@ -64,6 +64,7 @@ type Broker struct {
 	carried    carried
 	events     eventCounts // of the journal
 	mirrors    mirrors
+	warm       warm
 	consul     *consulLink // nil: there is none
 	dns        dnsMirror
 	peering    peering
@@ -127,6 +128,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.wire()
+	b.keepTable()
 	if err := b.takeEarly(); err != nil {
 		b.closeListeners()
 		return nil, err
@@ -276,10 +278,14 @@ const longestDial = time.Hour
 
 // verify probes a handler to which a client is about to be redirected.
 func (b *Broker) verify(ctx context.Context, c servicetable.Candidate) error {
-	if !b.settings().config.RedirectVerify {
+	stale := c.Registration != nil && c.Registration.Stale // what it said of itself may be long ago
+	if !b.settings().config.RedirectVerify && !stale {
 		return nil
 	}
 	err := b.prober.Verify(ctx, c)
+	if errors.Is(err, failover.ErrNotProbing) && stale {
+		return b.askOnce(ctx, c)
+	}
 	if errors.Is(err, failover.ErrNotProbing) { // the broker has only just started
 		return nil
 	}
@@ -380,6 +386,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.log.Info("broker started", "generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
 
 	limit, next := b.untilEnd(ctx, abort)
+	b.freezeWarm()
 	b.stopping.Store(true)
 	close(b.ending)
 	b.stopAccepting(next)

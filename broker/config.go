@@ -42,6 +42,7 @@ type Config struct {
 	ProbeTimeout   time.Duration // PROBE_TIMEOUT
 	RedirectVerify bool          // REDIRECT_VERIFY
 	StaleTimeout   time.Duration // STALE_TIMEOUT
+	TableMemory    time.Duration // TABLE_MEMORY; 0 keeps no table on disk
 	MoveWindow     time.Duration // MOVE_WINDOW
 
 	HoldTimeout time.Duration // HOLD_TIMEOUT; 0 is off
@@ -145,7 +146,7 @@ func DefaultConfig() *Config {
 
 		Policy: loadbalance.Adaptive, SlowStart: time.Minute, PreferLeastLoadedNode: true,
 		PeerAskTimeout: defaultPeerAskTimeout, HedgeLearnt: true, ProbeInterval: 5 * time.Second, ProbeTimeout: 2 * time.Second, RedirectVerify: true,
-		StaleTimeout: 90 * time.Second, MoveWindow: time.Minute,
+		StaleTimeout: 90 * time.Second, TableMemory: 24 * time.Hour, MoveWindow: time.Minute,
 		HoldTimeout: 30 * time.Second, HoldMemory: 5 * time.Minute, HoldShare: 0.5, HoldRate: 500, MaxHeld: 10_000,
 
 		InboundTimeout:   time.Minute,

@@ -30,7 +30,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			return t.Established, t.Refused
 		},
 		Database: func(r *servicetable.Registration) string { return r.Database },
-		Unready:  b.unready, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
+		Unready:  b.unready, Notes: b.warmNotes, Stored: b.storedAt, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
 		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Limits: b.limitViews, Mirrors: b.mirrorViews, Peers: b.peerList, Table: &b.peering.publisher, Quarantine: b.Quarantine, Certificates: b.consoleCertificates, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,

@@ -81,7 +81,11 @@ func startMirrored(t *testing.T, c *copies) *running {
 func (r *running) awaitMirror(ok func(console.MirrorView) bool) console.MirrorView {
 	r.t.Helper()
 	var view console.MirrorView
-	until(r.t, "the mirror gets there", func() bool { view = r.mirrorViews()[0]; return ok(view) })
+	until(r.t, "the mirror gets there", func() bool {
+		views := r.mirrorViews()
+		view = views[slices.IndexFunc(views, func(v console.MirrorView) bool { return v.Name == "test" })]
+		return ok(view)
+	})
 	return view
 }
 

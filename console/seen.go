@@ -116,6 +116,14 @@ func (v seen) unready() []string {
 	return reasons
 }
 
+// notes tells what people should know besides; nothing to those who have to do with a part of the broker.
+func (v seen) notes() []string {
+	if v.Server.Notes == nil || !v.by.whole() {
+		return nil
+	}
+	return v.Server.Notes()
+}
+
 // events is the filter with what somebody may see.
 func (v seen) events(f journal.Filter) journal.Filter {
 	if !v.by.whole() {

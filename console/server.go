@@ -29,6 +29,10 @@ type Server struct {
 	Database func(*servicetable.Registration) string
 	// Unready lists why the broker is not ready for clients: it does not listen yet, or is about to end.
 	Unready func() []string
+	// Notes lists what people should know of a broker that may be ready nevertheless; nil: nothing.
+	Notes func() []string
+	// Stored tells when an instance that is known from the table on disk alone was last heard of; nil: there are none.
+	Stored func(*servicetable.Registration) (time.Time, bool)
 
 	// What follows is not offered where it is nil. An error that is an *APIError is answered as it stands, one that
 	// wraps ErrNotFound (or that of intent) with status 404, any other one as the asker's mistake with 400: all are shown to people.
@@ -179,7 +183,8 @@ func (s *Server) getLive(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
-	s.writeReadiness(w, s.seen(r).unready())
+	v := s.seen(r)
+	s.writeReadiness(w, v.unready(), v.notes())
 }
 
 // getServiceReady answers whether clients could be sent to a service now.
@@ -193,15 +198,15 @@ func (s *Server) getServiceReady(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		reasons = append(reasons, v.cleaner()(err.Error()))
 	}
-	s.writeReadiness(w, reasons)
+	s.writeReadiness(w, reasons, nil)
 }
 
-func (s *Server) writeReadiness(w http.ResponseWriter, reasons []string) {
+func (s *Server) writeReadiness(w http.ResponseWriter, reasons, notes []string) {
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	s.write(w, status, Readiness{Ready: len(reasons) == 0, Reasons: reasons})
+	s.write(w, status, Readiness{Ready: len(reasons) == 0, Reasons: reasons, Notes: notes})
 }
 
 func (s *Server) snapshot() *servicetable.Snapshot {

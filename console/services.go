@@ -38,6 +38,11 @@ func (v seen) instance(e *servicetable.InstanceEntry, now time.Time) Instance {
 		at := r.RegisteredAt
 		in.RegisteredAt = &at
 	}
+	if v.Stored != nil {
+		if at, is := v.Stored(r); is {
+			in.StoredAt = &at
+		}
+	}
 	if !r.LoadAt.IsZero() {
 		age := max(now.Sub(r.LoadAt).Milliseconds(), 0)
 		in.LoadAge = &age

@@ -24,7 +24,7 @@ func (v seen) status(snapshot *servicetable.Snapshot) Status {
 	id, reasons := v.identity(), v.unready()
 	st := Status{
 		Instance: id.Version.Instance, Version: id.Version.Version, Started: id.Started, Config: id.Config, Route: id.Route,
-		Console: id.Console, REST: id.REST, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, TableVersion: snapshot.Version(),
+		Console: id.Console, REST: id.REST, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, Notes: v.notes(), TableVersion: snapshot.Version(),
 		Services: snapshot.ServiceCount(), Registrations: len(v.registrations(snapshot)), Sessions: len(v.sessions()),
 		Release: id.Version.Release, Machine: id.Machine, PID: id.PID, Socket: id.Socket, LogLevel: id.LogLevel, LogDir: id.LogDir, TraceDir: id.TraceDir, TraceLevel: id.TraceLevel,
 		AdminRequests: v.adminRequests.Load(), AdminOpen: int(v.adminOpen.Load()), LastReload: id.LastReload,

@@ -26,6 +26,9 @@ func WriteStatus(w io.Writer, s Status) error {
 	} else {
 		line("Ready", "no: "+strings.Join(s.Reasons, "; "))
 	}
+	for _, note := range s.Notes {
+		line("Note", note)
+	}
 	line("Route", s.Route)
 	if s.Config == "" {
 		line("Configuration File", "none: built-in default")

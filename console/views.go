@@ -37,6 +37,8 @@ type Instance struct {
 	LoadSource   string     `json:"load_source"`   // "registration", "agent", "feed"
 	Peer         string     `json:"peer"`          // address the registration came from; "" for a static service
 
+	StoredAt *time.Time `json:"stored_at,omitempty"` // it is known from the table on disk alone, and was last heard of then; absent of all others
+
 	Marks    []Mark    `json:"marks"`
 	Handlers []Handler `json:"handlers"`
 }
@@ -132,7 +134,8 @@ type Status struct {
 	Console       string     `json:"console"`        // address of page and API; "" if they are off or the address is not told
 	Listening     []Endpoint `json:"listening"`
 	Ready         bool       `json:"ready"`
-	Reasons       []string   `json:"reasons"` // why it is not ready
+	Reasons       []string   `json:"reasons"`         // why it is not ready
+	Notes         []string   `json:"notes,omitempty"` // what else people should know, such as that part of the table is from disk
 	TableVersion  uint64     `json:"table_version"`
 	Services      int        `json:"services"`
 	Registrations int        `json:"registrations"`
@@ -181,6 +184,7 @@ type InstanceSummary struct {
 type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons"`
+	Notes   []string `json:"notes,omitempty"` // what else people should know, such as that part of the table is from disk
 }
 
 // errorBody is the answer where something is wrong.

@@ -163,11 +163,16 @@ func (p *Prober) Suspect(c servicetable.Candidate, why string) {
 
 // Verify returns nil if the handler of c has been seen alive within Interval. Otherwise it has it probed, together with
 // others who ask, and returns what came of it within Timeout. Where Redirecting, a handler that this broker has never
-// reached passes once a probe has failed.
+// reached passes once a probe has failed. The error is ErrNotProbing where a probe is needed that does not happen by itself
+// yet: Run was not called, or has not seen that an instance is stale.
 func (p *Prober) Verify(ctx context.Context, c servicetable.Candidate) error {
 	begun := time.Now()
 	p.mu.Lock()
 	t := p.staleOf(&c)
+	if t == nil && c.Registration != nil && c.Registration.Stale {
+		p.mu.Unlock()
+		return ErrNotProbing
+	}
 	if t == nil {
 		t = p.targetOf(&c)
 	}

@@ -379,3 +379,17 @@ type inPackets struct {
 func (p inPackets) AppendTo(dst []byte, large bool) []byte {
 	return tns.AppendData(dst, 0, p.payload, p.sdu, large)
 }
+
+// Admits tells whether a registration that was made earlier could be made now: its peer may register, over some transport.
+func (s *Server) Admits(ctx context.Context, r *servicetable.Registration) bool {
+	g, err := s.currentGate()
+	if err != nil {
+		return false
+	}
+	for _, transport := range g.transports {
+		if (transport == "IPC") != r.Peer.IsValid() && g.admit(ctx, r.Peer, transport).allowed {
+			return true
+		}
+	}
+	return false
+}

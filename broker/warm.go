@@ -1,0 +1,228 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"servicebroker/discovery"
+	"servicebroker/servicetable"
+)
+
+// warm is the table that outlives the process: kept on disk behind the one in memory, and used, stale, from the start until
+// databases are back.
+type warm struct {
+	file   *warmFile // nil: none is kept
+	status func() discovery.Status
+	final  atomic.Pointer[warmTable] // what is kept in the end; nil: what the table has
+
+	mu     sync.Mutex
+	loaded map[servicetable.ID]time.Time // those from disk that may be there yet, with the time when they were heard of last
+	failed string                        // why nothing, or not all, was read; "" if all was
+}
+
+// How long a change waits before it is written, at most and at least: each write waits for the disk.
+const (
+	warmSettle  = 50 * time.Millisecond
+	warmDelay   = 250 * time.Millisecond
+	warmStamped = 30 * time.Second // so often the file says at least as of when it is true
+)
+
+// keepTable reads the table that the broker before kept, and has that of this one kept.
+func (b *Broker) keepTable() {
+	if b.state == nil || b.config.TableMemory == 0 {
+		return
+	}
+	w := &b.warm
+	w.file = &warmFile{path: filepath.Join(b.state.path, warmName)}
+	var read warmRead
+	var err error
+	if b.process.Before == nil { // else the table comes from there, which still keeps the file
+		read, err = readWarm(w.file.path)
+	}
+	if err != nil {
+		w.failed = err.Error()
+		b.log.Warn("the table on disk could not be read, or not all of it; databases are known once they register", "file", w.file.path, "cause", w.failed)
+	}
+	b.takeStored(&read)
+	one := &mirror{name: "disk", destination: w.file.path}
+	of := &discovery.Mirror[*warmTable]{
+		Name: one.name, Snapshot: b.table.Snapshot, Desire: b.desireWarm, Equal: sameWarm, Destination: w.file,
+		Settle: warmSettle, MaxDelay: warmDelay, Spacing: warmDelay, Resync: warmStamped, Longest: warmStamped,
+		Log: b.log.With("component", "disk"), Synced: one.synced.note,
+	}
+	one.status = of.Status
+	w.status = of.Status
+	one.run = func(ctx context.Context) {
+		of.Run(ctx)
+		b.lastWarm()
+	}
+	b.mirrors.add(one)
+}
+
+// desireWarm is what is to be on disk.
+func (b *Broker) desireWarm(s *servicetable.Snapshot) *warmTable {
+	if last := b.warm.final.Load(); last != nil {
+		return last
+	}
+	t := &warmTable{version: s.Version()}
+	for _, r := range s.Registrations() {
+		if !r.Static {
+			t.entries = append(t.entries, r)
+		}
+	}
+	b.changing.Lock() // whoever left this snapshot is remembered when its change is over
+	b.changing.Unlock()
+	b.departed.mu.Lock()
+	defer b.departed.mu.Unlock()
+	t.departed = slices.Clone(b.departed.all)
+	return t
+}
+
+// freezeWarm makes the table as it is now the last one that is kept: what comes is the end of this broker, not of databases.
+func (b *Broker) freezeWarm() {
+	if b.warm.file != nil {
+		b.warm.final.Store(b.desireWarm(b.table.Snapshot()))
+	}
+}
+
+// lastWarm leaves the file as the next broker should find it.
+func (b *Broker) lastWarm() {
+	f := b.warm.file
+	defer f.Close()
+	if last := b.warm.final.Load(); last != nil {
+		if err := f.Sync(context.Background(), last); err != nil {
+			b.log.Warn("the last table could not be kept on disk: the next broker begins with an older one", "file", f.path, "cause", err.Error())
+		}
+	}
+}
+
+// takeStored enters what was read, as stale.
+func (b *Broker) takeStored(read *warmRead) {
+	now, c := time.Now(), &b.config
+	b.recall(read.departed, now)
+	var found []*servicetable.Registration
+	heard := map[servicetable.ID]time.Time{}
+	tooOld, refused := 0, 0
+	slices.SortStableFunc(read.entries, func(a, b warmEntry) int { // who was heard of last goes first
+		return cmp.Or(b.Heard.Compare(a.Heard), b.Registration.RegisteredAt.Compare(a.Registration.RegisteredAt))
+	})
+	for i := range read.entries {
+		e := &read.entries[i]
+		switch {
+		case now.Sub(e.Heard) > c.TableMemory:
+			tooOld++
+		case e.Registration.Static, len(found) >= c.MaxRegistrations && c.MaxRegistrations > 0, !b.registrar.Admits(context.Background(), &e.Registration):
+			refused++
+		default:
+			r := b.asStored(&e.Registration, len(found)+1)
+			found = append(found, r)
+			heard[r.ID] = e.Heard
+		}
+	}
+	b.warm.loaded, b.warm.file.heard = heard, heard
+	if len(read.entries) == 0 {
+		return
+	}
+	b.enterStored(found)
+	b.log.Info("instances known from the table on disk are used, below all others, until they register again or fail a probe",
+		"instances", len(found), "as_of", read.fact.AsOf.Format(time.RFC3339), "too_old", tooOld, "not_allowed", refused)
+}
+
+// asStored is a registration of another process's as this one enters it.
+func (b *Broker) asStored(of *servicetable.Registration, number int) *servicetable.Registration {
+	r := clone(of)
+	r.ID, r.Stale, r.Marks = servicetable.ID(fmt.Sprintf("stored-%d", number)), true, nil
+	for i := range r.Services {
+		r.Services[i].Marks, r.Services[i].Weight = nil, servicetable.Weight{}
+	}
+	r.Handlers = slices.DeleteFunc(slices.Clone(r.Handlers), func(h servicetable.Handler) bool { return h.Port != 0 && b.own(h.Host, h.Port) })
+	return r
+}
+
+// enterStored enters stale registrations, judged by the rules and intents of today.
+func (b *Broker) enterStored(all []*servicetable.Registration) {
+	limited, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	b.settings().registrants.Refresh(limited, all)
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	for _, r := range all {
+		b.judge(r)
+		b.known[r.ID] = r
+		b.table.Apply(*r)
+		came, _ := difference(nil, r)
+		b.holder.Seen(came...)
+		b.moves.Note(nil, served(r))
+		b.balancer.Note(nil, r)
+	}
+}
+
+// recall remembers what left lately, before the start.
+func (b *Broker) recall(departed []warmEntry, now time.Time) {
+	memory := b.settings().config.HoldMemory
+	slices.SortStableFunc(departed, func(a, b warmEntry) int { return a.Heard.Compare(b.Heard) })
+	for i := range departed {
+		e := &departed[i]
+		if now.Sub(e.Heard) >= memory {
+			continue
+		}
+		_, left := difference(&e.Registration, nil)
+		b.holder.Departed(left...)
+		b.departed.mu.Lock()
+		if b.departed.all = append(b.departed.all, departure{e.Heard, &e.Registration}); len(b.departed.all) > maxDepartures {
+			b.departed.all = b.departed.all[1:]
+		}
+		b.departed.mu.Unlock()
+	}
+}
+
+// storedAt tells when an instance that is known from disk alone was heard of last.
+func (b *Broker) storedAt(r *servicetable.Registration) (time.Time, bool) {
+	if !r.Stale {
+		return time.Time{}, false
+	}
+	b.warm.mu.Lock()
+	defer b.warm.mu.Unlock()
+	at, known := b.warm.loaded[r.ID]
+	return at, known
+}
+
+// warmNotes says how much of the table is from disk, and what is wrong with what is kept there.
+func (b *Broker) warmNotes() (notes []string) {
+	if b.warm.file == nil {
+		return nil
+	}
+	all, stored, oldest := 0, 0, time.Time{}
+	for _, r := range b.table.Snapshot().Registrations() {
+		if r.Static {
+			continue
+		}
+		all++
+		if at, is := b.storedAt(r); is {
+			if stored++; oldest.IsZero() || at.Before(oldest) {
+				oldest = at
+			}
+		}
+	}
+	if stored > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d instances are known from the table on disk alone, heard of at most %v ago; they are used where nothing else is, until they register again",
+			stored, all, time.Since(oldest).Round(time.Second)))
+	}
+	if status := b.warm.status(); status.Error != "" {
+		notes = append(notes, "the table is not kept on disk: "+status.Error)
+	}
+	return notes
+}
+
+// askOnce probes a stale candidate that the prober does not know yet.
+func (b *Broker) askOnce(ctx context.Context, c servicetable.Candidate) error {
+	ctx, cancel := context.WithTimeout(ctx, b.config.ProbeTimeout)
+	defer cancel()
+	return b.probe(ctx, c, true)
+}

@@ -1,0 +1,338 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"servicebroker/discovery"
+	"servicebroker/registration"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
+	"servicebroker/tns"
+)
+
+// keptIn has a broker keep its state in a folder, and hold nobody.
+func keptIn(dir string) func(*Config) {
+	return func(c *Config) { c.StateDirectory, c.HoldTimeout = dir, 0 }
+}
+
+// onDisk waits until the table on disk is the one of the broker.
+func (r *running) onDisk() {
+	r.t.Helper()
+	until(r.t, "the table is on disk", func() bool { s := r.warm.status(); return s.Lag == 0 && s.Error == "" })
+}
+
+// killed returns a folder as it would be found if the broker had been killed now.
+func (r *running) killed() (dir string) {
+	r.t.Helper()
+	r.onDisk()
+	dir = filepath.Join(r.t.TempDir(), "state")
+	must(r.t, os.MkdirAll(dir, 0o700))
+	r.warm.file.mu.Lock() // a process that is killed does not write while it is copied
+	defer r.warm.file.mu.Unlock()
+	content, err := os.ReadFile(r.warm.file.path)
+	must(r.t, err)
+	must(r.t, os.WriteFile(filepath.Join(dir, warmName), content, 0o600))
+	return dir
+}
+
+// howAre names a service's instances with their statuses.
+func howAre(s *servicetable.Snapshot, service string) string {
+	entry, err := s.Service(service)
+	if err != nil {
+		return ""
+	}
+	var all []string
+	for _, in := range entry.Instances {
+		all = append(all, in.Registration.Instance+" "+in.Status.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestAKilledBrokersTableIsUsed(t *testing.T) {
+	for _, mode := range []relay.Mode{relay.ModeRelay, relay.ModeRedirect} {
+		t.Run(mode.String(), func(t *testing.T) {
+			first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+			first.join("a", "sales")
+			dir := first.killed()
+
+			second := start(t, func(c *Config) { keptIn(dir)(c); c.Mode = mode })
+			if got := howAre(second.Snapshot(), "sales"); got != "a STALE" {
+				t.Fatalf("it starts with %q", got)
+			}
+			_, reply := second.ask(sales)
+			if _, redirected := reply.(*tns.Redirect); !isAccept(reply) && !redirected {
+				t.Fatalf("answer %T", reply)
+			}
+			for path, want := range map[string]string{
+				"/readyz":          `"notes":["1 of 1 instances are known from the table on disk alone`,
+				"/api/v1/status":   `"notes":["1 of 1 instances are known from the table on disk alone`,
+				"/api/v1/services": `"stored_at":"`, "/api/v1/mirrors": `"name":"disk"`,
+			} {
+				if text := second.get(path); !strings.Contains(text, want) {
+					t.Errorf("%s does not have %s: %s", path, want, text)
+				}
+			}
+			second.join("a", "sales")
+			second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "a READY" })
+			if text := second.get("/readyz"); strings.Contains(text, "notes") {
+				t.Errorf("all are back, and it says %s", text)
+			}
+		})
+	}
+}
+
+// What is from disk comes after all that lives, and is gone when it does not answer.
+func TestStoredInstancesAreBelowLiveOnes(t *testing.T) {
+	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+	first.join("a", "sales")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	at := l.Addr().(*net.TCPAddr)
+	must(t, l.Close())
+	first.registered(servicetable.Registration{
+		ID: "1", Instance: "b", Host: "b-host", Peer: netip.MustParseAddr("127.0.0.1"), Services: []servicetable.Service{{Name: "sales", Flags: servicetable.FlagUnblocked}},
+		Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: at.Port, Services: []int{0}}},
+	})
+	second := start(t, keptIn(first.killed()))
+	second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "a STALE" })
+	second.join("c", "sales")
+	for range 4 {
+		if _, at := second.session("sales"); at != "c" {
+			t.Errorf("a client got %s while c lives", at)
+		}
+	}
+}
+
+func TestStoredInstancesEndAfterStaleTimeout(t *testing.T) {
+	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+	first.join("a", "sales")
+	second := start(t, func(c *Config) {
+		keptIn(first.killed())(c)
+		c.StaleTimeout, c.ProbeInterval = 300*time.Millisecond, 50*time.Millisecond
+	})
+	second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "" })
+	if up := time.Since(second.started); up < 300*time.Millisecond {
+		t.Errorf("it was gone after %v", up)
+	}
+}
+
+// An orderly end keeps the table as it was before registrations were ended by it.
+func TestAnEndedBrokersTableIsUsed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	func() {
+		r := start(t, keptIn(dir))
+		r.join("a", "sales", "hr") // and not waited for until it is on disk
+		r.stop()
+		r.ended <- <-r.ended
+	}()
+	r := start(t, keptIn(dir))
+	if got := howAre(r.Snapshot(), "sales") + "; " + howAre(r.Snapshot(), "hr"); got != "a STALE; a STALE" {
+		t.Errorf("it starts with %q", got)
+	}
+}
+
+// The rules of today count for what was registered yesterday.
+func TestRulesApplyToStoredInstances(t *testing.T) {
+	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+	first.join("a", "sales")
+	dir := first.killed()
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"claimed by others": {func(c *Config) {
+			c.Registrants = []registration.RegistrantRule{{Name: "prod", Sources: []string{"10.9.9.9"}, Services: []string{"sales"}}}
+		}, "quarantined"},
+		"not invited any more": {func(c *Config) { c.Admission.Excluded = []string{"127.0.0.0/8"} }, "none"},
+		"too old":              {func(c *Config) { c.TableMemory = time.Nanosecond }, "none"},
+		"not kept":             {func(c *Config) { c.TableMemory = 0 }, "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copied := filepath.Join(t.TempDir(), "state")
+			must(t, os.CopyFS(copied, os.DirFS(dir)))
+			b, err := New(testConfig(t, func(config *Config) { keptIn(copied)(config); c.change(config) }), slog.New(slog.NewTextHandler(t.Output(), nil)))
+			must(t, err)
+			r := run(t, b)
+			got := "none"
+			if entry, err := b.Snapshot().Service("sales"); err == nil {
+				got = entry.Instances[0].Status.String()
+				for _, m := range entry.Instances[0].Marks {
+					got = m.Kind.String()
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+			_ = r
+		})
+	}
+}
+
+// A service that had left before the broker was killed is waited for after it, as it would have been before.
+func TestDepartedServicesAreHeldAfterARestart(t *testing.T) {
+	first := start(t, func(c *Config) { keptIn(filepath.Join(t.TempDir(), "state"))(c); c.ProbeInterval = 0 })
+	first.join("a", "sales").cut(true)
+	first.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "" })
+	dir, copied := first.killed(), filepath.Join(t.TempDir(), "state")
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+	second := start(t, func(c *Config) { c.StateDirectory, c.HoldTimeout = dir, 20*time.Second })
+	answer := make(chan tns.Message)
+	go func() { _, reply := second.ask(sales); answer <- reply }()
+	until(t, "the client waits", func() bool { return len(second.Held()) == 1 })
+	second.join("a", "sales")
+	if reply := <-answer; !isAccept(reply) {
+		t.Errorf("answer %T", reply)
+	}
+	third := start(t, func(c *Config) {
+		c.StateDirectory, c.HoldTimeout, c.HoldMemory = copied, 20*time.Second, time.Nanosecond
+	})
+	third.wantCode(sales, tns.CodeUnknownService)
+}
+
+// A folder that takes nothing is told of, and keeps nobody from anything.
+func TestATableThatCannotBeKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.MkdirAll(filepath.Join(dir, warmName+".new", "full"), 0o700)) // where the file is made first
+	r := start(t, keptIn(dir))
+	r.join("a", "sales")
+	r.session("sales")
+	until(t, "it says so", func() bool {
+		return strings.Contains(r.get("/readyz"), `"ready":true,"reasons":[],"notes":["the table is not kept on disk: `)
+	})
+	must(t, os.RemoveAll(filepath.Join(dir, warmName+".new")))
+	r.join("b", "sales")
+	r.onDisk()
+}
+
+// Whatever is found on disk, the broker starts, and keeps what it cannot read for people to look at.
+func TestFilesThatAreNoTable(t *testing.T) {
+	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+	first.join("a", "sales")
+	good, err := os.ReadFile(filepath.Join(first.killed(), warmName))
+	must(t, err)
+	for name, content := range map[string][]byte{
+		"empty": {}, "text": []byte("no table"), "zeroes": make([]byte, len(good)), "the first half": good[:len(good)/2], "the first page": good[:4096],
+		"noughts in the middle": append(append(good[:8192:8192], make([]byte, len(good)-16384)...), good[len(good)-8192:]...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			must(t, os.MkdirAll(dir, 0o700))
+			must(t, os.WriteFile(filepath.Join(dir, warmName), content, 0o600))
+			r := start(t, keptIn(dir))
+			r.join("b", "sales")
+			r.onDisk()
+			aside, err := os.ReadFile(filepath.Join(dir, warmName+".damaged"))
+			if name != "empty" && (err != nil || string(aside) != string(content)) {
+				t.Errorf("it was not set aside as it was: %v, %d of %d bytes", err, len(aside), len(content))
+			}
+		})
+	}
+}
+
+// A file of a format to come is kept as it is.
+func TestANewerTableIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, warmName)
+	f := &warmFile{path: path}
+	must(t, f.begin(&warmTable{}))
+	must(t, f.db.Update(func(tx *bbolt.Tx) error {
+		return putWarm(tx.Bucket(warmFacts), string(warmFactsKey), &warmFact{Format: warmFormat + 1, Broker: "9.0"})
+	}))
+	f.Close()
+	before, err := os.ReadFile(path)
+	must(t, err)
+	if _, err := readWarm(path); !errors.Is(err, servicetable.ErrNewerFormat) || !strings.Contains(err.Error(), "9.0") {
+		t.Errorf("%v", err)
+	}
+	if after, err := os.ReadFile(path + ".newer"); err != nil || string(after) != string(before) {
+		t.Errorf("it was not kept as it was: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still in its place: %v", err)
+	}
+}
+
+// Two processes do not write one file: the second waits until the first is done.
+func TestTheFileIsOneProcesss(t *testing.T) {
+	path := filepath.Join(t.TempDir(), warmName)
+	one, two := &warmFile{path: path}, &warmFile{path: path}
+	table := func(ids ...string) *warmTable {
+		w := &warmTable{}
+		for _, id := range ids {
+			w.entries = append(w.entries, &servicetable.Registration{ID: servicetable.ID(id), Instance: id})
+		}
+		return w
+	}
+	must(t, one.Sync(t.Context(), table("a")))
+	if err := two.Sync(t.Context(), table("b")); !errors.Is(err, discovery.ErrStandby) {
+		t.Fatalf("%v", err)
+	}
+	if _, err := readWarm(path); !errors.Is(err, errWarmInUse) {
+		t.Fatalf("%v", err)
+	}
+	must(t, one.Sync(t.Context(), table("a", "c")))
+	one.Close()
+	if got := idsIn(t, path); got != "a c" {
+		t.Errorf("the first left %s", got)
+	}
+	must(t, two.Sync(t.Context(), table("b", "c")))
+	must(t, two.Sync(t.Context(), table("b")))
+	must(t, os.Remove(path)) // somebody tidies up
+	must(t, two.Sync(t.Context(), table("b", "d")))
+	two.Close()
+	if got := idsIn(t, path); got != "b d" {
+		t.Errorf("the second left %s", got)
+	}
+}
+
+// idsIn reads a table on disk.
+func idsIn(t *testing.T, path string) string {
+	t.Helper()
+	read, err := readWarm(path)
+	must(t, err)
+	var ids []string
+	for _, e := range read.entries {
+		ids = append(ids, string(e.Registration.ID))
+	}
+	return strings.Join(ids, " ")
+}
+
+// A file that was damaged anywhere is read without harm, and nothing is read that was not written.
+func TestDamageIsNoticed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), warmName)
+	f := &warmFile{path: path}
+	w := &warmTable{}
+	names := map[string]bool{}
+	for i := range 60 {
+		name := fmt.Sprintf("instance%d", i)
+		names[name] = true
+		w.entries = append(w.entries, &servicetable.Registration{ID: servicetable.ID(name), Instance: name, Host: strings.Repeat("h", 200)})
+	}
+	must(t, f.Sync(t.Context(), w))
+	f.Close()
+	good, err := os.ReadFile(path)
+	must(t, err)
+	for at := 0; at < len(good); at += 97 {
+		bad := append([]byte(nil), good...)
+		bad[at] ^= 0x11
+		must(t, os.WriteFile(path, bad, 0o600))
+		read, _ := readWarm(path)
+		for _, e := range read.entries {
+			if !names[e.Registration.Instance] || string(e.Registration.ID) != e.Registration.Instance || e.Registration.Host != w.entries[0].Host {
+				t.Fatalf("byte %d: %s", at, e.Registration.Instance)
+			}
+		}
+	}
+}
