@@ -135,6 +135,8 @@ func timeOrNil(t time.Time) *time.Time {
 
 // sampleMirrors tells how far copies are.
 func (s *sampler) sampleMirrors(out sink) {
+	stored, _, _ := s.storedNow()
+	out.put("stored_instances", float64(stored))
 	for _, m := range s.mirrors.list {
 		status := m.status()
 		out.put("mirror_lag_versions", float64(status.Lag), m.name)

@@ -193,12 +193,9 @@ func (b *Broker) storedAt(r *servicetable.Registration) (time.Time, bool) {
 	return at, known
 }
 
-// warmNotes says how much of the table is from disk, and what is wrong with what is kept there.
-func (b *Broker) warmNotes() (notes []string) {
-	if b.warm.file == nil {
-		return nil
-	}
-	all, stored, oldest := 0, 0, time.Time{}
+// storedNow counts the instances that are known from disk alone, and all; static ones are neither. oldest is when the first of
+// them was heard of last.
+func (b *Broker) storedNow() (stored, all int, oldest time.Time) {
 	for _, r := range b.table.Snapshot().Registrations() {
 		if r.Static {
 			continue
@@ -210,6 +207,15 @@ func (b *Broker) warmNotes() (notes []string) {
 			}
 		}
 	}
+	return stored, all, oldest
+}
+
+// warmNotes says how much of the table is from disk, and what is wrong with what is kept there.
+func (b *Broker) warmNotes() (notes []string) {
+	if b.warm.file == nil {
+		return nil
+	}
+	stored, all, oldest := b.storedNow()
 	if stored > 0 {
 		notes = append(notes, fmt.Sprintf("%d of %d instances are known from the table on disk alone, heard of at most %v ago; they are used where nothing else is, until they register again",
 			stored, all, time.Since(oldest).Round(time.Second)))
