@@ -77,15 +77,17 @@ func startMirrored(t *testing.T, c *copies) *running {
 	return run(t, b)
 }
 
+// onlyMirror returns the only mirror besides the one on disk, which every broker has.
+func (r *running) onlyMirror() console.MirrorView {
+	views := slices.DeleteFunc(r.mirrorViews(), func(v console.MirrorView) bool { return v.Name == "disk" })
+	return views[0]
+}
+
 // awaitMirror waits until the only mirror is as wanted.
 func (r *running) awaitMirror(ok func(console.MirrorView) bool) console.MirrorView {
 	r.t.Helper()
 	var view console.MirrorView
-	until(r.t, "the mirror gets there", func() bool {
-		views := r.mirrorViews()
-		view = views[slices.IndexFunc(views, func(v console.MirrorView) bool { return v.Name == "test" })]
-		return ok(view)
-	})
+	until(r.t, "the mirror gets there", func() bool { view = r.onlyMirror(); return ok(view) })
 	return view
 }
 
