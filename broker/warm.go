@@ -77,7 +77,7 @@ func (b *Broker) desireWarm(s *servicetable.Snapshot) *warmTable {
 		}
 	}
 	b.changing.Lock() // whoever left this snapshot is remembered when its change is over
-	b.changing.Unlock()
+	defer b.changing.Unlock()
 	b.departed.mu.Lock()
 	defer b.departed.mu.Unlock()
 	t.departed = slices.Clone(b.departed.all)
