@@ -90,6 +90,8 @@ type Broker struct {
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
+	adopting    adopting
+	telling     telling
 	hops        reachedHops
 	detours     detours
 	open        openConnections
@@ -243,6 +245,7 @@ func (b *Broker) wire() {
 	b.reporters.connects = append(b.reporters.connects, b.logConnect)
 	b.wireTraces()
 	b.wireLimits()
+	b.wireMoves()
 	b.wireDNS()
 	b.wirePeers()
 	b.apply(&b.config)
@@ -368,7 +371,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(tending) })
 	if b.process.Before != nil {
-		background.Go(func() { b.takeOver(tending) })
+		background.Go(func() { b.takeOver(tending, serving) })
 	}
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })
@@ -393,6 +396,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.logListening("No longer listening on", b.logs.files.Load())
 	acceptors.Wait()
 	b.succession.end() // from here on no connection is added
+	b.adopting.end()
 	follow := func() {}
 	if next == nil {
 		b.journal.Add(journal.Event{Kind: journal.Stopping})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -73,6 +74,10 @@ func (c *proxied) SetLinger(seconds int) error {
 	}
 	return nil
 }
+
+// File is a descriptor of the connection to the proxy: another process that goes on with it has
+// to be told who the client is.
+func (c *proxied) File() (*os.File, error) { return beneath(c.Conn) }
 
 // throughOf is the proxy by whom a connection came; nil if it came by itself.
 func throughOf(c net.Conn) net.Addr {

@@ -23,7 +23,11 @@ type part struct {
 
 // parts are all that are passed on, in the order in which they are given and taken.
 func (b *Broker) parts() []part {
-	return append([]part{b.tablePart()}, b.nextParts()...)
+	return append([]part{
+		b.tablePart(),
+		{name: "sessions", give: b.giveSessions, take: b.takeSessions},
+		{name: "totals", give: b.giveTotals, take: b.takeTotals},
+	}, b.nextParts()...)
 }
 
 // offerFunc offers one thing with its files to the successor. Nil: it is the successor's now, and the files here are to be
@@ -41,13 +45,17 @@ type mover struct {
 	// ends: that is when the old process does.
 	follow func(ctx context.Context, offer offerFunc)
 	// resume is called in the successor for each thing, in the order in which they were offered. Nil: it was taken, with the files.
-	// An error is the reason for which it was not; the files are closed then.
+	// An error is the reason for which it was not; the files are closed then. ctx ends when what was taken has to.
 	resume func(ctx context.Context, thing json.RawMessage, files []*os.File) error
 }
 
 // movers are all of them, in the order in which they move: what clients need comes before clients.
 func (b *Broker) movers() []mover {
-	return append([]mover{b.registrationMover()}, b.nextMovers()...)
+	return append([]mover{
+		b.registrationMover(),
+		{kind: "session", what: "sessions", move: b.moveSessions, follow: b.followSessions, resume: b.resumeSession},
+		{kind: "totals", what: "totals", move: b.moveTotals, follow: b.followTotals, resume: b.resumeTotals},
+	}, b.nextMovers()...)
 }
 
 func (b *Broker) mover(kind string) *mover {

@@ -249,8 +249,8 @@ func (b *Broker) begun() error {
 	return nil
 }
 
-// takeOver takes what the predecessor offers, until that ends or ctx does.
-func (b *Broker) takeOver(ctx context.Context) {
+// takeOver takes what the predecessor offers, until that ends or ctx does. serving is for what it takes.
+func (b *Broker) takeOver(ctx, serving context.Context) {
 	p := b.process.Before
 	defer close(p.ended)
 	defer p.close()
@@ -264,7 +264,7 @@ func (b *Broker) takeOver(ctx context.Context) {
 			}
 			return
 		}
-		if err := b.takeThing(ctx, r); err != nil {
+		if err := b.takeThing(serving, r); err != nil {
 			declined[r.Kind]++
 			b.log.Debug("upgrade: declined", "what", r.Kind, "cause", err.Error())
 			_ = r.Decline(err.Error())
@@ -276,7 +276,7 @@ func (b *Broker) takeOver(ctx context.Context) {
 }
 
 // takeThing takes one record of a predecessor that does not serve any more.
-func (b *Broker) takeThing(ctx context.Context, r *handover.Record) error {
+func (b *Broker) takeThing(serving context.Context, r *handover.Record) error {
 	p := b.process.Before
 	switch r.Kind {
 	case recordLeft:
@@ -307,7 +307,7 @@ func (b *Broker) takeThing(ctx context.Context, r *handover.Record) error {
 	if m == nil {
 		return errors.New("not known to version " + Version)
 	}
-	return m.resume(ctx, r.Body, r.Files)
+	return m.resume(serving, r.Body, r.Files)
 }
 
 func sums(all map[string]int) (n int) {

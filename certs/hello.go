@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -61,6 +62,15 @@ func (r *replayed) Read(b []byte) (int, error) {
 
 // NetConn is the connection without what was put in front of it.
 func (r *replayed) NetConn() net.Conn { return r.Conn }
+
+// File is a descriptor of the connection, once what was put in front of it has been read.
+func (r *replayed) File() (*os.File, error) {
+	f, ok := r.Conn.(interface{ File() (*os.File, error) })
+	if !ok || len(r.before) > 0 {
+		return nil, errors.New("the connection has no descriptor that stands for all of it")
+	}
+	return f.File()
+}
 
 // SetLinger is that of the connection underneath, if it has one.
 func (r *replayed) SetLinger(seconds int) error {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 
 	"servicebroker/limits"
@@ -84,6 +85,9 @@ func (s *Server) sharesOf(m *MovedSession) []*limits.Share {
 	}
 	return shares
 }
+
+// Client is the client's connection.
+func (a *Adopted) Client() net.Conn { return a.link.Client }
 
 // Carry carries the session to its end, as Serve would have, or until ctx ends.
 func (a *Adopted) Carry(ctx context.Context) {

@@ -212,14 +212,30 @@ func (s *Server) Tally(handlerKey string) Tally {
 	return Tally{}
 }
 
-func (s *Server) countAttempt(c servicetable.Candidate, err error) {
-	var refused *RefusedError
-	if err != nil && !errors.As(err, &refused) {
-		return
-	}
-	key := c.Registration.HandlerKey(c.Handler)
+// Tallies are the counts of all handlers by key.
+func (s *Server) Tallies() map[string]Tally {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	all := make(map[string]Tally, len(s.tallies))
+	for key, t := range s.tallies {
+		all[key] = *t
+	}
+	return all
+}
+
+// AddTallies adds what another process has counted.
+func (s *Server) AddTallies(more map[string]Tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, add := range more {
+		t := s.tally(key)
+		t.Established += add.Established
+		t.Refused += add.Refused
+	}
+}
+
+// tally is that of a handler; callers hold mu.
+func (s *Server) tally(key string) *Tally {
 	t := s.tallies[key]
 	if t == nil {
 		if len(s.tallies) >= maxTallies || s.tallies == nil {
@@ -228,6 +244,18 @@ func (s *Server) countAttempt(c servicetable.Candidate, err error) {
 		t = &Tally{}
 		s.tallies[key] = t
 	}
+	return t
+}
+
+func (s *Server) countAttempt(c servicetable.Candidate, err error) {
+	var refused *RefusedError
+	if err != nil && !errors.As(err, &refused) {
+		return
+	}
+	key := c.Registration.HandlerKey(c.Handler)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tally(key)
 	if err == nil {
 		t.Established++
 	} else {

@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+
+	"servicebroker/limits"
+	"servicebroker/loadbalance"
+	"servicebroker/relay"
+	"servicebroker/servicetable"
+)
+
+// movedIDs is how many sessions may begin in a predecessor after it said how far its numbers
+// are: its successor's begin above them.
+const movedIDs = 100_000
+
+// wireMoves prepares for sessions that come from another process.
+func (b *Broker) wireMoves() {
+	b.relay.Resumed, b.relay.Thawed = b.resumed, b.thawed
+	b.relay.Share = func(rule string) *limits.Share { return b.limiting.shares.Of(limits.OfRule, rule) }
+}
+
+// resumed counts a session where the balancer counts all that are open at that handler.
+func (b *Broker) resumed(m *relay.MovedSession) relay.Reservation {
+	balancer := &b.balancer
+	if m.At.Named { // see balancerFor
+		balancer = new(loadbalance.Balancer)
+	}
+	c := b.atItsHandler(m.Candidate())
+	r := balancer.Order(loadbalance.Ask{Query: servicetable.Query{Service: c.Service.Name}}, []servicetable.Candidate{c}) // after what c has reported
+	r.Settle(c)
+	return r
+}
+
+// atItsHandler is a candidate as it is registered, if it is.
+func (b *Broker) atItsHandler(c servicetable.Candidate) servicetable.Candidate {
+	entry, err := b.table.Snapshot().Service(c.Service.Name)
+	if err != nil {
+		return c
+	}
+	for i := range entry.Instances {
+		in := &entry.Instances[i]
+		if in.Registration.Instance != c.Registration.Instance || in.Registration.Host != c.Registration.Host {
+			continue
+		}
+		for _, h := range in.Handlers {
+			if h.Handler.Name == c.Handler.Name {
+				return servicetable.Candidate{Registration: in.Registration, Service: in.Service, Handler: h.Handler}
+			}
+		}
+	}
+	return c
+}
+
+// thawed sets on a connection of a session from another process what is set on all.
+func (b *Broker) thawed(c net.Conn) {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if err := t.SetKeepAliveConfig(b.keepAlive()); err != nil { // it is over then, as its session will see
+		b.log.Debug("EXPIRE_TIME is not in force for a session that was taken over", "peer", c.RemoteAddr().String(), "cause", err.Error())
+	}
+}
+
+// moveSessions offers all relayed sessions.
+func (b *Broker) moveSessions(ctx context.Context, offer offerFunc) (moved, stayed int) {
+	return b.relay.Move(ctx, sessionOffer(offer))
+}
+
+// followSessions offers those that begin after moveSessions, until ctx ends.
+func (b *Broker) followSessions(ctx context.Context, offer offerFunc) {
+	b.relay.Follow(ctx, sessionOffer(offer))
+}
+
+func sessionOffer(offer offerFunc) relay.Offer {
+	return func(ctx context.Context, m *relay.MovedSession, files []*os.File) error {
+		return offer(ctx, m, files...)
+	}
+}
+
+// adopting is about connections that come from another process.
+type adopting struct {
+	sync.Mutex
+	over bool // no more of them: the last connection is waited for
+}
+
+func (a *adopting) end() {
+	a.Lock()
+	defer a.Unlock()
+	a.over = true
+}
+
+// errNotMoving is why a broker that ends takes nothing over.
+var errNotMoving = errors.New("this broker is about to end itself")
+
+// resumeSession takes over a session that another process offers; it goes on until it is over
+// or ctx ends. After an error the files are closed.
+func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files []*os.File) error {
+	m := new(relay.MovedSession)
+	err := json.Unmarshal(text, m)
+	b.adopting.Lock()
+	defer b.adopting.Unlock()
+	if b.adopting.over {
+		err = errNotMoving
+	}
+	if err != nil {
+		for _, f := range files {
+			_ = f.Close()
+		}
+		return fmt.Errorf("a session: %w", err)
+	}
+	one, err := b.relay.Adopt(m, files)
+	if err != nil {
+		return err
+	}
+	b.limiting.connections.Force()
+	client := one.Client()
+	b.open.enter(client, phaseClient)
+	b.connections.Go(func() {
+		defer b.open.leave(client)
+		defer b.limiting.connections.Release()
+		one.Carry(ctx)
+	})
+	return nil
+}
+
+// sessionsPassed is what a successor has to know of sessions before it begins any.
+type sessionsPassed struct {
+	LastID uint64 `json:"last_id"`
+}
+
+func (b *Broker) giveSessions() (any, []*os.File, error) {
+	return sessionsPassed{LastID: b.relay.LastID()}, nil, nil
+}
+
+func (b *Broker) takeSessions(state json.RawMessage, _ []*os.File) error {
+	var given sessionsPassed
+	if err := json.Unmarshal(state, &given); err != nil {
+		return err
+	}
+	b.relay.SkipIDs(given.LastID + movedIDs)
+	return nil
+}
+
+// beneath finds a connection's own descriptor under what stands in front of it.
+func beneath(c net.Conn) (*os.File, error) {
+	if f, ok := c.(interface{ File() (*os.File, error) }); ok {
+		return f.File()
+	}
+	return nil, fmt.Errorf("%s has no descriptor of its own", strings.TrimPrefix(fmt.Sprintf("%T", c), "*"))
+}
