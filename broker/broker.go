@@ -109,7 +109,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{
 		config: *config, started: time.Now(), ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
-		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1)},
+		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1), patience: nearlyDone},
 		sockets: sockets{activated: process.Activated},
 	}
 	if p := process.Before; p != nil {
@@ -411,6 +411,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	}
 	b.drain(ctx, abort, limit, next)
 	if next == nil {
+		b.awaitPredecessor(abort)
 		b.endMirrors(true) // before registrations end, which is not for others to see
 		b.endConsul()
 	}

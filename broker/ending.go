@@ -35,13 +35,11 @@ func (b *Broker) untilEnd(ctx, abort context.Context) (limit time.Duration, next
 		return limit, next
 	}
 	b.notify("STOPPING=1\nSTATUS=Ending: clients go on for a while")
-	if _, set := wish.Limit(); set {
-		b.endPredecessor(wish)
-	}
+	b.endPredecessor(wish)
 	return b.grace(abort, limit), nil
 }
 
-// endOthers ends what is left of the API, and waits for the generation before, or leaves the one after alone.
+// endOthers ends what is left of the API, or leaves the generation after this one alone.
 func (b *Broker) endOthers(next *heir, servers []*http.Server) {
 	if next != nil {
 		next.release()
@@ -58,12 +56,12 @@ const lastWords = time.Second
 
 // drain waits for clients to end their sessions, as long as is allowed.
 // Registrations stay meanwhile, so that connects under way find their instance.
-// With a successor, also registrations that could not move go on; and the end of ctx is the end of the wait.
+// With a successor, registrations that could not move go on as well, until somebody wants an end: by ctx, or as asked.
 func (b *Broker) drain(ctx, abort context.Context, limit time.Duration, next *heir) {
 	clients, none := b.open.none(next != nil)
-	var over <-chan struct{}
+	var told <-chan struct{}
 	if next != nil {
-		over = ctx.Done()
+		told, limit = ctx.Done(), next.patience(time.Now())
 	}
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -79,17 +77,26 @@ func (b *Broker) drain(ctx, abort context.Context, limit time.Duration, next *he
 		select {
 		case <-none:
 			return
-		case <-over:
-			return
+		case <-told: // the bound that there is stays
+			told = nil
+			_, none = b.open.none(false)
 		case <-silence.C:
 			b.open.close(phaseReading)
 		case <-deadline.C:
 			return
 		case r := <-b.asked: // somebody is in more, or less, of a hurry
+			_, none = b.open.none(false)
+			b.endPredecessor(r)
+			if _, set := r.Limit(); next != nil && !set {
+				continue
+			}
 			if limit = b.drainLimit(r); limit == 0 {
 				deadline.Stop()
 			} else {
 				deadline.Reset(limit)
+			}
+			if next != nil {
+				next.allow(limit)
 			}
 		case <-abort.Done():
 			return
@@ -106,8 +113,12 @@ func (b *Broker) drainLimit(r console.ShutdownRequest) time.Duration {
 	return max(limit, time.Nanosecond)
 }
 
-// Shutdown lets Run begin to end, as its context would, and returns at once.
+// Shutdown lets Run begin to end, as its context would, or the predecessor alone, and returns at once.
 func (b *Broker) Shutdown(r console.ShutdownRequest) {
+	if r.Generation != 0 && r.Generation != b.generation() {
+		b.endPredecessor(r)
+		return
+	}
 	select {
 	case <-b.asked: // an older wish that nobody has heard yet
 	default:

@@ -32,9 +32,7 @@ func (b *Broker) Generations() []console.Generation {
 	select {
 	case <-h.moved:
 		own.State = console.GenerationDraining
-		if !h.until.IsZero() {
-			own.Until = &h.until
-		}
+		own.Until = h.until.Load()
 	default:
 	}
 	return append(all, own, console.Generation{Number: h.number, PID: h.process.PID(), Version: h.hello.Version, Started: h.began, State: console.GenerationServing})

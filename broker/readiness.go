@@ -55,6 +55,7 @@ func (b *Broker) grace(abort context.Context, limit time.Duration) time.Duration
 			return limit
 		case r := <-b.asked: // somebody is in more, or less, of a hurry
 			over.Stop()
+			b.endPredecessor(r)
 			limit = b.drainLimit(r)
 		}
 	}

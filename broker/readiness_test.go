@@ -136,6 +136,13 @@ func TestGraceServesWhoStillComes(t *testing.T) {
 	r.ended <- nil
 }
 
+// quietBroker is one that does nothing by itself.
+func quietBroker() *Broker {
+	b := &Broker{log: slog.New(slog.DiscardHandler), asked: make(chan console.ShutdownRequest, 1)}
+	b.current.Store(&settings{config: &Config{}})
+	return b
+}
+
 func TestHowLongGraceLasts(t *testing.T) {
 	minute, second := 60.0, 1.0
 	for name, c := range map[string]struct {
@@ -156,8 +163,8 @@ func TestHowLongGraceLasts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &Broker{log: slog.New(slog.DiscardHandler), asked: make(chan console.ShutdownRequest, 1)}
-				b.current.Store(&settings{config: &Config{ShutdownGrace: c.grace}})
+				b := quietBroker()
+				b.settings().config.ShutdownGrace = c.grace
 				abort, end := context.WithCancel(context.Background())
 				defer end()
 				time.AfterFunc(2*time.Second, func() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type upgrading struct {
 	heir      atomic.Pointer[heir]
 	starting  atomic.Pointer[console.Generation] // the successor that is being prepared
 	committed chan *heir                         // has room for one
+	patience  time.Duration                      // with a predecessor that is about to end
 
 	done, failed atomic.Uint64
 }
@@ -71,7 +73,7 @@ type heir struct {
 
 	moved chan struct{} // closed when all was offered that there was
 	moves []console.Moved
-	until time.Time // when what is left is cut; not to be read before moved is closed
+	until atomic.Pointer[time.Time] // when what is left is cut; nil: never
 }
 
 // Kinds of records of an upgrade, besides those of movers.
@@ -147,7 +149,7 @@ func (b *Broker) mayUpgrade(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	wait := time.NewTimer(nearlyDone)
+	wait := time.NewTimer(b.upgrade.patience)
 	defer wait.Stop()
 	select {
 	case <-p.ended:
@@ -155,7 +157,7 @@ func (b *Broker) mayUpgrade(ctx context.Context) error {
 	case <-wait.C:
 	case <-ctx.Done():
 	}
-	return notNow("there are two generations already: "+p.leftover(time.Now()), "wait for it, end its sessions, or end it: kill "+fmt.Sprint(p.hello.PID))
+	return notNow("there are two generations already: "+p.leftover(time.Now()), "wait for it, or cut what it keeps: broker shutdown --abort --generation "+strconv.Itoa(p.hello.Generation))
 }
 
 // movedOn says that another generation serves.

@@ -40,9 +40,29 @@ func (b *Broker) relaySessions() int {
 // leftNow counts what is left here.
 func (b *Broker) leftNow(h *heir) leftPassed {
 	count := b.open.count()
-	return leftPassed{
-		Sessions: b.relaySessions(), Clients: count["client"] + count["reading"], Registrations: count["registration"], Until: h.until,
+	left := leftPassed{Sessions: b.relaySessions(), Clients: count["client"] + count["reading"], Registrations: count["registration"]}
+	if until := h.until.Load(); until != nil {
+		left.Until = *until
 	}
+	return left
+}
+
+// allow bounds how long what is left may go on from now; 0 is for ever.
+func (h *heir) allow(limit time.Duration) {
+	if limit == 0 {
+		h.until.Store(nil)
+		return
+	}
+	until := time.Now().Add(limit)
+	h.until.Store(&until)
+}
+
+// patience is how long what is left may still go on; 0 is for ever.
+func (h *heir) patience(now time.Time) time.Duration {
+	if until := h.until.Load(); until != nil {
+		return max(until.Sub(now), time.Nanosecond)
+	}
+	return 0
 }
 
 // handOver moves what can be moved to the successor, which serves. limit is how long the rest may go on. What follows then goes
@@ -50,10 +70,12 @@ func (b *Broker) leftNow(h *heir) leftPassed {
 func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(abort)
 	var all sync.WaitGroup
-	all.Go(func() { b.hear(ctx, h) })
-	if limit > 0 {
-		h.until = time.Now().Add(limit)
-	}
+	all.Go(func() {
+		if b.hear(ctx, h) {
+			cancel() // also what is being moved
+		}
+	})
+	h.allow(limit)
 	movers := b.movers()
 	for _, m := range movers {
 		began := time.Now()
@@ -66,7 +88,7 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 	if h.moves == nil {
 		h.moves = []console.Moved{}
 	}
-	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil {
+	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
 		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
 	}
 	close(h.moved)
@@ -92,15 +114,15 @@ func (h *heir) offer(kind string) offerFunc {
 	}
 }
 
-// hear does what the successor asks for, until that or ctx ends.
-func (b *Broker) hear(ctx context.Context, h *heir) {
+// hear does what the successor asks for, until that or ctx ends, or all is to be cut.
+func (b *Broker) hear(ctx context.Context, h *heir) (cut bool) {
 	for {
 		r, err := h.channel.Receive(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				b.log.Warn("the successor has ended, or does not speak any more", "generation", h.number, "cause", err.Error())
 			}
-			return
+			return false
 		}
 		var wish console.ShutdownRequest
 		if r.Kind != recordShutdown || json.Unmarshal(r.Body, &wish) != nil {
@@ -108,7 +130,11 @@ func (b *Broker) hear(ctx context.Context, h *heir) {
 			continue
 		}
 		_ = r.Take()
+		b.log.Info("told by the successor to end", "generation", b.generation())
 		b.Shutdown(wish)
+		if wish.Abort {
+			return true
+		}
 	}
 }
 

@@ -27,8 +27,9 @@ type Predecessor struct {
 	lock    *os.File // of the folder; nil: there is none
 	early   map[string]passed
 
-	left  atomic.Pointer[leftPassed]
-	ended chan struct{} // closed once nothing more can come from it
+	left    atomic.Pointer[leftPassed]
+	allowed atomic.Pointer[time.Time] // how long it may go on by the last wish with a time of its own
+	ended   chan struct{}             // closed once nothing more can come from it
 }
 
 // passed is the state of a part, with its files.
@@ -315,15 +316,4 @@ func sums(all map[string]int) (n int) {
 		n += one
 	}
 	return n
-}
-
-// endPredecessor passes a wish to end on to a predecessor that still drains.
-func (b *Broker) endPredecessor(wish console.ShutdownRequest) {
-	p := b.process.Before
-	if p == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
-	defer cancel()
-	_ = p.channel.Send(ctx, recordShutdown, wish)
 }

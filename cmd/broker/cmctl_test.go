@@ -217,7 +217,7 @@ func TestShutdownThatDoesNotEnd(t *testing.T) {
 
 func TestShutdownCommand(t *testing.T) {
 	o, api, plain := started(t)
-	asked := make(chan console.ShutdownRequest, 1)
+	asked := make(chan console.ShutdownRequest, 3)
 	o.server.Shutdown = func(r console.ShutdownRequest) { asked <- r }
 	says(t, []string{"--api", api, "shutdown", "--timeout", "2min"}, "Open sessions: 3")
 	if r := <-asked; r.Timeout == nil || *r.Timeout != 120 || r.Abort {
@@ -227,6 +227,18 @@ func TestShutdownCommand(t *testing.T) {
 	if r := <-asked; r.Timeout != nil || !r.Abort {
 		t.Errorf("%+v", r)
 	}
+	o.server.Generations = func() []console.Generation {
+		return []console.Generation{{Number: 6, State: console.GenerationDraining, Sessions: 2}, {Number: 7, State: console.GenerationServing, Sessions: 3}}
+	}
+	says(t, []string{"--api", api, "shutdown"}, "Open sessions: 3", "An older generation ends as well. Open sessions in it: 2")
+	says(t, []string{"--api", api, "shutdown", "--generation", "6"}, "Generation 6 ends once its sessions have, alone. Open sessions: 2")
+	says(t, []string{"--api", api, "shutdown", "--generation", "6", "--abort"}, "Generation 6 ends now, alone. Open sessions that are cut: 2")
+	for _, want := range []console.ShutdownRequest{{}, {Generation: 6}, {Generation: 6, Abort: true}} {
+		if r := <-asked; r != want {
+			t.Errorf("%+v, want %+v", r, want)
+		}
+	}
+	fails(t, []string{"--api", api, "shutdown", "--generation", "7"}, exitNo, "leave generation out")
 	fails(t, []string{"--api", api, "shutdown", "--abort", "--timeout", "1"}, exitUsage, "leave --timeout out")
 	fails(t, []string{"--api", plain, "shutdown"}, exitNo, "admin socket")
 	fails(t, []string{"--api", "http://127.0.0.1:1", "shutdown"}, exitUnreachable, "cannot reach")

@@ -1,0 +1,268 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"servicebroker/console"
+	"servicebroker/descriptor"
+	"servicebroker/handover"
+	"servicebroker/tns"
+)
+
+// generations are a broker that keeps a session over TLS, which cannot move, and the one that serves.
+type generations struct {
+	t        *testing.T
+	old, new *running
+	session  io.ReadWriteCloser
+}
+
+func twoGenerations(t *testing.T, drain time.Duration) *generations {
+	t.Helper()
+	a := newAuthority(t)
+	old, next := succeedable(t, func(c *Config) {
+		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
+		c.TLS.Certificate = a.file("host.pem", a.host())
+		c.DrainTimeout = drain
+	})
+	old.register("s1", "sales")
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: a.pool}}).DialContext(t.Context(), "tcp", old.Addresses()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if reply, err := tns.TryService(t.Context(), conn, []byte(sales)); err != nil {
+		t.Fatal(err)
+	} else if _, ok := reply.(*tns.Accept); !ok {
+		t.Fatalf("answered %T", reply)
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	u, err := old.Upgrade(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Left.Clients != 1 {
+		t.Fatalf("left are %+v", u.Left)
+	}
+	return &generations{t, old, <-next, conn}
+}
+
+// goesOn tells whether the session does.
+func (g *generations) goesOn() bool {
+	if _, err := io.WriteString(g.session, "ping"); err != nil {
+		return false
+	}
+	_, err := io.ReadFull(g.session, make([]byte, 4))
+	return err == nil
+}
+
+// end waits for some generations.
+func (g *generations) end(all ...*running) {
+	g.t.Helper()
+	for _, r := range all {
+		select {
+		case err := <-r.ended:
+			if err != nil {
+				g.t.Error(err)
+			}
+			r.ended <- nil
+		case <-time.After(20 * time.Second):
+			g.t.Fatal("a generation does not end")
+		}
+	}
+}
+
+// isLeaving waits until the newest generation has begun to end.
+func (g *generations) isLeaving() {
+	g.t.Helper()
+	select {
+	case <-g.new.ending:
+	case <-time.After(20 * time.Second):
+		g.t.Fatal("it does not begin to end")
+	}
+}
+
+func TestBothGenerationsEndOnceTheirSessionsHave(t *testing.T) {
+	g := twoGenerations(t, time.Hour)
+	g.new.stop()
+	g.isLeaving()
+	if !g.goesOn() {
+		t.Error("the end of the newest generation has cut what the one before keeps")
+	}
+	select {
+	case <-g.new.ended:
+		t.Error("the newest generation ended first")
+	default:
+	}
+	g.session.Close()
+	g.end(g.old, g.new)
+}
+
+func TestASecondSignalIsForBothGenerations(t *testing.T) {
+	g := twoGenerations(t, time.Hour)
+	g.new.stop()
+	g.isLeaving()
+	g.new.abort()
+	g.end(g.old, g.new)
+	if g.goesOn() {
+		t.Error("the session survived")
+	}
+}
+
+func TestATimeForSessionsIsForBothGenerations(t *testing.T) {
+	for name, wish := range map[string]console.ShutdownRequest{"none": {Abort: true}, "a little": {Timeout: new(float64(0.2))}} {
+		t.Run(name, func(t *testing.T) {
+			g := twoGenerations(t, time.Hour)
+			g.new.Shutdown(wish)
+			g.end(g.old, g.new)
+			if g.goesOn() {
+				t.Error("the session survived")
+			}
+		})
+	}
+}
+
+// Who is in a hurry after all, is for both.
+func TestAnEndCanBeHastened(t *testing.T) {
+	g := twoGenerations(t, 0)
+	g.new.stop()
+	g.isLeaving()
+	g.new.Shutdown(console.ShutdownRequest{Timeout: new(float64(3600))})
+	g.new.Shutdown(console.ShutdownRequest{Abort: true})
+	g.end(g.old, g.new)
+}
+
+// A signal to the older process is as polite as any first one, and its second cuts what it has; the newest one goes on.
+func TestTheOlderGenerationCanBeEndedAlone(t *testing.T) {
+	g := twoGenerations(t, time.Hour)
+	g.old.stop()
+	if !g.goesOn() {
+		t.Error("the first signal has cut the session")
+	}
+	g.old.abort()
+	g.end(g.old)
+	if g.goesOn() {
+		t.Error("the session survived the second one")
+	}
+	if _, reply := g.new.ask(sales); reply == nil {
+		t.Error("no answer")
+	}
+}
+
+func TestTheOlderGenerationIsEndedByTheNewest(t *testing.T) {
+	g := twoGenerations(t, time.Hour)
+	g.new.Shutdown(console.ShutdownRequest{Generation: 1})
+	if !g.goesOn() {
+		t.Error("it was cut")
+	}
+	g.new.Shutdown(console.ShutdownRequest{Generation: 1, Abort: true})
+	g.end(g.old)
+	if _, reply := g.new.ask(sales); reply == nil {
+		t.Error("no answer")
+	}
+}
+
+func TestAThirdGenerationIsRefused(t *testing.T) {
+	g := twoGenerations(t, time.Hour)
+	g.new.upgrade.patience = time.Millisecond
+	for g.new.process.Before.left.Load() == nil { // it is told soon
+		if g.new.process.Before.hasEnded() {
+			t.Fatal("it has ended")
+		}
+	}
+	_, err := g.new.Upgrade(t.Context())
+	problem, ok := err.(*console.APIError)
+	if !ok || problem.Status != http.StatusConflict || !strings.Contains(problem.Message, "two generations already: generation 1 (process ") ||
+		!strings.Contains(problem.Message, "keeps 1 session until ") || !strings.Contains(problem.Message, ", for 1h0m0s") {
+		t.Errorf("%v", err)
+	}
+	if !g.goesOn() {
+		t.Error("the session was cut")
+	}
+	if all := g.new.Generations(); len(all) != 2 || all[0].State != console.GenerationDraining || all[0].Clients != 1 || all[0].Until == nil || all[1].State != console.GenerationServing {
+		t.Errorf("%+v", all)
+	}
+	g.new.upgrade.patience = time.Minute
+	g.session.Close()
+	if u, err := g.new.Upgrade(t.Context()); err != nil || u.Generation != 3 {
+		t.Errorf("once the first one has ended: %+v %v", u, err)
+	}
+	g.end(g.old)
+}
+
+func TestWhatAPredecessorIsToldOfAnEnd(t *testing.T) {
+	now := time.Now()
+	soon, late := now.Add(time.Minute), now.Add(time.Hour)
+	for name, c := range map[string]struct {
+		wish   console.ShutdownRequest
+		limit  time.Duration // DRAIN_TIMEOUT of the successor
+		left   *leftPassed
+		want   float64 // seconds; -1: what it has anyway
+		aborts bool
+	}{
+		"it ends sooner":                {limit: 5 * time.Minute, left: &leftPassed{Until: soon}, want: -1},
+		"it would take longer":          {limit: 5 * time.Minute, left: &leftPassed{Until: late}, want: 300},
+		"it has no bound":               {limit: 5 * time.Minute, left: &leftPassed{}, want: 300},
+		"nothing is known of it":        {limit: 5 * time.Minute, want: 300},
+		"neither has a bound":           {left: &leftPassed{}, want: -1},
+		"as somebody says":              {wish: console.ShutdownRequest{Timeout: new(float64(7))}, limit: time.Second, left: &leftPassed{Until: soon}, want: 7},
+		"at once":                       {wish: console.ShutdownRequest{Abort: true}, limit: time.Second, left: &leftPassed{Until: soon}, want: 0, aborts: true},
+		"the successor waits for ever":  {left: &leftPassed{Until: late}, want: -1},
+		"nothing is known, for ever so": {want: -1},
+	} {
+		p := &Predecessor{}
+		p.left.Store(c.left)
+		got := p.within(c.wish, c.limit, now)
+		limit, set := got.Limit()
+		if set != (c.want >= 0) || set && limit.Seconds() != c.want || got.Abort != c.aborts {
+			t.Errorf("%s: %v %v %+v", name, limit, set, got)
+		}
+	}
+}
+
+// A predecessor that neither ends nor answers keeps nobody from ending for ever.
+func TestAPredecessorThatHangsIsLeft(t *testing.T) {
+	channel, theirs, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	defer theirs.Close()
+	for name, c := range map[string]struct {
+		left  *leftPassed
+		told  console.ShutdownRequest
+		after time.Duration // a second signal; 0: none
+		took  time.Duration
+	}{
+		"it has told nothing":          {took: moveTime + cutTime},
+		"told to cut":                  {left: &leftPassed{Until: time.Now().Add(time.Hour)}, told: console.ShutdownRequest{Abort: true}, took: 2 * cutTime},
+		"told a time":                  {left: &leftPassed{}, told: console.ShutdownRequest{Timeout: new(float64(60))}, took: time.Minute + 2*cutTime},
+		"its time is over":             {left: &leftPassed{Until: time.Unix(1, 0)}, took: 2 * cutTime},
+		"it has no bound, two signals": {left: &leftPassed{}, after: time.Hour, took: time.Hour + cutTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := quietBroker()
+				b.process.Before = &Predecessor{channel: channel, ended: make(chan struct{})}
+				b.process.Before.left.Store(c.left)
+				abort, cut := context.WithCancel(t.Context())
+				defer cut()
+				if c.after > 0 {
+					time.AfterFunc(c.after, cut)
+				}
+				began := time.Now()
+				b.endPredecessor(c.told)
+				b.awaitPredecessor(abort)
+				if took := time.Since(began); took != c.took {
+					t.Errorf("it was waited for %v, want %v", took, c.took)
+				}
+			})
+		})
+	}
+}
