@@ -5,9 +5,12 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 RELOADS ?= 1000
 KILLS ?= 30
+KNOWN ?=
+UPGRADES ?= 100
+RESTARTS ?= 200
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns chaos soak cluster sim image package chart clean
+.PHONY: build run test check fuzz bench bench-dns chaos soak cluster upgrades restarts sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -47,8 +50,17 @@ soak:
 	$(GO) test ./testenv/drivers -count=1 -timeout 20m -v -run 'TestReloads$$' -args -reloads $(RELOADS)
 
 # One of three brokers killed every 10 s under 200 connects/s of real drivers with lists of addresses; prints a table.
+# KNOWN=peers or consul: by what the brokers know of each other.
 cluster:
-	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestBrokersKilled$$|TestPrivateSessions$$' -args -kills $(KILLS) -every 10s -real 200 -sessions 500
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestBrokersKilled$$|TestPrivateSessions$$' -args -kills $(KILLS) -every 10s -real 200 -sessions 500 -known "$(KNOWN)"
+
+# A hundred upgrades under 500 connects/s with 500 open transactions; sessions over TLS end with their generation.
+upgrades:
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestUpgrades$$' -args -upgrades $(UPGRADES) -sessions 500 -rate 500 -drain 8s
+
+# A broker killed and started again before its databases are back, again and again.
+restarts:
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestRestartBeforeDatabasesReturn$$' -args -restarts $(RESTARTS)
 
 # The balancing policies compared in a simulated world; SIM=-quick for a first look.
 sim:

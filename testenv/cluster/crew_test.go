@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,8 +15,9 @@ import (
 // crew is sessions that each have a transaction open, in which they work now and then. Databases have to be private, so
 // that each has tables of its own and nobody waits for another.
 type crew struct {
-	target  string
-	members []*member
+	target   func(service string) string
+	services []string // of which members take one each in turn
+	members  []*member
 
 	mu    sync.Mutex
 	turns times
@@ -25,7 +27,8 @@ type crew struct {
 // member is one session, and what it must find.
 type member struct {
 	name     string
-	identity string // instance and number of its session
+	service  string // it asked for
+	identity string // service, instance and number of its session
 	rows     int
 	sum      int
 	over     bool // it is lost, and has been told of
@@ -42,9 +45,7 @@ type hand struct {
 const eachScript = 20
 
 // muster opens sessions: most by go-ora in this process, some by every other driver.
-func muster(ctx context.Context, target string, count int, all []drivers.Looper) (*crew, []*hand, error) {
-	c := &crew{target: target}
-	var hands []*hand
+func (c *crew) muster(ctx context.Context, count int, all []drivers.Looper) (hands []*hand, err error) {
 	for _, d := range all {
 		each, left := 1, count-len(c.members)
 		if _, script := d.(*drivers.Script); script {
@@ -53,18 +54,18 @@ func muster(ctx context.Context, target string, count int, all []drivers.Looper)
 		for ; left > 0; left -= each {
 			talk, err := conversationWith(ctx, d)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			h := &hand{driver: d.Name(), talk: talk}
 			for range min(each, left) {
-				m := &member{name: fmt.Sprint("s", len(c.members))}
+				m := &member{name: fmt.Sprint("s", len(c.members)), service: c.services[len(c.members)%len(c.services)]}
 				h.members, c.members = append(h.members, m), append(c.members, m)
 			}
 			hands = append(hands, h)
 		}
 	}
 	c.each(hands, func(h *hand, m *member) { c.enter(ctx, h, m) })
-	return c, hands, nil
+	return hands, nil
 }
 
 // each has every member do something, as many at a time as there are hands, within bounds.
@@ -88,7 +89,7 @@ func (c *crew) each(hands []*hand, do func(*hand, *member)) {
 // enter connects and begins the transaction.
 func (c *crew) enter(ctx context.Context, h *hand, m *member) {
 	for _, s := range []drivers.Step{
-		{Do: drivers.Connect, User: stage.User, Password: stage.Password, Target: c.target},
+		{Do: drivers.Connect, User: stage.User, Password: stage.Password, Target: c.target(m.service)},
 		{Do: drivers.Execute, SQL: "create table work (n number)"},
 	} {
 		if !c.do(ctx, h, m, s, nil) {
@@ -130,7 +131,7 @@ func (c *crew) turn(ctx context.Context, h *hand, m *member) bool {
 	return c.do(ctx, h, m, drivers.Step{Do: drivers.Execute, SQL: fmt.Sprintf("insert into work values (%d)", m.rows)}, &r) && c.verify(ctx, h, m)
 }
 
-const whatIsThere = "select sys_context('USERENV','INSTANCE_NAME') || '/' || sys_context('USERENV','SID'), count(*), sum(n) from work"
+const whatIsThere = "select sys_context('USERENV','SERVICE_NAME') || '/' || sys_context('USERENV','INSTANCE_NAME') || '/' || sys_context('USERENV','SID'), count(*), sum(n) from work"
 
 func (c *crew) verify(ctx context.Context, h *hand, m *member) bool {
 	var r drivers.Result
@@ -148,11 +149,11 @@ func (c *crew) verify(ctx context.Context, h *hand, m *member) bool {
 	if m.identity == "" {
 		_, _ = fmt.Sscan(found, &m.identity)
 	}
-	if want := fmt.Sprintf("%s %d %d ", m.identity, m.rows, m.sum); found != want {
+	if want := fmt.Sprintf("%s %d %d ", m.identity, m.rows, m.sum); found != want || !strings.HasPrefix(found, m.service+"/") {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		m.over = true
-		c.lost = append(c.lost, fmt.Sprintf("%s %s finds %q instead of %q", h.driver, m.name, found, want))
+		c.lost = append(c.lost, fmt.Sprintf("%s %s of %s finds %q instead of %q", h.driver, m.name, m.service, found, want))
 		return false
 	}
 	return true

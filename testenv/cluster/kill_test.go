@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,9 +19,10 @@ import (
 // One of three brokers is killed again and again and started anew, while real drivers connect by lists of addresses to
 // what five databases offer. No connect fails, but those that had their CONNECT at the very broker that was killed.
 func TestBrokersKilled(t *testing.T) {
-	for _, mode := range []string{"relay", "redirect"} {
-		t.Run(mode, func(t *testing.T) {
-			c := newCluster(t, 5, "ROUTE="+mode)
+	for _, one := range []struct{ route, known string }{{"relay", "nothing"}, {"redirect", "peers"}} {
+		known := cmp.Or(*knownBy, one.known)
+		t.Run(one.route+", known by "+known, func(t *testing.T) {
+			c := newCluster(t, 5, known, "ROUTE="+one.route)
 			loops := c.connectByLists(t)
 			must(t, stage.Pause(t.Context(), *every/3))
 			for i := range *kills {
@@ -50,11 +53,29 @@ type death struct {
 	began, done time.Time
 }
 
-func newCluster(t testing.TB, databases int, parameters ...string) *cluster {
+// newCluster starts brokers that know of each other by what known says, or do not.
+func newCluster(t testing.TB, databases int, known string, parameters ...string) *cluster {
 	t.Helper()
 	c := &cluster{}
+	var consoles, urls [brokers]string
+	for i := range consoles {
+		consoles[i] = free(t)
+		urls[i] = "http://" + consoles[i]
+	}
+	switch known {
+	case "peers":
+		parameters = append(parameters, "PEERS="+strings.Join(urls[:], ","))
+	case "consul":
+		consul, err := stage.StartConsul(within(t, patience), "../..")
+		if errors.Is(err, stage.ErrNoConsul) {
+			t.Skip(err)
+		}
+		must(t, err)
+		t.Cleanup(consul.Stop)
+		parameters = append(parameters, "CONSUL_ADDRESS="+consul.Address)
+	}
 	for i := range c.brokers {
-		c.brokers[i] = startBroker(t, parameters...)
+		c.brokers[i] = startBrokerAt(t, stage.BrokerOptions{Console: consoles[i], Parameters: parameters})
 		tap, err := stage.StartTap(c.brokers[i].Address)
 		must(t, err)
 		t.Cleanup(tap.Close)

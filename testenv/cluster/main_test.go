@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -24,6 +25,7 @@ var (
 	sessions = flag.Int("sessions", 60, "sessions with an open transaction meanwhile")
 	kills    = flag.Int("kills", 2, "how often one of three brokers is killed under load")
 	every    = flag.Duration("every", 3*time.Second, "between two kills")
+	knownBy  = flag.String("known", "", "by what brokers know of each other while they are killed: nothing, peers or consul; empty: nothing where they relay, peers where they redirect")
 	real     = flag.Float64("real", 60, "connects in a second of real drivers while brokers are killed")
 )
 
@@ -70,8 +72,14 @@ func within(t testing.TB, d time.Duration) context.Context {
 // startBroker starts a broker at an address of its own that it keeps.
 func startBroker(t testing.TB, parameters ...string) *stage.Broker {
 	t.Helper()
-	b, err := stage.StartBroker(within(t, patience), stage.BrokerOptions{
-		Program: program("broker"), Listen: free(t), Console: free(t), Parameters: parameters})
+	return startBrokerAt(t, stage.BrokerOptions{Parameters: parameters})
+}
+
+// startBrokerAt starts one with further addresses.
+func startBrokerAt(t testing.TB, o stage.BrokerOptions) *stage.Broker {
+	t.Helper()
+	o.Program, o.Listen, o.Console = program("broker"), free(t), cmp.Or(o.Console, free(t))
+	b, err := stage.StartBroker(within(t, patience), o)
 	must(t, err)
 	t.Cleanup(func() {
 		if text := b.Trouble(); text != "" || t.Failed() {
@@ -187,4 +195,9 @@ func explain(t testing.TB, b *stage.Broker, failure string) string {
 func addressText(address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	return "(ADDRESS=(PROTOCOL=tcp)(HOST=" + host + ")(PORT=" + port + "))"
+}
+
+// descriptor asks for a service at an address.
+func descriptor(address, service string) string {
+	return "(DESCRIPTION=" + addressText(address) + "(CONNECT_DATA=(SERVICE_NAME=" + service + ")))"
 }

@@ -13,7 +13,8 @@ func TestPrivateSessions(t *testing.T) {
 	before, err := d.ResidentKB()
 	must(t, err)
 	began := time.Now()
-	c, hands, err := muster(t.Context(), "(DESCRIPTION="+addressText(d.Address)+"(CONNECT_DATA=(SERVICE_NAME=sales)))", *sessions, realDrivers(t))
+	c := &crew{services: []string{"sales"}, target: func(service string) string { return descriptor(d.Address, service) }}
+	hands, err := c.muster(t.Context(), *sessions, realDrivers(t))
 	must(t, err)
 	after, err := d.ResidentKB()
 	must(t, err)

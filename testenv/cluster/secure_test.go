@@ -1,0 +1,220 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"servicebroker/testenv/drivers"
+	"servicebroker/testenv/stage"
+)
+
+// authority is the certificate of a broker, which its clients trust.
+type authority struct {
+	folder string // with host.pem for the broker, ewallet.pem for clients
+	client *tls.Config
+}
+
+func newAuthority(t testing.TB) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyText := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	a := &authority{folder: t.TempDir(), client: &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}}
+	a.client.RootCAs.AppendCertsFromPEM(certificate)
+	must(t, os.WriteFile(filepath.Join(a.folder, "host.pem"), bytes.Join([][]byte{certificate, keyText}, nil), 0o600))
+	must(t, os.WriteFile(filepath.Join(a.folder, "ewallet.pem"), bytes.Join([][]byte{keyText, certificate}, nil), 0o600))
+	return a
+}
+
+// parameter names the certificate to the broker.
+func (a *authority) parameter() string {
+	return "TLS_CERTIFICATE=" + filepath.Join(a.folder, "host.pem")
+}
+
+func (a *authority) descriptor(address, service string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=tcps)(HOST=localhost)(PORT=%s))(CONNECT_DATA=(SERVICE_NAME=%s))"+
+		"(SECURITY=(SSL_SERVER_DN_MATCH=yes)(MY_WALLET_DIRECTORY=%s)))", port, service, a.folder)
+}
+
+// secureTally sums up the sessions over TLS.
+type secureTally struct {
+	left, cut int   // sessions that went by themselves, and that were ended with their generation
+	ended     times // after the upgrade
+	turns     int   // of them, after the upgrade
+	refused   int   // upgrades meanwhile
+}
+
+func (s *secureTally) String() string {
+	return fmt.Sprintf("%d sessions left by themselves, %d ended with their generation after %v, in %d turns until then; %d further upgrades refused meanwhile",
+		s.left, s.cut, s.ended, s.turns, s.refused)
+}
+
+// aboutToEnd is how long an upgrade waits for the generation before to be over.
+const aboutToEnd = 5 * time.Second
+
+// inGeneration are sessions over TLS, which cannot move.
+type inGeneration struct {
+	*upgradeRig
+	leave   bool // by themselves, before they are cut
+	members []*staying
+	stop    chan struct{}
+	all     sync.WaitGroup
+}
+
+// staying is one such session.
+type staying struct {
+	driver  string
+	talk    drivers.Conversation
+	turns   int
+	ended   time.Time
+	failure string
+}
+
+// enterOverTLS opens some sessions for a few of the upgrades, which work until their end; nil for the others.
+func (r *upgradeRig) enterOverTLS(ctx context.Context, i int) *inGeneration {
+	const few = 6
+	each := max(*upgrades/few, 2)
+	if i%each != each/2 || *drain == 0 {
+		return nil
+	}
+	g := &inGeneration{upgradeRig: r, leave: i/each%2 == 1, stop: make(chan struct{})}
+	for _, d := range r.drivers {
+		g.members = append(g.members, r.enterSecure(ctx, d))
+	}
+	for _, s := range g.members {
+		g.all.Go(func() {
+			defer func() { s.ended = time.Now() }()
+			for {
+				select {
+				case <-g.stop:
+					return
+				default:
+				}
+				if s.failure = s.work(ctx); s.failure != "" {
+					return
+				}
+				s.turns++
+				_ = stage.Pause(ctx, 50*time.Millisecond)
+			}
+		})
+	}
+	return g
+}
+
+func (r *upgradeRig) enterSecure(ctx context.Context, d drivers.Looper) *staying {
+	if own, ok := d.(drivers.GoOra); ok {
+		own.TLS = r.authority.client
+		d = own
+	}
+	talk, err := conversationWith(ctx, d)
+	must(r, err)
+	s := &staying{driver: d.Name(), talk: talk}
+	steps := []drivers.Step{
+		{Do: drivers.Connect, On: "s", User: stage.User, Password: stage.Password, Target: r.authority.descriptor(r.b.Further[0], "sales")},
+		{Do: drivers.Execute, On: "s", SQL: "create table work (n number)"},
+	}
+	for _, step := range steps {
+		if done := talk.Do(ctx, step); done.Error != "" {
+			r.Fatalf("%s over TLS: %s: %s", s.driver, step.Do, explain(r, r.b, done.Error))
+		}
+	}
+	return s
+}
+
+func (s *staying) work(ctx context.Context) (failure string) {
+	if done := s.talk.Do(ctx, drivers.Step{Do: drivers.Execute, On: "s", SQL: fmt.Sprintf("insert into work values (%d)", s.turns)}); done.Error != "" {
+		return done.Error
+	}
+	done := s.talk.Do(ctx, drivers.Step{Do: drivers.Query, On: "s", SQL: "select count(*) from work"})
+	if want := fmt.Sprint(s.turns + 1); done.Error == "" && (len(done.Rows) != 1 || *done.Rows[0][0] != want) {
+		return fmt.Sprintf("it has %v rows instead of %s", done.Rows, want)
+	}
+	return done.Error
+}
+
+// outlive sees the sessions work in the generation before, while there is a new one.
+func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
+	must(g, stage.Eventually(ctx, func() error {
+		alive, err := g.watch.lineage.Alive()
+		if err == nil && len(alive) != 2 {
+			err = fmt.Errorf("%d generations are alive while sessions over TLS are open", len(alive))
+		}
+		return err
+	}))
+	newer := g.enterSecure(ctx, g.drivers[0]) // in the generation that serves
+	if *drain > aboutToEnd+time.Second && !g.leave {
+		if said, code, err := g.b.Command(ctx, "upgrade"); err != nil || code == 0 || !strings.Contains(said, "two generations") {
+			g.Errorf("an upgrade while there are two generations: exit %d, %v: %s", code, err, said)
+		}
+		g.secure.refused++
+	}
+	if g.leave {
+		must(g, stage.Pause(ctx, *drain/4))
+		close(g.stop)
+		g.all.Wait()
+		for _, s := range g.members {
+			if done := s.talk.Do(ctx, drivers.Step{Do: drivers.Close, On: "s"}); done.Error != "" && s.failure == "" {
+				s.failure = "close: " + done.Error
+			}
+		}
+	}
+	g.all.Wait()
+	if failure := newer.work(ctx); failure != "" {
+		g.Errorf("%s over TLS in the new generation, %v after the upgrade: %s", newer.driver, time.Since(began), failure)
+	}
+	newer.talk.Do(ctx, drivers.Step{Do: drivers.Close, On: "s"})
+	must(g, newer.talk.End())
+}
+
+// ended judges how the sessions ended; now the generation before has ended, too.
+func (g *inGeneration) ended(began time.Time) {
+	const atOnce = 3 * time.Second
+	took := time.Since(began)
+	if g.leave && took > *drain {
+		g.Errorf("the generation before ended after %v only, all sessions were gone before DRAIN_TIMEOUT", took)
+	}
+	if took > *drain+atOnce {
+		g.Errorf("the generation before ended %v after the upgrade, DRAIN_TIMEOUT is %v", took, *drain)
+	}
+	for _, s := range g.members {
+		lasted := s.ended.Sub(began)
+		g.secure.turns += s.turns
+		switch {
+		case g.leave && s.failure != "":
+			g.Errorf("%s over TLS, %v after the upgrade: %s", s.driver, lasted, s.failure)
+		case g.leave:
+			g.secure.left++
+		case s.failure == "" || lasted < *drain:
+			g.Errorf("%s over TLS, %v after the upgrade: %q", s.driver, lasted, s.failure)
+		default:
+			g.secure.cut++
+			g.secure.ended = append(g.secure.ended, lasted)
+		}
+		_ = s.talk.End() // its session is gone
+	}
+}
