@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"servicebroker/console"
@@ -27,6 +28,7 @@ type peering struct {
 	watcher   peers.Watcher
 	settings  atomic.Pointer[commonSettings]
 	alive     atomic.Int32 // peers
+	balancing sync.Mutex   // so that the balancer has what was known last
 }
 
 // wirePeers prepares what others are told, and who looks at them.
@@ -38,17 +40,17 @@ func (b *Broker) wirePeers() {
 		Snapshot: b.table.Snapshot, Stopping: b.ending, Log: b.log.With("component", "peers"),
 		Self: func() peers.Summary {
 			s := p.settings.Load()
-			return peers.Summary{ID: p.id, Name: b.config.Name, Version: Version, Started: b.started, Config: s.digest, Settings: s.values}
+			return peers.Summary{ID: p.id, Name: b.config.Name, Version: Version, Generation: b.generation(), Started: b.started, Config: s.digest, Settings: s.values}
 		},
 	}
-	p.watcher = peers.Watcher{Own: &p.publisher, Report: b.peerEvent, Log: b.log.With("component", "peers")}
+	p.watcher = peers.Watcher{Own: &p.publisher, Report: b.peerEvent}
 	if b.config.Consul.Address != "" {
 		p.watcher.Discover = b.discoverPeers
 	}
 }
 
 // brokerID is by what others know that it is this broker that they ask, whatever address they ask: the same for as long as there
-// is the state folder.
+// is the state folder. A copy of that, of a host that was made from another one's image, say, is another broker's.
 func (b *Broker) brokerID() string {
 	var bytes [12]byte
 	_, _ = rand.Read(bytes[:]) // it does not fail
@@ -57,13 +59,16 @@ func (b *Broker) brokerID() string {
 		return id
 	}
 	path := filepath.Join(b.state.path, "broker-id")
-	if text, err := os.ReadFile(path); err == nil && len(strings.TrimSpace(string(text))) == len(id) {
-		return strings.TrimSpace(string(text))
-	}
-	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+	text, err := os.ReadFile(path)
+	if kept := strings.TrimSpace(string(text)); err == nil && len(kept) == len(id) {
+		id = kept
+	} else if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
 		b.log.Warn("this broker's id is not kept: peers take it for another one after a restart", "cause", err.Error())
 	}
-	return id
+	host, _ := os.Hostname()
+	where, _ := filepath.Abs(path)
+	sum := sha256.Sum256([]byte(strings.Join([]string{id, host, where}, "\n")))
+	return hex.EncodeToString(sum[:len(bytes)])
 }
 
 // preparePeers reads the files by which peers let this broker in.
@@ -93,6 +98,8 @@ func (b *Broker) applyPeers(c *Config) {
 
 // balance tells the balancer what is configured, and how many brokers there are.
 func (b *Broker) balance() {
+	b.peering.balancing.Lock()
+	defer b.peering.balancing.Unlock()
 	c := b.settings().config
 	b.balancer.Configure(loadbalance.Settings{
 		Policy: c.Policy, Brokers: b.liveBrokers(), SlowStart: offIfZero(c.SlowStart), Zone: c.Zone,

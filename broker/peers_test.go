@@ -49,6 +49,12 @@ func (r *running) accepted(text string) *journal.Explanation {
 	if _, ok := reply.(*tns.Accept); !ok {
 		r.t.Fatalf("%s answered %T %v", text, reply, reply)
 	}
+	return r.explainedSince(before)
+}
+
+// explainedSince returns the explanation of a connect, once there are more than there were before.
+func (r *running) explainedSince(before int) *journal.Explanation {
+	r.t.Helper()
 	for limit := time.After(10 * time.Second); ; runtime.Gosched() {
 		if _, now := r.journal.Sizes(); now > before { // it is kept once the client has its answer
 			return r.journal.Recent(1)[0]
@@ -103,8 +109,9 @@ func TestWhatIsLostHereIsServedByAPeersTable(t *testing.T) {
 		t.Errorf("at the peer itself it came %q", e.Route)
 	}
 	third.wantCode(sales, tns.CodeUnknownService) // it was told of nobody
+	_, before := first.journal.Sizes()
 	first.wantCode("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))", tns.CodeUnknownService)
-	if e := first.journal.Recent(1)[0]; !strings.Contains(e.Route, "none has") {
+	if e := first.explainedSince(before); !strings.Contains(e.Route, "none has") {
 		t.Errorf("a refusal says %+v", e)
 	}
 	if e := first.accepted("(DESCRIPTION=(CONNECT_DATA=(SID=sales1)))"); !strings.Contains(e.Route, "from peer b2") {
@@ -118,11 +125,12 @@ func TestWhatAPeerHasIsRedirectedTo(t *testing.T) {
 	first := beside(t, "b1", func(c *Config) { c.Mode = 2; c.RedirectVerify = false }, second.api())
 	second.register("sales1", "sales")
 	first.awaitPeers(differing)
+	_, before := first.journal.Sizes()
 	_, reply := first.ask(sales)
 	if _, ok := reply.(*tns.Redirect); !ok {
 		t.Fatalf("answer %T %v", reply, reply)
 	}
-	if e := first.journal.Recent(1)[0]; e.Outcome != journal.Redirect || !strings.Contains(e.Route, "from peer b2") {
+	if e := first.explainedSince(before); e.Outcome != journal.Redirect || !strings.Contains(e.Route, "from peer b2") {
 		t.Errorf("explained as %+v", e)
 	}
 }
@@ -300,6 +308,36 @@ func TestPeerSettings(t *testing.T) {
 	}
 	if _, err := New(testConfig(t, func(c *Config) { c.PeerCredentials = secret }), nil); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("started with credentials that others can read: %v", err)
+	}
+}
+
+// A state folder that was copied with the image of a host is not this broker's.
+func TestACopyOfAStateFolderIsAnotherBrokers(t *testing.T) {
+	id := func(folder string) string {
+		b, err := New(testConfig(t, func(c *Config) { c.StateDirectory = folder }), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.closeListeners()
+		if s := b.peering.publisher.Self(); s.ID != b.peering.id || s.Generation != 1 || s.Name == "" {
+			t.Errorf("it tells of itself %+v", s)
+		}
+		return b.peering.id
+	}
+	folder, other := t.TempDir(), t.TempDir()
+	first := id(folder)
+	if again := id(folder); again != first {
+		t.Error("it has another id after a restart")
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "broker-id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "broker-id"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if id(other) == first {
+		t.Error("a copy has the same id")
 	}
 }
 

@@ -88,11 +88,11 @@ func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 			table = "not compared yet"
 		}
 		rows = append(rows, []string{
-			p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, fmt.Sprint(p.Services), fmt.Sprint(p.Instances), table, fmt.Sprintf("%d ms", p.ClockOffset),
+			p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, generationOf(p.Generation), fmt.Sprint(p.Services), fmt.Sprint(p.Instances), table, fmt.Sprintf("%d ms", p.ClockOffset),
 		})
 	}
 	err := table(w, "No peers: this broker knows of no other. PEERS or CONSUL_ADDRESS would tell it of them.",
-		"PEER | API | STATE | FOR | VERSION | SERVICES | INSTANCES | TABLE | CLOCK", rows)
+		"PEER | API | STATE | FOR | VERSION | GENERATION | SERVICES | INSTANCES | TABLE | CLOCK", rows)
 	for _, p := range list.Peers {
 		for _, line := range p.lines() {
 			if err == nil {
@@ -108,6 +108,13 @@ func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 		_, err = fmt.Fprintf(w, "Brokers that share the load: %d (%s)\n", list.Brokers, how)
 	}
 	return err
+}
+
+func generationOf(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
 }
 
 // lines tell what is worth knowing of a peer.

@@ -28,7 +28,7 @@ func TestPeersAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"https://b2:8522", "alive", "differs for", "sales1@db1: READY here, absent there: the database is not registered there", "hr1@db2 a, b and 3 more: READY here, BLOCKED there",
+		"0.1.0    2           3         2", "differs for", "sales1@db1: READY here, absent there: the database is not registered there", "hr1@db2 a, b and 3 more: READY here, BLOCKED there",
 		"and 7 differences more", "the configuration differs in POLICY", "its clock differs", "away", "connection refused", "self", "share the load: 2 (those that are alive)",
 	} {
 		if !strings.Contains(text.String(), want) {

@@ -25,10 +25,29 @@ type Access struct {
 
 	header string
 	roots  *x509.CertPool
+	files  [2]fileState // as they were read
+}
+
+// fileState tells one content of a file from another.
+type fileState struct {
+	modified time.Time
+	size     int64
+	mode     os.FileMode
+}
+
+// look returns how the files are now.
+func (a *Access) look() (files [2]fileState) {
+	for i, path := range []string{a.Credentials, a.CA} {
+		if info, err := os.Stat(path); path != "" && err == nil {
+			files[i] = fileState{info.ModTime(), info.Size(), info.Mode()}
+		}
+	}
+	return files
 }
 
 // Load reads the files.
 func (a *Access) Load() error {
+	a.files = a.look() // before they are read: what changes meanwhile is seen as a change
 	if a.CA != "" {
 		text, err := os.ReadFile(a.CA)
 		if err != nil {
@@ -82,6 +101,12 @@ func CheckAPI(text string) error {
 	return nil
 }
 
+// Errors of a client that matter to those who ask.
+var (
+	errSilent   = errors.New("it does not answer in time")
+	errNotLetIn = errors.New("it does not let this broker in")
+)
+
 // client asks one peer.
 type client struct {
 	base   string
@@ -103,16 +128,23 @@ func newClient(api string, access Access) *client {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
-// get asks for a path, and returns the body, of at most so many bytes, and the address of who answered.
-func (c *client) get(ctx context.Context, path string, most int64) (body []byte, from netip.Addr, err error) {
+// origin tells of an answer.
+type origin struct {
+	from  netip.Addr // who gave it
+	asked time.Time  // when there was a connection to ask over
+}
+
+// get asks for a path, and returns the body, of at most so many bytes.
+func (c *client) get(ctx context.Context, path string, most int64) (body []byte, got origin, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		got.asked = time.Now()
 		if a, err := netip.ParseAddrPort(i.Conn.RemoteAddr().String()); err == nil {
-			from = a.Addr().Unmap().WithZone("")
+			got.from = a.Addr().Unmap().WithZone("")
 		}
 	}})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
-		return nil, from, err
+		return nil, got, err
 	}
 	if request.URL.Scheme == "https" {
 		if c.access.header != "" {
@@ -124,20 +156,20 @@ func (c *client) get(ctx context.Context, path string, most int64) (body []byte,
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, from, inWords(err)
+		return nil, origin{}, inWords(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, from, refused(response)
+		return nil, got, refused(response)
 	}
 	body, err = io.ReadAll(io.LimitReader(response.Body, most+1))
 	switch {
 	case err != nil:
-		return nil, from, inWords(err)
+		return nil, got, inWords(err)
 	case int64(len(body)) > most:
-		return nil, from, fmt.Errorf("%w: its answer is longer than %d bytes", errStranger, most)
+		return nil, got, fmt.Errorf("%w: its answer is longer than %d bytes", errStranger, most)
 	}
-	return body, from, nil
+	return body, got, nil
 }
 
 // refused says what to do about an answer that is none.
@@ -153,7 +185,9 @@ func refused(r *http.Response) error {
 	}
 	switch r.StatusCode {
 	case http.StatusUnauthorized:
-		return fmt.Errorf("it does not let this broker in%s: put NAME:PASSWORD of a viewer in its REST_CREDENTIALS into a file, and name that as PEER_CREDENTIALS", said)
+		return fmt.Errorf("%w%s: put NAME:PASSWORD of a viewer in its REST_CREDENTIALS into a file, and name that as PEER_CREDENTIALS", errNotLetIn, said)
+	case http.StatusTooManyRequests:
+		return fmt.Errorf("%w for now%s", errNotLetIn, said)
 	case http.StatusForbidden:
 		return fmt.Errorf("it does not show its table to these credentials%s: use those of a viewer without services=", said)
 	case http.StatusNotFound:
@@ -176,7 +210,7 @@ func inWords(err error) error {
 	case misnamed:
 		return fmt.Errorf("%w: use the host name that its certificate has in PEERS", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return errors.New("it does not answer in time")
+		return errSilent
 	}
 	return err
 }

@@ -23,7 +23,7 @@ type Question struct {
 
 // Offer is what a peer has.
 type Offer struct {
-	Peer         string     // its name
+	Peer         string     // its name, or its address where this broker has the same name
 	At           netip.Addr // of the peer
 	Registration servicetable.Registration
 }
@@ -70,14 +70,11 @@ type flight struct {
 // Ask asks the peers what they have of q, and waits for them no longer than the settings say. Connects that ask for the same
 // share one question and its answer, whatever it is. asked tells that there are peers who may know now or later.
 func (w *Watcher) Ask(ctx context.Context, q Question) (offers []Offer, asked bool) {
-	w.mu.Lock()
-	limit := w.settings.AskTimeout
-	some := limit > 0 && len(w.peers) > 0 && w.others()
-	w.mu.Unlock()
-	if !some {
+	who, limit := w.mayKnow(q)
+	if who == nil {
 		return nil, false
 	}
-	f := w.question(q, limit)
+	f := w.question(q, who, limit)
 	if f == nil {
 		return nil, true
 	}
@@ -89,18 +86,9 @@ func (w *Watcher) Ask(ctx context.Context, q Question) (offers []Offer, asked bo
 	}
 }
 
-// others tells whether any peer is another broker than this. The lock is held.
-func (w *Watcher) others() bool {
-	for _, p := range w.peers {
-		if !p.state.Self {
-			return true
-		}
-	}
-	return false
-}
-
-// question finds the question under way or answered lately, or puts it; nil where there is no room for it.
-func (w *Watcher) question(q Question, limit time.Duration) *flight {
+// question finds the question under way or answered lately, or puts it to those who may know; nil where there are none, or no
+// room for it.
+func (w *Watcher) question(q Question, who []*peer, limit time.Duration) *flight {
 	key := strings.ToLower(q.Service)
 	if q.Service == "" {
 		key = "\x00" + strings.ToLower(q.SID)
@@ -113,6 +101,9 @@ func (w *Watcher) question(q Question, limit time.Duration) *flight {
 		a.counts.Kept++
 		return f
 	}
+	if len(who) == 0 {
+		return nil
+	}
 	if !a.admit(q, now) {
 		a.counts.Limited++
 		return nil
@@ -120,7 +111,7 @@ func (w *Watcher) question(q Question, limit time.Duration) *flight {
 	f := &flight{done: make(chan struct{})}
 	a.flights[key] = f
 	a.all.Go(func() {
-		offers, outcome := w.put(q, limit)
+		offers, outcome := w.put(q, who, limit)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		f.offers, f.until = offers, time.Now().Add(answerLasts)
@@ -177,7 +168,7 @@ func (w *Watcher) Asked() AskCounts {
 type outcome uint8
 
 const (
-	unanswered outcome = iota // nobody was asked, or nobody answered
+	unanswered outcome = iota // nobody answered
 	none
 	found
 )
@@ -198,13 +189,9 @@ type reply struct {
 	err    error
 }
 
-// put puts a question to all peers who may know, and collects what they say: for as long as allowed until one has
+// put puts a question to peers, and collects what they say: for as long as allowed until one has
 // something, and then for a moment more.
-func (w *Watcher) put(q Question, limit time.Duration) ([]Offer, outcome) {
-	who := w.mayKnow(q)
-	if len(who) == 0 {
-		return nil, unanswered
-	}
+func (w *Watcher) put(q Question, who []*peer, limit time.Duration) ([]Offer, outcome) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	replies := make(chan reply, len(who))
@@ -218,16 +205,15 @@ func (w *Watcher) put(q Question, limit time.Duration) ([]Offer, outcome) {
 	}
 	var all []Offer
 	var enough <-chan time.Time
-	came := none
-	for answered := 0; answered < len(who); {
+	came := unanswered
+	for range who {
 		select {
 		case r := <-replies:
-			answered++
 			all = append(all, r.offers...)
-			switch {
-			case r.err != nil && came == none && answered == len(who) && len(all) == 0:
-				came = unanswered
-			case len(all) > 0 && enough == nil:
+			if r.err == nil {
+				came = max(came, none)
+			}
+			if len(all) > 0 && enough == nil {
 				came = found
 				timer := time.NewTimer(lastWords)
 				defer timer.Stop()
@@ -241,22 +227,31 @@ func (w *Watcher) put(q Question, limit time.Duration) ([]Offer, outcome) {
 	return all, came
 }
 
-// mayKnow lists the peers who could have what this broker has not. Those whose table was the same a moment ago cannot, as far
-// as anybody can tell: they are not bothered with names that may be made up.
-func (w *Watcher) mayKnow(q Question) []*peer {
+// mayKnow lists the peers who could have what this broker has not, and for how long they may be asked; nil where there are no
+// peers at all. Those whose table was the same a moment ago cannot have it, as far as anybody can tell: they are not bothered
+// with names that may be made up.
+func (w *Watcher) mayKnow(q Question) (all []*peer, limit time.Duration) {
 	own := w.Own.ledger.of(w.snapshot().Version())
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var all []*peer
+	if limit = w.settings.AskTimeout; limit <= 0 {
+		return nil, 0
+	}
 	for _, p := range w.peers {
+		if p.state.Self {
+			continue
+		}
+		if all == nil {
+			all = []*peer{}
+		}
 		gone := p.state.Known && !p.state.Alive
 		same := !q.Lately && own != nil && p.failingSince.IsZero() && p.digest == own.digest
 		if !gone && !same && p.counts() && !now.Before(p.silentUntil) {
 			all = append(all, p)
 		}
 	}
-	return all
+	return all, limit
 }
 
 // ask puts a question to one peer.
@@ -271,10 +266,10 @@ func (p *peer) ask(ctx context.Context, q Question) ([]Offer, error) {
 	} else {
 		asks.Set("sid", q.SID)
 	}
-	body, from, err := c.get(ctx, OffersPath+"?"+asks.Encode(), maxAnswer)
+	body, got, err := c.get(ctx, OffersPath+"?"+asks.Encode(), maxAnswer)
 	var offers []Offer
 	if err == nil {
-		offers, err = p.read(body, from)
+		offers, err = p.read(body, got.from)
 	}
 	p.watcher.mu.Lock()
 	defer p.watcher.mu.Unlock()
@@ -300,8 +295,8 @@ func (p *peer) read(body []byte, from netip.Addr) ([]Offer, error) {
 		return nil, nil
 	}
 	name := who.Name
-	if name == "" {
-		name = p.state.API
+	if name == "" || strings.EqualFold(name, p.watcher.Own.Self().Name) { // brokers of one cman.ora may all be called the same
+		name = p.state.address()
 	}
 	offers := make([]Offer, len(all))
 	for i, r := range all {

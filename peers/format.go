@@ -53,11 +53,11 @@ type Answer struct {
 	Registrations listed[json.RawMessage] `json:"registrations"` // in the form of servicetable
 }
 
-// Bounds of what is read from a peer, and the same of what is written.
+// Bounds of what is read from a peer.
 const (
 	maxSummary = 64 << 10 // bytes without rows
 	maxDetail  = 24 << 20 // bytes with them
-	maxAnswer  = 4 << 20  // bytes
+	maxAnswer  = 1 << 20  // bytes; who answers keeps to half of that
 	maxListed  = 50_000   // entries of one list
 	maxStates  = 64       // of one row
 	maxWord    = 1024     // bytes of a text

@@ -3,6 +3,7 @@ package peers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -16,7 +17,7 @@ type peer struct {
 	watcher *Watcher
 	pace    Pace
 	cancel  context.CancelFunc
-	began   time.Time
+	removed bool // it is none any more
 
 	client *client
 	state  State
@@ -24,7 +25,7 @@ type peer struct {
 	digest string     // of its table
 	config string
 
-	failingSince time.Time // zero while it answers
+	failingSince time.Time // when an answer was due that did not come; zero while it answers
 	told         bool      // that its table differs
 	detailAt     time.Time // of the latest look in what it does
 	detailOf     [2]string // the two digests then
@@ -47,6 +48,7 @@ func (p *peer) watch(ctx context.Context) {
 		if p.first() {
 			wait = 0
 		}
+		changed := p.watcher.change() // other settings may help
 		err := p.look(ctx, wait)
 		if ctx.Err() != nil {
 			return
@@ -56,22 +58,31 @@ func (p *peer) watch(ctx context.Context) {
 			p.lookCloser(ctx)
 			p.assess()
 			if wait > 0 { // whoever says at once that something changed, again and again, is not to keep us busy
-				pause(ctx, pace.Retry/4)
+				pause(ctx, pace.Retry/4, nil)
 			}
 			continue
 		}
-		p.failed(err)
-		pause(ctx, min(pace.Wait, pace.Retry<<min(failures, 4)))
+		left := p.failed(err)
+		again := min(pace.Wait, pace.Retry<<min(failures, 4))
+		switch {
+		case errors.Is(err, errNotLetIn): // wrong credentials, again and again, are held against this broker's address
+			again = cmp.Or(left, pace.Shut)
+		case left > 0:
+			again = min(again, left)
+		}
+		pause(ctx, again, changed)
 		failures++
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause returns after a while, or once something is closed or ctx ends.
+func pause(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-sooner:
 	}
 }
 
@@ -95,8 +106,8 @@ func (p *peer) look(ctx context.Context, wait time.Duration) error {
 	p.watcher.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, wait+p.pace.Timeout)
 	defer cancel()
-	asked := time.Now()
-	body, from, err := c.get(ctx, TablePath+"?"+q.Encode(), maxSummary)
+	body, got, err := c.get(ctx, TablePath+"?"+q.Encode(), maxSummary)
+	now := time.Now()
 	if err != nil {
 		return err
 	}
@@ -104,13 +115,16 @@ func (p *peer) look(ctx context.Context, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	p.answered(s, from, asked, wait == 0)
+	trip := time.Duration(0) // not known where it waited
+	if wait == 0 {
+		trip = now.Sub(got.asked)
+	}
+	p.answered(s, got.from, now, trip)
 	return nil
 }
 
-// answered takes in what the peer says of itself.
-func (p *peer) answered(s *Summary, from netip.Addr, asked time.Time, atOnce bool) {
-	now := time.Now()
+// answered takes in what the peer said of itself, by now.
+func (p *peer) answered(s *Summary, from netip.Addr, now time.Time, trip time.Duration) {
 	self := p.watcher.Own.Self()
 	p.watcher.mu.Lock()
 	st := &p.state
@@ -121,10 +135,8 @@ func (p *peer) answered(s *Summary, from netip.Addr, asked time.Time, atOnce boo
 	if s.Config == self.Config {
 		st.Settings = nil
 	}
-	if atOnce { // else it is not known how long the answer took
-		st.RoundTrip = now.Sub(asked)
-		st.ClockOffset = s.Time.Sub(asked.Add(st.RoundTrip / 2))
-	}
+	st.RoundTrip = cmp.Or(trip, st.RoundTrip)
+	st.ClockOffset = s.Time.Sub(now.Add(-trip / 2))
 	came := !st.Alive
 	if came {
 		st.Alive, st.Known, st.Since = true, true, now
@@ -137,16 +149,20 @@ func (p *peer) answered(s *Summary, from netip.Addr, asked time.Time, atOnce boo
 	}
 }
 
-// failed takes in that the peer did not answer.
-func (p *peer) failed(err error) {
+// failed takes in that the peer did not answer, and returns after how long without an answer it is taken for gone: 0 if it is.
+func (p *peer) failed(err error) (left time.Duration) {
 	now := time.Now()
 	p.watcher.mu.Lock()
 	st := &p.state
 	if p.failingSince.IsZero() {
 		p.failingSince = now
+		if errors.Is(err, errSilent) {
+			p.failingSince = now.Add(-p.pace.Timeout)
+		}
 	}
 	st.Cause = printable(err.Error())
-	went := now.Sub(p.failingSince) >= p.pace.Gone && (st.Alive || !st.Known)
+	left = max(0, p.pace.Gone-now.Sub(p.failingSince))
+	went := left == 0 && (st.Alive || !st.Known)
 	counted := st.Alive && p.counts()
 	if went {
 		st.Alive, st.Known, st.Since = false, true, now
@@ -157,14 +173,21 @@ func (p *peer) failed(err error) {
 	if went && counted {
 		p.watcher.report(Event{Went, shown})
 	}
+	return left
 }
 
-// forget is the end of a peer that is none any more.
+// forget is the end of looking at a peer.
 func (p *peer) forget() {
 	p.watcher.mu.Lock()
 	p.cancel()
 	p.client.close()
+	tell := p.removed && p.state.Alive && p.counts()
+	shown := p.shown()
 	p.watcher.mu.Unlock()
+	if tell {
+		shown.Cause = "it is no peer any more, by PEERS"
+		p.watcher.report(Event{Went, shown})
+	}
 }
 
 // counts tells whether the peer is another broker, and not one that is known already. The lock is held.
@@ -196,9 +219,10 @@ func (p *peer) lookCloser(ctx context.Context) {
 	}
 	skip := !p.counts() || !same && self.Config == p.config && since.IsZero() || now.Before(due)
 	p.watcher.mu.Unlock()
-	if skip {
+	if skip || !p.watcher.detail.TryLock() { // one at a time is enough of what may be large; another time, then
 		return
 	}
+	defer p.watcher.detail.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 4*p.pace.Timeout)
 	defer cancel()
 	asked := time.Now()
@@ -240,7 +264,7 @@ func (p *peer) compared(s *Summary) {
 
 // assess decides whether the tables differ, and whether that is worth telling.
 func (p *peer) assess() {
-	own, again := p.watcher.Own.entry()
+	own, _ := p.watcher.Own.entry() // of a moment ago, which is near enough
 	now := time.Now()
 	p.watcher.mu.Lock()
 	st := &p.state
@@ -251,7 +275,7 @@ func (p *peer) assess() {
 	tell, kind := false, Agrees
 	switch {
 	case own.digest == p.digest:
-		st.Same, st.DiffersSince = again == 0, time.Time{}
+		st.Same, st.DiffersSince = true, time.Time{}
 		tell, p.told = p.told, false
 		if p.detailOf[0] != p.detailOf[1] { // what was found then is so no more
 			st.Differences, st.More = nil, 0
@@ -275,6 +299,12 @@ func compareText(texts ...string) int {
 		}
 	}
 	return 0
+}
+
+// address is that of the peer, without the scheme.
+func (s *State) address() string {
+	_, address, _ := strings.Cut(s.API, "://")
+	return address
 }
 
 // Label names a peer for people.

@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -34,8 +33,10 @@ type Watcher struct {
 	Discover func(context.Context) ([]Found, error)
 	// Report is told what happened, one after the other; nil is silent. It must not wait.
 	Report func(Event)
-	Log    *slog.Logger // nil is silent
 	Pace   Pace
+
+	reporting sync.Mutex
+	detail    sync.Mutex // held while it is looked in what a peer differs
 
 	mu       sync.Mutex // guards what follows, and the state of each peer
 	settings Settings
@@ -50,6 +51,7 @@ type Pace struct {
 	Timeout  time.Duration // of one answer besides; 3 s
 	Retry    time.Duration // after an answer that did not come; 1 s, and more each time, up to Wait
 	Gone     time.Duration // for how long one must not have answered before it is taken for gone; 5 s
+	Shut     time.Duration // before one that does not let this broker in is asked again; 30 s
 	Discover time.Duration // between two looks at who there is; 5 s
 	Settle   time.Duration // for how long tables must have differed before it is looked in what; 2 s
 	Differs  time.Duration // and before that is worth an event; 30 s
@@ -62,7 +64,7 @@ func (p Pace) withDefaults() Pace {
 		field *time.Duration
 		usual time.Duration
 	}{
-		{&p.Wait, 5 * time.Second}, {&p.Timeout, 3 * time.Second}, {&p.Retry, time.Second}, {&p.Gone, 5 * time.Second}, {&p.Discover, 5 * time.Second},
+		{&p.Wait, 5 * time.Second}, {&p.Timeout, 3 * time.Second}, {&p.Retry, time.Second}, {&p.Gone, 5 * time.Second}, {&p.Shut, 30 * time.Second}, {&p.Discover, 5 * time.Second},
 		{&p.Settle, 2 * time.Second}, {&p.Differs, 30 * time.Second}, {&p.Detail, 10 * time.Second}, {&p.Compare, time.Minute},
 	} {
 		if *one.field == 0 {
@@ -126,12 +128,35 @@ func (w *Watcher) Configure(s Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.settings = s
+	w.useAccess(s.Access)
+}
+
+// useAccess has peers asked by what is loaded, now if they did not answer. The lock is held.
+func (w *Watcher) useAccess(a Access) {
+	w.settings.Access = a
 	for _, p := range w.peers {
-		p.reach(s.Access)
+		p.reach(a)
 	}
 	if w.changed != nil {
 		close(w.changed)
 		w.changed = nil
+	}
+}
+
+// renew reads the files of credentials again where they have changed. Those that cannot be used change nothing.
+func (w *Watcher) renew() {
+	w.mu.Lock()
+	now := w.settings.Access
+	w.mu.Unlock()
+	if now.look() == now.files {
+		return
+	}
+	fresh := Access{Credentials: now.Credentials, CA: now.CA}
+	err := fresh.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil && w.settings.Access.Credentials == fresh.Credentials && w.settings.Access.CA == fresh.CA {
+		w.useAccess(fresh)
 	}
 }
 
@@ -146,6 +171,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	look := time.NewTicker(pace.Discover)
 	defer look.Stop()
 	for {
+		w.renew()
 		changed := w.change()
 		w.adopt(ctx, &all, w.wanted(ctx))
 		select {
@@ -215,6 +241,7 @@ func (w *Watcher) adopt(ctx context.Context, all *sync.WaitGroup, wanted []strin
 	}
 	for api, p := range w.peers {
 		if !slices.Contains(wanted, api) {
+			p.removed = true
 			p.cancel()
 			delete(w.peers, api)
 		}
@@ -223,7 +250,7 @@ func (w *Watcher) adopt(ctx context.Context, all *sync.WaitGroup, wanted []strin
 		if w.peers[api] != nil || len(w.peers) >= mostPeers {
 			continue
 		}
-		p := &peer{watcher: w, pace: w.Pace.withDefaults(), state: State{API: api, Since: time.Now()}, began: time.Now()}
+		p := &peer{watcher: w, pace: w.Pace.withDefaults(), state: State{API: api, Since: time.Now()}}
 		p.reach(w.settings.Access)
 		w.peers[api] = p
 		watching, cancel := context.WithCancel(ctx)
@@ -271,9 +298,12 @@ func (w *Watcher) duplicate(p *peer) bool {
 }
 
 func (w *Watcher) report(e Event) {
-	if w.Report != nil {
-		w.Report(e)
+	if w.Report == nil {
+		return
 	}
+	w.reporting.Lock()
+	defer w.reporting.Unlock()
+	w.Report(e)
 }
 
 // snapshot is this broker's own table.

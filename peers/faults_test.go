@@ -1,0 +1,174 @@
+package peers
+
+import (
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// guarded is an API in front of a broker's that lets in whoever has the password of the moment, and counts those it does not.
+type guarded struct {
+	*httptest.Server
+	password atomic.Value
+	refused  atomic.Int32
+}
+
+func guard(t *testing.T, b *broker, password string) *guarded {
+	g := &guarded{}
+	g.password.Store(password)
+	g.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, given, _ := r.BasicAuth(); given != g.password.Load() {
+			g.refused.Add(1)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		b.ServeHTTP(w, r)
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+// access writes what lets somebody in, and the authority of its certificate, into files.
+func (g *guarded) access(t *testing.T, password string) Access {
+	folder := t.TempDir()
+	a := Access{Credentials: filepath.Join(folder, "credentials"), CA: filepath.Join(folder, "ca.pem")}
+	for path, text := range map[string]string{a.Credentials: "b1:" + password, a.CA: string(pemOf(g.Certificate().Raw))} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Load(); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestCredentialsAreReadAgainAsTheyChange(t *testing.T) {
+	here, there := newBroker(t, "b1"), newBroker(t, "b2")
+	g := guard(t, there, "new")
+	a := g.access(t, "old one")
+	here.watcher.Pace.Shut = time.Hour // it is not by trying again that they help
+	here.watch(t, Settings{APIs: []string{g.URL}, Access: a})
+	until(t, func() bool {
+		all := here.watcher.Peers()
+		return len(all) == 1 && all[0].Known && strings.Contains(all[0].Cause, "PEER_CREDENTIALS")
+	})
+	if n := g.refused.Load(); n > 3 {
+		t.Errorf("wrong credentials were brought %d times", n)
+	}
+	if err := os.WriteFile(a.Credentials, []byte("b1:new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	here.await(t, Came)
+}
+
+func TestPeersThatAreTakenFromTheListAreMissedAtOnce(t *testing.T) {
+	here, there := newBroker(t, "b1"), newBroker(t, "b2")
+	here.watch(t, Settings{APIs: []string{there.api, here.api}})
+	here.await(t, Came)
+	here.watcher.Configure(Settings{APIs: []string{here.api}})
+	if e := here.await(t, Went); !strings.Contains(e.Peer.Cause, "PEERS") || here.watcher.Alive() != 0 {
+		t.Errorf("%+v", e.Peer)
+	}
+}
+
+// until looks until it is as wanted.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	limit, look := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-limit:
+			t.Fatal("it did not come to be so")
+		}
+	}
+}
+
+// Time without an answer counts from when one was due: a host that is silent is not known for longer than one that refuses.
+func TestWhenAPeerIsTakenForGone(t *testing.T) {
+	pace := Pace{}.withDefaults()
+	for _, one := range []struct {
+		err  error
+		ago  time.Duration // since the first failure
+		left time.Duration
+	}{
+		{errors.New("refused"), 0, pace.Gone}, {errSilent, 0, pace.Gone - pace.Timeout},
+		{errors.New("refused"), pace.Gone, 0}, {errSilent, pace.Gone, 0},
+	} {
+		w := &Watcher{}
+		p := &peer{watcher: w, pace: pace, state: State{Alive: true, Known: true}}
+		left := p.failed(one.err)
+		if one.ago > 0 {
+			p.failingSince = time.Now().Add(-one.ago)
+			left = p.failed(one.err)
+		}
+		if left > one.left || left < one.left-time.Second || p.state.Alive != (left > 0) {
+			t.Errorf("%v, %v ago: %v left, alive %v", one.err, one.ago, left, p.state.Alive)
+		}
+	}
+}
+
+func TestOutcomesOfQuestions(t *testing.T) {
+	here, there := newBroker(t, "b1"), newBroker(t, "B1") // the same name, and another broker
+	there.Self = func() Summary { return Summary{ID: "another", Name: "B1"} }
+	there.table.Apply(database("sales1", "db1", "sales"))
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	// Nobody looks, so that nobody is known to be gone.
+	here.watcher.settings.AskTimeout = 10 * time.Second
+	adopted := func(apis ...string) (all []*peer) {
+		for _, api := range apis {
+			p := &peer{watcher: &here.watcher, pace: here.watcher.Pace.withDefaults(), state: State{API: api}}
+			p.reach(Access{})
+			t.Cleanup(p.client.close)
+			all = append(all, p)
+		}
+		return all
+	}
+	for _, one := range []struct {
+		service string
+		of      []*peer
+		want    outcome
+	}{
+		{"sales", adopted(dead.URL, there.api), found}, {"hr", adopted(dead.URL, there.api), none}, {"hr", adopted(there.api, dead.URL), none},
+		{"sales", adopted(dead.URL), unanswered}, {"sales", adopted(dead.URL, dead.URL), unanswered},
+	} {
+		offers, came := here.watcher.put(Question{Service: one.service}, one.of, 10*time.Second)
+		if came != one.want || (len(offers) > 0) != (one.want == found) {
+			t.Errorf("%s of %d: %d, %+v", one.service, len(one.of), came, offers)
+		}
+		if one.want == found && "http://"+offers[0].Peer != there.api {
+			t.Errorf("a peer of this broker's own name is called %q", offers[0].Peer)
+		}
+	}
+}
+
+// Where no peer can know it, nobody is asked and nothing is kept of it.
+func TestNobodyIsAskedWhereNobodyCanKnow(t *testing.T) {
+	here, there := newBroker(t, "b1"), newBroker(t, "b2")
+	here.watch(t, Settings{APIs: []string{there.api}})
+	here.await(t, Came)
+	until(t, func() bool { return here.watcher.Peers()[0].Same })
+	if _, asked := here.watcher.Ask(t.Context(), Question{Service: "made-up"}); !asked {
+		t.Error("a peer may know later")
+	}
+	if c := here.watcher.Asked(); c != (AskCounts{}) {
+		t.Errorf("%+v", c)
+	}
+	if len(here.watcher.asking.flights) > 0 {
+		t.Error("it is kept that nobody was asked")
+	}
+}
+
+func pemOf(certificate []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+}
