@@ -58,7 +58,7 @@ func sameFile(a, b string) bool {
 
 // notInherited are the environment variables that are about this process alone.
 func notInherited() []string {
-	return []string{handover.Variable, keeperVariable, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"}
+	return []string{handover.Variable, keeperVariable, socketsVariable, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"}
 }
 
 // command is the program, to be started again with some open files, of which each is named by a variable.
@@ -106,8 +106,7 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 	}
 	self.keeper = inheritedKeeper()
 	p := broker.Process{Start: self.start, Notify: notifier(self.keeper, log)}
-	activated := activation.Files(true)
-	for _, file := range activated {
+	for _, file := range append(activation.Files(true), passedSockets()...) {
 		p.Activated = append(p.Activated, broker.ActivatedSocket{Name: file.Name(), File: file})
 	}
 	channel, succeeds, err := handover.Inherited()
@@ -120,13 +119,24 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 // notifier tells service manager and keeper how the broker is.
 func notifier(keeper *os.File, log *slog.Logger) func(string) {
 	return func(state string) {
-		if keeper != nil && strings.HasPrefix(state, daemon.SdNotifyReady) {
-			_, _ = fmt.Fprintln(keeper, os.Getpid())
+		if keeper != nil { // which is the main process for as long as any generation lives
+			if strings.HasPrefix(state, daemon.SdNotifyReady) {
+				_, _ = fmt.Fprintln(keeper, os.Getpid())
+			}
+			if state = withoutMainPID(state); state == "" {
+				return
+			}
 		}
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			log.Warn("the service manager cannot be told how the broker is", "cause", err.Error())
 		}
 	}
+}
+
+// withoutMainPID is what there is to tell but who the main process is.
+func withoutMainPID(state string) string {
+	lines := slices.DeleteFunc(strings.Split(state, "\n"), func(line string) bool { return strings.HasPrefix(line, "MAINPID=") })
+	return strings.Join(lines, "\n")
 }
 
 // watchdog tells the service manager, as often as it wants, that the broker answers, until stop is called.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +27,7 @@ type realBroker struct {
 	config  string
 	api     string
 	command *exec.Cmd
+	apart   bool // its processes have numbers of their own, which end with the one that was started
 
 	mu  sync.Mutex
 	log strings.Builder
@@ -56,7 +56,10 @@ func startBy(t *testing.T, before, environment []string, arguments ...string) *r
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	r := &realBroker{t: t, folder: folder, program: filepath.Join(folder, "broker"), config: filepath.Join(folder, "cman.ora"), api: "unix:" + filepath.Join(folder, "state/admin.sock")}
+	r := &realBroker{
+		t: t, folder: folder, program: filepath.Join(folder, "broker"), config: filepath.Join(folder, "cman.ora"), api: "unix:" + filepath.Join(folder, "state/admin.sock"),
+		apart: slices.Contains(before, "--pid"),
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +98,9 @@ func startBy(t *testing.T, before, environment []string, arguments ...string) *r
 			_ = r.command.Wait()
 		}
 		for _, g := range r.generations() {
-			_ = syscall.Kill(g.PID, syscall.SIGKILL)
+			if !r.apart {
+				_ = syscall.Kill(g.PID, syscall.SIGKILL)
+			}
 		}
 		reading.Wait()
 		in.Close()
@@ -272,30 +277,8 @@ func TestUpgradeBySignal(t *testing.T) {
 	}
 }
 
-func TestAKeeperStaysAsLongAsAnyGeneration(t *testing.T) {
-	r := startReal(t, nil, "--init")
-	if pid := r.newest().PID; pid == r.command.Process.Pid {
-		t.Fatal("the keeper serves itself")
-	}
-	for n := 2; n <= 3; n++ {
-		says(t, []string{"--api", r.api, "upgrade"}, fmt.Sprintf("Generation %d serves", n))
-	}
-	if err := r.command.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code := r.ends(); code != exitDone {
-		t.Errorf("ended with %d", code)
-	}
-	if all := r.generations(); len(all) > 0 {
-		t.Errorf("%+v go on", all)
-	}
-}
-
 // notes collects what a service manager would be told.
-func notes(t *testing.T) (socket string, next func(want string)) {
+func notes(t *testing.T) (socket string, next func(want string) (told string)) {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "notify")
 	if err != nil {
@@ -308,7 +291,7 @@ func notes(t *testing.T) (socket string, next func(want string)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return socket, func(want string) {
+	return socket, func(want string) string {
 		t.Helper()
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		for all := ""; ; {
@@ -318,7 +301,7 @@ func notes(t *testing.T) (socket string, next func(want string)) {
 				t.Fatalf("%q was not told: %v; told was %q", want, err, all)
 			}
 			if all += string(buffer[:n]) + "\n"; strings.Contains(string(buffer[:n]), want) {
-				return
+				return all
 			}
 		}
 	}
@@ -341,46 +324,4 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	next("STOPPING=1")
-}
-
-func TestSocketsThatWereOpenBefore(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	file, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startActivated(t, file)
-	file.Close()
-	l.Close()
-	answer, err := http.Get("http://" + at + "/livez")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Errorf("%s", answer.Status)
-	}
-	says(t, []string{"--api", r.api, "upgrade"}, "Generation 2 serves")
-	if answer, err = http.Get("http://" + at + "/livez"); err != nil || answer.StatusCode != http.StatusOK {
-		t.Errorf("after an upgrade: %v", err)
-	}
-	answer.Body.Close()
-	says(t, []string{"--api", r.api, "shutdown", "--abort"}, "ends now")
-}
-
-// startActivated runs the program as systemd would with a socket for its console.
-func startActivated(t *testing.T, file *os.File) *realBroker {
-	t.Helper()
-	number, err := syscall.Dup(int(file.Fd())) // which programs inherit
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(number)
-	// A shell knows its process number before it becomes the program.
-	script := fmt.Sprintf(`exec 3<&%d; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=console; exec "$@"`, number)
-	return startBy(t, []string{"/bin/bash", "-c", script, "sh"}, nil)
 }
