@@ -25,7 +25,6 @@ const (
 	signatureAge     = time.Hour      // it begins so long ago, for clocks that are late
 	signatureLife    = 48 * time.Hour // it ends so much later
 	signatureRefresh = 24 * time.Hour // no older one is given out
-	typeNXNAME       = 128            // in a bitmap: there is no such name, RFC 9824
 )
 
 // loadSigner reads the key of a zone from a folder, or makes one on first use. The files are such as dnssec-keygen writes.

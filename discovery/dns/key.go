@@ -1,10 +1,17 @@
 package dns
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"strings"
+	"time"
 
 	wire "github.com/miekg/dns"
 )
@@ -64,3 +71,52 @@ func (k Key) algorithm() string {
 
 // fudge is by how many seconds clocks may differ.
 const fudge = 300
+
+// secrets are the keys by their names. It is the library's TsigProvider.
+type secrets map[string]Key
+
+// Generate returns the signature of a message.
+func (s secrets) Generate(message []byte, t *wire.TSIG) ([]byte, error) {
+	k, known := s[wire.CanonicalName(t.Hdr.Name)]
+	if !known || k.algorithm() != wire.CanonicalName(t.Algorithm) {
+		return nil, wire.ErrSecret
+	}
+	secret, err := base64.StdEncoding.DecodeString(k.Secret)
+	if err != nil {
+		return nil, err
+	}
+	hashes := map[string]func() hash.Hash{wire.HmacSHA256: sha256.New, wire.HmacSHA384: sha512.New384, wire.HmacSHA512: sha512.New}
+	h := hmac.New(hashes[k.algorithm()], secret)
+	h.Write(message)
+	return h.Sum(nil), nil
+}
+
+// Verify tells whether the signature of a message is right.
+func (s secrets) Verify(message []byte, t *wire.TSIG) error {
+	right, err := s.Generate(message, t)
+	if err != nil {
+		return err
+	}
+	if given, err := hex.DecodeString(t.MAC); err != nil || !hmac.Equal(right, given) {
+		return wire.ErrSig
+	}
+	return nil
+}
+
+// badSignature says in a reply what is wrong with the signature of the request, RFC 8945 5.2. It returns whether the reply is to be
+// signed itself.
+func badSignature(reply *wire.Msg, given *wire.TSIG, why error, now time.Time) (signed bool) {
+	reply.SetTsig(given.Hdr.Name, given.Algorithm, fudge, now.Unix())
+	t := reply.IsTsig()
+	switch {
+	case errors.Is(why, wire.ErrSecret):
+		t.Error = wire.RcodeBadKey
+	case errors.Is(why, wire.ErrTime): // with the time here, so that the other side learns of its clock
+		t.Error, t.TimeSigned = wire.RcodeBadTime, given.TimeSigned
+		t.OtherLen, t.OtherData = 6, fmt.Sprintf("%012x", now.Unix())
+		return true
+	default:
+		t.Error = wire.RcodeBadSig
+	}
+	return false
+}

@@ -45,7 +45,7 @@ func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-c
 		m.SetNotify(z.name)
 		m.Answer = z.soa.rrs
 		m.RecursionDesired = false
-		client := &wire.Client{Net: "udp", Timeout: wait, TsigSecret: s.secrets}
+		client := &wire.Client{Net: "udp", Timeout: wait, TsigProvider: s.secrets}
 		if key, signed := s.key(to.Key); signed {
 			m.SetTsig(key.name(), key.algorithm(), fudge, time.Now().Unix())
 		}
@@ -57,7 +57,7 @@ func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-c
 			err = fmt.Errorf("it answers NOTIFY for %s with %s", z.name, wire.RcodeToString[reply.Rcode])
 		}
 		if errors.Is(err, wire.ErrAuth) { // the library's word for that answer to what was signed
-			err = fmt.Errorf("it answers NOTIFY for %s with %s: it has no such zone, or another key", z.name, wire.RcodeToString[wire.RcodeNotAuth])
+			err = fmt.Errorf("it answers NOTIFY for %s with %s: it has no such zone, another key, or a clock that differs", z.name, wire.RcodeToString[wire.RcodeNotAuth])
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -45,11 +45,24 @@ func (c *content) seen(from netip.Addr) []*zone {
 func within(zones []*zone, name string) *zone {
 	var best *zone
 	for _, z := range zones {
-		if (best == nil || len(z.name) > len(best.name)) && (name == z.name || strings.HasSuffix(name, "."+z.name)) {
+		if (best == nil || len(z.name) > len(best.name)) && isWithin(name, z.name) {
 			best = z
 		}
 	}
 	return best
+}
+
+// isWithin reports whether name is zone or below it; both in lower case. A dot after an odd number of \ divides no labels.
+func isWithin(name, zone string) bool {
+	above, found := strings.CutSuffix(name, zone)
+	switch {
+	case !found:
+		return false
+	case above == "":
+		return true
+	}
+	above, found = strings.CutSuffix(above, ".")
+	return found && (len(above)-len(strings.TrimRight(above, `\`)))%2 == 0
 }
 
 // query is one question and the answer to it in the making.
@@ -63,44 +76,71 @@ type query struct {
 	turn           uint32 // by how much answers are rotated, so that clients that take the first spread
 }
 
-// begin checks what holds for all questions. It returns false if the reply is complete.
-func (q *query) begin(zones []*zone) bool {
+// open makes the reply one to the request.
+func (q *query) open() {
 	q.reply.SetReply(q.request)
-	q.reply.RecursionAvailable = false
 	if opt := q.request.IsEdns0(); opt != nil {
 		q.reply.SetEdns0(maxUDP, opt.Do())
-		if opt.Version() != 0 {
-			q.reply.Rcode = wire.RcodeBadVers
-			return false
-		}
 	}
-	if len(q.request.Question) != 1 {
-		q.reply.Rcode = wire.RcodeFormatError
+}
+
+// begin checks what holds for all questions. It returns false if the reply is complete.
+func (q *query) begin(zones []*zone) bool {
+	q.open()
+	opt := q.request.IsEdns0()
+	switch {
+	case opt != nil && opt.Version() != 0:
+		q.reply.Rcode = wire.RcodeBadVers
 		return false
-	}
-	if q.request.Opcode != wire.OpcodeQuery {
+	case q.request.Opcode != wire.OpcodeQuery:
 		q.reply.Rcode = wire.RcodeNotImplemented
+		return false
+	case len(q.request.Question) != 1 || options(q.request) > 1:
+		q.reply.Rcode = wire.RcodeFormatError
 		return false
 	}
 	question := q.request.Question[0]
 	q.name, q.kind = strings.ToLower(question.Name), question.Qtype
+	switch q.kind {
+	case wire.TypeOPT, wire.TypeTSIG, wire.TypeNXNAME: // those are never asked for
+		q.reply.Rcode = wire.RcodeFormatError
+		return false
+	case wire.TypeTKEY, wire.TypeMAILA, wire.TypeMAILB:
+		q.reply.Rcode = wire.RcodeNotImplemented
+		return false
+	}
 	q.zone = within(zones, q.name)
 	if q.zone == nil || question.Qclass != wire.ClassINET {
 		q.reply.Rcode = wire.RcodeRefused // neither ours nor looked up for anyone
 		return false
 	}
-	opt := q.request.IsEdns0()
 	q.secure = opt != nil && opt.Do() && q.zone.signer != nil
 	q.reply.Authoritative = true
 	return true
+}
+
+// options counts the OPT records of a request, of which there is one at most, RFC 6891 6.1.1.
+func options(request *wire.Msg) (n int) {
+	for _, rr := range request.Extra {
+		if rr.Header().Rrtype == wire.TypeOPT {
+			n++
+		}
+	}
+	return n
 }
 
 // answer fills in what the zone says.
 func (q *query) answer() {
 	n := q.zone.nodes[q.name]
 	switch {
+	case q.secure && q.kind == wire.TypeNSEC: // RFC 9824 3.5: there is one at every name that is asked for
+		q.put(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
 	case n == nil:
 		q.deny(nil)
+	case q.secure && q.kind == wire.TypeRRSIG && len(n.sets) > 0:
+		for _, set := range n.sets {
+			q.sign(&q.reply.Answer, set)
+		}
 	case q.kind == wire.TypeANY:
 		// RFC 8482: who asks for all gets no more than this.
 		q.put(&q.reply.Answer, &rrset{rrs: []wire.RR{&wire.HINFO{
@@ -126,10 +166,16 @@ func (q *query) put(section *[]wire.RR, set *rrset) {
 		first = int(q.turn % uint32(n))
 	}
 	*section = append(append(*section, set.rrs[first:]...), set.rrs[:first]...)
-	if q.secure {
-		if sig := q.zone.signer.sign(set, q.now); sig != nil {
-			*section = append(*section, sig)
-		}
+	q.sign(section, set)
+}
+
+// sign adds the signature of set to a section, if signatures are wanted.
+func (q *query) sign(section *[]wire.RR, set *rrset) {
+	if !q.secure {
+		return
+	}
+	if sig := q.zone.signer.sign(set, q.now); sig != nil {
+		*section = append(*section, sig)
 	}
 }
 
@@ -163,20 +209,35 @@ func (q *query) glue(set *rrset) {
 // deny says that there is no such type at n, or no such name if n is nil.
 func (q *query) deny(n *node) {
 	q.put(&q.reply.Ns, q.zone.soa)
-	var kinds []uint16
 	switch {
-	case n != nil:
-		for _, set := range n.sets {
-			kinds = append(kinds, set.rrs[0].Header().Rrtype)
-		}
-	case q.secure:
-		kinds = []uint16{typeNXNAME}
-	default:
+	case !q.secure && n == nil:
 		q.reply.Rcode = wire.RcodeNameError
+	case q.secure && wireLength(q.name) <= maxWire-len("\x01\x00"): // the name after a longer one has no place
+		q.put(&q.reply.Ns, denial(q.name, kindsAt(n), q.zone.ttl))
 	}
-	if q.secure && len(q.name) < 250 { // the name after a longer one has no place
-		q.put(&q.reply.Ns, denial(q.name, kinds, q.zone.ttl))
+}
+
+// kindsAt are the types that an NSEC names; of no node, that there is no such name.
+func kindsAt(n *node) []uint16 {
+	if n == nil {
+		return []uint16{wire.TypeNXNAME}
 	}
+	var kinds []uint16
+	for _, set := range n.sets {
+		kinds = append(kinds, set.rrs[0].Header().Rrtype)
+	}
+	return kinds
+}
+
+// maxWire is how long a name may be on the wire.
+const maxWire = 255
+
+func wireLength(name string) int {
+	n, err := wire.PackDomainName(name, make([]byte, maxWire+1), 0, nil, false)
+	if err != nil {
+		return maxWire
+	}
+	return n
 }
 
 // fit cuts the reply to what fits into size. Addresses beside an SRV are left out without saying so, RFC 2181 9.

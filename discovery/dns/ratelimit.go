@@ -46,15 +46,7 @@ func (r *rates) judge(addr netip.Addr, now time.Time) verdict {
 			return send
 		}
 	}
-	bits := 24
-	if addr.Is6() {
-		bits = 56
-	}
-	network, err := addr.Prefix(bits)
-	if err != nil {
-		return drops
-	}
-	b := &r.buckets[maphash.Comparable(r.seed, network)%bucketCount]
+	b := &r.buckets[maphash.Comparable(r.seed, networkOf(addr))%bucketCount]
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rate := float64(r.perSecond)
@@ -74,4 +66,15 @@ func (r *rates) judge(addr netip.Addr, now time.Time) verdict {
 		return slip
 	}
 	return drops
+}
+
+// networkOf is whom an address is taken for: a /24, of IPv6 a /56.
+func networkOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := 24
+	if addr.Is6() {
+		bits = 56
+	}
+	network, _ := addr.Prefix(bits) // of no address none
+	return network
 }

@@ -21,13 +21,15 @@ type serials struct {
 	started  bool
 	last     uint32
 	version  uint64 // of the table at last
-	reserved uint32 // none beyond it may be given out
+	reserved uint32 // none beyond it is given out if it can be helped
+	unkept   error  // why what is reserved is not on disk; nil if it is
+	told     bool   // of that
 }
 
 // serialsAhead is how many are reserved with one write.
 const serialsAhead = 10_000
 
-// next returns the serial for that version of the table.
+// next returns the serial for that version of the table. A disk that cannot be written to keeps no zone from following the table.
 func (s *serials) next(version uint64) (uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,13 +45,24 @@ func (s *serials) next(version uint64) (uint32, error) {
 	next := s.last + step
 	if s.path != "" && int32(s.reserved-next) < 0 {
 		reserved := next + serialsAhead
-		if err := writeFile(s.path, strconv.FormatUint(uint64(reserved), 10)+"\n"); err != nil {
-			return 0, fmt.Errorf("the serial of the DNS zone could not be kept: %w: check the state directory", err)
+		if s.unkept = writeFile(s.path, strconv.FormatUint(uint64(reserved), 10)+"\n"); s.unkept == nil {
+			s.reserved = reserved
 		}
-		s.reserved = reserved
 	}
 	s.last, s.version = next, version
 	return next, nil
+}
+
+// trouble returns why secondaries might not follow after a restart, once each time that it begins; else nil.
+func (s *serials) trouble() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begins := s.unkept != nil && !s.told
+	s.told = s.unkept != nil
+	if begins {
+		return s.unkept
+	}
+	return nil
 }
 
 func (s *serials) start() error {
@@ -65,7 +78,9 @@ func (s *serials) start() error {
 			if err != nil {
 				return fmt.Errorf("%s holds no serial: write the zone's last serial into it, or remove it if there are no secondaries", s.path)
 			}
-			s.last = uint32(reserved)
+			if int32(uint32(reserved)-s.last) > 0 { // else some were given out that could not be kept
+				s.last = uint32(reserved)
+			}
 		}
 	}
 	s.reserved, s.started = s.last, true

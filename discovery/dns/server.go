@@ -43,7 +43,7 @@ type Server struct {
 	latest    Publication
 	proofs    map[string][]string  // texts of names that stand in the zone besides
 	gone      map[string]time.Time // names of services that are gone, and until when they exist
-	secrets   map[string]string
+	secrets   secrets
 	rates     *rates
 	transfers chan struct{}
 	ready     chan struct{} // closed by the first Sync
@@ -56,12 +56,12 @@ func (s *Server) prepare() error {
 	if s.prepared {
 		return nil
 	}
-	s.secrets = map[string]string{}
+	s.secrets = secrets{}
 	for _, k := range s.Keys {
 		if err := k.check(); err != nil {
 			return err
 		}
-		s.secrets[k.name()] = k.Secret
+		s.secrets[k.name()] = k
 	}
 	for _, to := range s.Secondaries {
 		if _, known := s.key(to.Key); to.Key != "" && !known {
@@ -128,14 +128,15 @@ func (s *Server) serve(p Publication) error {
 	}
 	for i := range p.Views {
 		var old seen
-		if i < len(before.views) {
-			old = before.views[i]
-		}
 		now := seen{clients: p.Views[i].Clients}
+		if i < len(before.views) && slices.Equal(now.clients, before.views[i].clients) {
+			old = before.views[i]
+		} else {
+			changed = true
+		}
 		if now.zones, err = s.succeed(p.Views[i].Zones, old.zones, &e, p.Version); err != nil {
 			return err
 		}
-		changed = changed || !slices.Equal(now.clients, old.clients)
 		next.views = append(next.views, now)
 	}
 	if !changed && e.serial == 0 {
@@ -157,7 +158,7 @@ func (s *Server) succeed(zones []Zone, old []*zone, e *edition, version uint64) 
 		if z.Name == "" {
 			continue
 		}
-		built, err := s.update(s.remembered(z), e, version, within(old, z.Name))
+		built, err := s.update(z, e, version, within(old, z.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -175,6 +176,7 @@ func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, e
 	if old != nil {
 		past = old.records
 	}
+	z = s.remembered(z, old)
 	z.Records = stamp(z.Records, past, version)
 	if old != nil && old.ttl == e.ttl && slices.Equal(old.records, z.Records) {
 		return old, nil
@@ -185,6 +187,9 @@ func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, e
 			return nil, err
 		}
 		e.serial = serial
+		if err := s.serials.trouble(); err != nil && s.Log != nil {
+			s.Log.Warn("the serial of the DNS zone could not be kept: the zone follows the table all the same, but secondaries may stop doing so after a restart", "cause", err.Error(), "remedy", "check the state directory and its disk")
+		}
 	}
 	edition := *e
 	if s.Sign {
@@ -258,21 +263,21 @@ func (s *Server) forget(p Publication, before *content, now time.Time) {
 
 const stateGone = "gone"
 
-// remembered returns z with the names of services that are gone, and with proofs.
-func (s *Server) remembered(z Zone) Zone {
+// remembered returns z with the names of services that are gone, as far as z had them before, and with proofs.
+func (s *Server) remembered(z Zone, before *zone) Zone {
 	if len(s.gone)+len(s.proofs) == 0 {
 		return z
 	}
 	z.Records = slices.Clone(z.Records)
 	for name, texts := range s.proofs {
 		for _, text := range texts {
-			if wire.IsSubDomain(z.Name, name) {
+			if isWithin(name, z.Name) {
 				z.Records = append(z.Records, Record{Name: name, Type: wire.TypeTXT, Text: text})
 			}
 		}
 	}
 	for name := range s.gone {
-		if wire.IsSubDomain(z.Name, name) {
+		if before.hasService(name) { // who does not see a service learns nothing of its end
 			z.Records = append(z.Records, Record{Name: name, Type: wire.TypeTXT, State: stateGone})
 		}
 	}
@@ -290,7 +295,7 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
 		case drops:
 			return
 		case slip:
-			q.reply.SetReply(request)
+			q.open()
 			q.reply.Truncated = true
 			s.write(w, q)
 			return
@@ -299,9 +304,11 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
 	c := s.content.Load()
 	switch {
 	case request.IsTsig() != nil && w.TsigStatus() != nil:
-		q.reply.SetRcode(request, wire.RcodeNotAuth)
+		q.open()
+		q.reply.Rcode = wire.RcodeNotAuth
 	case c == nil:
-		q.reply.SetRcode(request, wire.RcodeServerFailure)
+		q.open()
+		q.reply.Rcode = wire.RcodeServerFailure
 	case !q.begin(c.seen(from)):
 	case q.kind == wire.TypeAXFR || q.kind == wire.TypeIXFR:
 		s.transfer(w, q, from)
@@ -314,18 +321,33 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
 
 // write sends the reply, cut to what fits.
 func (s *Server) write(w wire.ResponseWriter, q *query) {
-	size := wire.MaxMsgSize
+	size, tsig := wire.MaxMsgSize, q.request.IsTsig()
 	if isUDP(w) {
 		size = q.size()
 	}
+	if tsig != nil {
+		size -= wire.Len(tsig) + len("\x00\x00\x00\x00\x00\x00") // with the time of a BADTIME
+	}
 	q.fit(size)
-	if tsig := q.request.IsTsig(); tsig != nil && w.TsigStatus() == nil {
+	signed := true
+	switch {
+	case tsig == nil:
+	case w.TsigStatus() == nil:
 		q.reply.SetTsig(tsig.Hdr.Name, tsig.Algorithm, fudge, q.now.Unix())
+	default:
+		signed = badSignature(q.reply, tsig, w.TsigStatus(), q.now)
 	}
 	if s.Answered != nil {
 		s.Answered(q.kind, q.reply.Rcode)
 	}
-	_ = w.WriteMsg(q.reply) // who is gone needs no answer
+	if signed {
+		_ = w.WriteMsg(q.reply) // who is gone needs no answer
+		return
+	}
+	// The library would leave out the time, which others take for clocks that differ.
+	if packed, err := q.reply.Pack(); err == nil {
+		_, _ = w.Write(packed)
+	}
 }
 
 func isUDP(w wire.ResponseWriter) bool {

@@ -79,7 +79,8 @@ func (s *Server) Run(ctx context.Context, sockets *Sockets) error {
 	var working sync.WaitGroup
 	var failed error
 	var once sync.Once
-	servers := s.servers(sockets)
+	conns := newBounded(sockets.TCP, maxConns)
+	servers := s.servers(conns, sockets.UDP)
 	for _, server := range servers {
 		working.Go(func() {
 			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
@@ -102,24 +103,46 @@ func (s *Server) Run(ctx context.Context, sockets *Sockets) error {
 	for _, server := range servers {
 		_ = server.ShutdownContext(stopping) // one that has not started ends by its closed socket
 	}
+	conns.closeAll() // else who does not read what it asked for would be waited for
 	working.Wait()
 	return failed
 }
 
-func (s *Server) servers(sockets *Sockets) []*wire.Server {
+func (s *Server) servers(tcp net.Listener, udp []net.PacketConn) []*wire.Server {
 	base := func() *wire.Server {
-		return &wire.Server{Handler: s, TsigSecret: s.secrets, ReadTimeout: idleTime, WriteTimeout: idleTime, IdleTimeout: func() time.Duration { return idleTime }}
+		return &wire.Server{
+			Handler: s, TsigProvider: s.secrets, ReadTimeout: idleTime, IdleTimeout: func() time.Duration { return idleTime },
+			MsgAcceptFunc: accept, MsgInvalidFunc: s.invalid,
+		}
 	}
-	tcp := base()
-	tcp.Listener, tcp.MaxTCPQueries = newBounded(sockets.TCP, maxConns), -1
-	all := []*wire.Server{tcp}
-	for _, conn := range sockets.UDP {
-		udp := base()
-		udp.PacketConn, udp.UDPSize = conn, 4096
-		all = append(all, udp)
+	overTCP := base()
+	overTCP.Listener, overTCP.MaxTCPQueries = tcp, -1
+	all := []*wire.Server{overTCP}
+	for _, conn := range udp {
+		overUDP := base()
+		overUDP.PacketConn, overUDP.UDPSize = conn, 4096
+		all = append(all, overUDP)
 	}
 	return all
 }
+
+// accept leaves alone what is an answer itself, lest two servers answer each other for ever. All else is judged as a question.
+func accept(h wire.Header) wire.MsgAcceptAction {
+	const isAnswer = 1 << 15
+	if h.Bits&isAnswer != 0 {
+		return wire.MsgIgnore
+	}
+	return wire.MsgAccept
+}
+
+// invalid is told of what cannot be read. What has a header is answered so by the library.
+func (s *Server) invalid(message []byte, _ error) {
+	if len(message) >= headerSize && s.Answered != nil {
+		s.Answered(wire.TypeNone, wire.RcodeFormatError)
+	}
+}
+
+const headerSize = 12
 
 // loaded waits for the first Sync; false if ctx ended before.
 func (s *Server) loaded(ctx context.Context) bool {
@@ -129,38 +152,4 @@ func (s *Server) loaded(ctx context.Context) bool {
 	case <-s.ready:
 		return true
 	}
-}
-
-// bounded is a listener that closes connections beyond so many at once.
-type bounded struct {
-	net.Listener
-	free chan struct{}
-}
-
-func newBounded(l net.Listener, n int) *bounded { return &bounded{l, make(chan struct{}, n)} }
-
-func (b *bounded) Accept() (net.Conn, error) {
-	for {
-		conn, err := b.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case b.free <- struct{}{}:
-			return &counted{Conn: conn, release: sync.OnceFunc(func() { <-b.free })}, nil
-		default:
-			conn.Close()
-		}
-	}
-}
-
-// counted is a connection of a bounded listener.
-type counted struct {
-	net.Conn
-	release func()
-}
-
-func (c *counted) Close() error {
-	c.release()
-	return c.Conn.Close()
 }

@@ -41,6 +41,10 @@ func (s *Server) transfer(w wire.ResponseWriter, q *query, from netip.Addr) {
 		q.reply.Rcode = wire.RcodeRefused
 		s.write(w, q)
 		return
+	case q.name != q.zone.name: // RFC 5936 2.2.1
+		q.reply.Rcode, q.reply.Authoritative = wire.RcodeNotAuth, false
+		s.write(w, q)
+		return
 	case udp: // RFC 1995 4: this says to come by TCP
 		q.reply.Answer = q.zone.soa.rrs
 		s.write(w, q)

@@ -40,6 +40,14 @@ func (n *node) set(kind uint16) *rrset {
 	return nil
 }
 
+// hasService reports whether name is that of a service, there or gone.
+func (z *zone) hasService(name string) bool {
+	if z == nil || z.nodes[name] == nil {
+		return false
+	}
+	return slices.ContainsFunc(z.nodes[name].records, func(r Record) bool { return r.State != "" })
+}
+
 // edition is what besides its records makes a zone.
 type edition struct {
 	serial, ttl uint32
