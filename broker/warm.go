@@ -31,6 +31,7 @@ const (
 	warmSettle  = 50 * time.Millisecond
 	warmDelay   = 250 * time.Millisecond
 	warmStamped = 30 * time.Second // so often the file says at least as of when it is true
+	warmSlow    = 5 * time.Second  // after so long a disk counts as one that does not answer
 )
 
 // keepTable reads the table that the broker before kept, and has that of this one kept.
@@ -39,21 +40,24 @@ func (b *Broker) keepTable() {
 		return
 	}
 	w := &b.warm
-	w.file = &warmFile{path: filepath.Join(b.state.path, warmName)}
+	w.file = newWarmFile(filepath.Join(b.state.path, warmName))
 	var read warmRead
 	var err error
 	if b.process.Before == nil { // else the table comes from there, which still keeps the file
-		read, err = readWarm(w.file.path)
+		read, err = readWarm(context.Background(), w.file.path)
 	}
 	if err != nil {
 		w.failed = err.Error()
 		b.log.Warn("the table on disk could not be read, or not all of it; databases are known once they register", "file", w.file.path, "cause", w.failed)
 	}
+	if read.cut > 0 {
+		b.log.Info("the last write to the table on disk had not come to its end: the table is the one before it", "file", w.file.path, "bytes", read.cut)
+	}
 	b.takeStored(&read)
 	one := &mirror{name: "disk", destination: w.file.path}
 	of := &discovery.Mirror[*warmTable]{
 		Name: one.name, Snapshot: b.table.Snapshot, Desire: b.desireWarm, Equal: sameWarm, Destination: w.file,
-		Settle: warmSettle, MaxDelay: warmDelay, Spacing: warmDelay, Resync: warmStamped, Longest: warmStamped,
+		Settle: warmSettle, MaxDelay: warmDelay, Spacing: warmDelay, Resync: warmStamped, Longest: warmStamped, Timeout: warmSlow,
 		Log: b.log.With("component", "disk"), Synced: one.synced.note,
 	}
 	one.status = of.Status
@@ -93,12 +97,15 @@ func (b *Broker) freezeWarm() {
 
 // lastWarm leaves the file as the next broker should find it.
 func (b *Broker) lastWarm() {
+	ctx, cancel := context.WithTimeout(context.Background(), warmSlow)
+	defer cancel()
 	f := b.warm.file
-	defer f.Close()
+	var err error
 	if last := b.warm.final.Load(); last != nil {
-		if err := f.Sync(context.Background(), last); err != nil {
-			b.log.Warn("the last table could not be kept on disk: the next broker begins with an older one", "file", f.path, "cause", err.Error())
-		}
+		err = f.Sync(ctx, last)
+	}
+	if err = cmp.Or(err, f.Close(ctx)); err != nil {
+		b.log.Warn("the last table could not be kept on disk: the next broker begins with an older one", "file", f.path, "cause", err.Error())
 	}
 }
 
@@ -220,8 +227,11 @@ func (b *Broker) warmNotes() (notes []string) {
 		notes = append(notes, fmt.Sprintf("%d of %d instances are known from the table on disk alone, heard of at most %v ago; they are used where nothing else is, until they register again",
 			stored, all, time.Since(oldest).Round(time.Second)))
 	}
-	if status := b.warm.status(); status.Error != "" {
+	switch status := b.warm.status(); {
+	case status.Error != "":
 		notes = append(notes, "the table is not kept on disk: "+status.Error)
+	case status.Standby && b.warm.file != nil:
+		notes = append(notes, "the table is not kept on disk: another process has locked "+b.warm.file.path+", as a predecessor has until it ends")
 	}
 	return notes
 }

@@ -1,54 +1,23 @@
 package broker
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
-
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"servicebroker/discovery"
 	"servicebroker/servicetable"
 )
 
-// The table on disk is a bbolt file with a page of facts about it, an entry for each registration by its ID, and one for each
-// service that left lately, so that what changes is all that is written. It is written whole, beside the one before, when a
-// broker first comes to it: nothing is ever built upon what another process has left.
-const (
-	warmFormat = 1 // of the file; that of the registrations in it is servicetable's
-	warmName   = "table.db"
-)
-
-var (
-	warmFacts     = []byte("facts")
-	warmInstances = []byte("instances")
-	warmDeparted  = []byte("departed")
-	warmFactsKey  = []byte("table")
-)
-
-// warmFact is what the file says of itself.
-type warmFact struct {
-	Format  int       `json:"format"`
-	Broker  string    `json:"broker"` // version that wrote it
-	AsOf    time.Time `json:"as_of"`  // registrations of which nothing else is said were live then
-	Version uint64    `json:"table_version"`
-}
-
-// warmEntry is one registration in the file.
-type warmEntry struct {
-	Registration servicetable.Registration `json:"registration"`
-	Heard        time.Time                 `json:"heard,omitzero"` // when it was live last, or left; zero: as of the file's time
-}
+const warmName = "table.db"
 
 // warmTable is what is to be in the file.
 type warmTable struct {
@@ -62,101 +31,150 @@ func sameWarm(a, b *warmTable) bool {
 	return slices.Equal(a.entries, b.entries) && slices.Equal(a.departed, b.departed)
 }
 
-// warmFile is the discovery.Destination that keeps a warmTable on disk.
+// warmFile is the discovery.Destination that keeps a warmTable on disk. What changes is appended; the file is written anew,
+// beside the one before, when a broker first comes to it, when it has become long, and whenever it is not what was left there:
+// nothing is ever built upon what another process, or an error, has left.
 type warmFile struct {
 	path string
+	disk diskWork
 
 	mu      sync.Mutex // guards what follows; nobody who changes the table takes it
-	db      *bbolt.DB  // nil: not open
+	file    *os.File   // nil: not open
 	info    os.FileInfo
-	written map[string]*servicetable.Registration // by key in the file, as last written; nil: not known
+	size    int64                                 // as it was left
+	fresh   int64                                 // as it was when it was written anew
+	written map[string]*servicetable.Registration // by key in the file, as last written
 	heard   map[servicetable.ID]time.Time         // of stale ones
 }
 
-// Sync makes the file equal to t. It is on the disk when it returns.
-func (f *warmFile) Sync(_ context.Context, t *warmTable) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err := unharmed(func() error { return f.sync(t) })
-	if err != nil {
-		f.written = nil // it may have come half way
-	}
-	if errors.Is(err, errDamagedTable) {
-		f.close() // and made anew next time
-	}
-	return err
+func newWarmFile(path string) *warmFile { return &warmFile{path: path, disk: newDiskWork()} }
+
+// warmSlack is by how much more than its double a file may grow before it is written anew.
+const warmSlack = 1 << 20
+
+// Sync makes the file equal to t. It is on the disk when it returns nil.
+func (f *warmFile) Sync(ctx context.Context, t *warmTable) error {
+	return f.disk.do(ctx, func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.sync(t)
+	})
 }
 
 func (f *warmFile) sync(t *warmTable) error {
-	if f.db != nil && !f.inPlace() {
+	if f.file != nil && !f.inPlace() {
 		f.close()
 	}
-	if f.db == nil {
+	if f.file == nil {
 		return f.begin(t)
 	}
-	return f.db.Update(func(tx *bbolt.Tx) error { return f.put(tx, t) })
+	text := &bytes.Buffer{}
+	w := &warmWriter{to: text}
+	then := f.put(w, t, f.written)
+	if w.err != nil {
+		return w.err
+	}
+	if f.size+w.bytes > 2*f.fresh+warmSlack {
+		return f.begin(t)
+	}
+	_, err := f.file.Write(text.Bytes())
+	if err == nil {
+		err = syscall.Fdatasync(int(f.file.Fd()))
+	}
+	if err != nil { // it may have come half way, and what the disk has is not known
+		f.close()
+		return err
+	}
+	f.size += w.bytes
+	then()
+	return nil
 }
 
-// inPlace reports whether what is open is what is found at the path.
+// inPlace reports whether what is found at the path is what was left there.
 func (f *warmFile) inPlace() bool {
 	now, err := os.Lstat(f.path)
-	return err == nil && os.SameFile(now, f.info)
+	return err == nil && os.SameFile(now, f.info) && now.Size() == f.size
 }
 
 // begin writes a file of its own, and puts it in the place of the one before once it is whole.
 func (f *warmFile) begin(t *warmTable) error {
-	if err := f.isFree(); err != nil {
-		return err
+	if f.file == nil {
+		before, err := lockWarm(f.path)
+		if err != nil {
+			return err
+		}
+		defer before.Close() // of nil, too
 	}
 	fresh := f.path + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	db, err := bbolt.Open(fresh, 0o600, &bbolt.Options{Timeout: time.Second, NoStatistics: true})
+	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	f.written = nil
-	err = db.Update(func(tx *bbolt.Tx) error { return f.put(tx, t) })
-	if err == nil {
-		f.info, err = os.Lstat(fresh)
-	}
+	info, size, then, err := f.fill(file, t)
 	if err == nil {
 		err = os.Rename(fresh, f.path)
 	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(f.path))
-	}
 	if err != nil {
-		_ = db.Close()
+		_ = file.Close()
 		_ = os.Remove(fresh)
 		return err
 	}
-	f.db = db
+	f.close()
+	f.file, f.info, f.size, f.fresh = file, info, size, size
+	then()
+	if err := syncFolder(filepath.Dir(f.path)); err != nil {
+		f.close() // and begun anew: after a loss of power there might be the one before
+		return err
+	}
 	return nil
 }
 
-// isFree returns an error while another process has the file open, as a predecessor has for a while.
-func (f *warmFile) isFree() error {
-	db, err := openWarm(f.path)
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return discovery.ErrStandby
-	case err == nil:
-		return db.Close()
+// fill writes a whole table to a file that is nobody else's.
+func (f *warmFile) fill(file *os.File, t *warmTable) (info os.FileInfo, size int64, then func(), err error) {
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, 0, nil, err
 	}
-	return nil // whatever is wrong with it, it is replaced
+	buffer := bufio.NewWriterSize(file, 1<<16)
+	w := &warmWriter{to: buffer}
+	w.put(&warmLine{File: &warmHead{Format: warmFormat, Broker: Version}})
+	then = f.put(w, t, nil)
+	if err := errors.Join(w.err, buffer.Flush()); err != nil {
+		return nil, 0, nil, err
+	}
+	if err := file.Sync(); err != nil {
+		return nil, 0, nil, err
+	}
+	info, err = file.Stat()
+	return info, w.bytes, then, err
 }
 
-// put writes what is different from what was written last.
-func (f *warmFile) put(tx *bbolt.Tx, t *warmTable) error {
-	now := time.Now().Round(0)
-	whole := f.written == nil
-	instances, departed, facts, err := warmBuckets(tx, whole)
+// lockWarm locks the file for as long as it is open; nil if it cannot even be opened, and is to be replaced.
+func lockWarm(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return err
+		return nil, nil
 	}
-	wanted := make(map[string]*servicetable.Registration, len(t.entries))
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		_ = file.Close()
+		return nil, discovery.ErrStandby // as while a predecessor keeps it
+	}
+	opened, err := file.Stat()
+	if err == nil {
+		if now, gone := os.Lstat(path); gone == nil && !os.SameFile(opened, now) && now.Mode().IsRegular() {
+			_ = file.Close()
+			return nil, discovery.ErrStandby // it was just replaced
+		}
+	}
+	return file, nil
+}
+
+// put writes what is different from what was written before, and returns what is to be done once that is on disk.
+func (f *warmFile) put(w *warmWriter, t *warmTable, before map[string]*servicetable.Registration) (then func()) {
+	now := time.Now().Round(0)
+	wanted := make(map[string]*servicetable.Registration, len(t.entries)+len(t.departed))
 	heard := map[servicetable.ID]time.Time{}
 	for _, r := range t.entries {
 		key := "r" + string(r.ID)
@@ -168,99 +186,41 @@ func (f *warmFile) put(tx *bbolt.Tx, t *warmTable) error {
 			}
 			heard[r.ID] = at
 		}
-		if f.written[key] != r {
-			err = errors.Join(err, putWarm(instances, key, &warmEntry{Registration: *r, Heard: at}))
+		if before[key] != r {
+			w.put(&warmLine{Key: key, Instance: &warmEntry{Registration: *r, Heard: at}})
 		}
 	}
 	for _, d := range t.departed {
 		key := fmt.Sprintf("d%d %s", d.at.UnixNano(), d.registration.ID)
 		wanted[key] = d.registration
-		if f.written[key] != d.registration {
-			err = errors.Join(err, putWarm(departed, key, &warmEntry{Registration: *d.registration, Heard: d.at}))
+		if before[key] != d.registration {
+			w.put(&warmLine{Key: key, Departed: &warmEntry{Registration: *d.registration, Heard: d.at}})
 		}
 	}
-	for key := range f.written {
+	for key := range before {
 		if wanted[key] == nil {
-			from := instances
-			if key[0] == 'd' {
-				from = departed
-			}
-			err = errors.Join(err, from.Delete([]byte(key)))
+			w.put(&warmLine{Key: key, Gone: true})
 		}
 	}
-	err = errors.Join(err, putWarm(facts, string(warmFactsKey), &warmFact{Format: warmFormat, Broker: Version, AsOf: now, Version: t.version}))
-	if err == nil {
-		tx.OnCommit(func() { f.written, f.heard = wanted, heard })
-	}
-	return err
+	w.conclude(now, t.version)
+	return func() { f.written, f.heard = wanted, heard }
 }
 
-// warmBuckets returns the parts of the file, emptied if all is to be written.
-func warmBuckets(tx *bbolt.Tx, whole bool) (instances, departed, facts *bbolt.Bucket, err error) {
-	var all [3]*bbolt.Bucket
-	for i, name := range [][]byte{warmInstances, warmDeparted, warmFacts} {
-		if whole && tx.Bucket(name) != nil {
-			if err := tx.DeleteBucket(name); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		if all[i], err = tx.CreateBucketIfNotExists(name); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return all[0], all[1], all[2], nil
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// putWarm writes a value with a sum over it and its key.
-func putWarm(to *bbolt.Bucket, key string, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return to.Put([]byte(key), append(binary.BigEndian.AppendUint32(nil, warmSum([]byte(key), text)), text...))
-}
-
-func warmSum(key, text []byte) uint32 {
-	return crc32.Update(crc32.Update(0, castagnoli, key), castagnoli, text)
-}
-
-// Close gives the file back.
-func (f *warmFile) Close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.close()
+// Close gives the file back, unless the disk keeps it from that.
+func (f *warmFile) Close(ctx context.Context) error {
+	return f.disk.do(ctx, func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.close()
+		return nil
+	})
 }
 
 func (f *warmFile) close() {
-	if f.db != nil {
-		_ = unharmed(f.db.Close)
+	if f.file != nil {
+		_ = f.file.Close()
 	}
-	f.db, f.written = nil, nil
-}
-
-// errDamagedTable tells of a file that is not what it should be.
-var errDamagedTable = errors.New("the file is damaged")
-
-// unharmed calls f, which reads a file by mapping it: what is wrong with the file becomes an error, and no end of the process.
-func unharmed(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: %v", errDamagedTable, cause)
-		}
-	}()
-	return f()
-}
-
-// openWarm opens the file for reading.
-func openWarm(path string) (db *bbolt.DB, err error) {
-	err = unharmed(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: 50 * time.Millisecond, NoStatistics: true})
-		return err
-	})
-	return db, err
+	f.file, f.written = nil, nil
 }
 
 func syncFolder(path string) error {
@@ -270,4 +230,36 @@ func syncFolder(path string) error {
 	}
 	defer folder.Close()
 	return folder.Sync()
+}
+
+// diskWork is work that may have to wait for a disk, for ever if that hangs: nothing can end a call that does. Whoever needs
+// its result waits no longer than their context, and the work goes on; there is never more than one at a time.
+type diskWork chan struct{}
+
+func newDiskWork() diskWork { return make(diskWork, 1) }
+
+// errSlowDisk is what there is instead of a result in time.
+var errSlowDisk = errors.New("the disk did not answer")
+
+// do has work done after what was begun before, and returns what came of it.
+func (d diskWork) do(ctx context.Context, work func() error) error {
+	began := time.Now()
+	slow := func() error { return fmt.Errorf("%w within %v", errSlowDisk, time.Since(began).Round(time.Second)) }
+	select {
+	case d <- struct{}{}:
+	case <-ctx.Done():
+		return slow()
+	}
+	result := make(chan error, 1)
+	go func() {
+		err := work()
+		<-d
+		result <- err
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return slow()
+	}
 }

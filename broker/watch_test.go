@@ -81,7 +81,7 @@ func put(t *testing.T, text string, path ...string) string {
 	return file
 }
 
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
 		if err != nil {
