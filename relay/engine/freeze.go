@@ -48,7 +48,10 @@ func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	client, server, err := l.files() // before anything is stopped: there may be no room for descriptors
+	client, server, err := l.files()   // before anything is stopped: there may be no room for descriptors
+	if errors.Is(err, net.ErrClosed) { // whoever ran it is done with it
+		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
 	if err != nil {
 		return nil, err
 	}

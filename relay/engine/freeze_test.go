@@ -123,6 +123,10 @@ func TestFreezeRefusals(t *testing.T) {
 	if _, err := (&Link{Client: near, Server: far}).Freeze(t.Context()); err == nil {
 		t.Error("a session that is not running was frozen")
 	}
+	_, _ = near.Close(), far.Close()
+	if _, err := (&Link{Client: near, Server: far}).Freeze(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a session that is over: %v", err)
+	}
 }
 
 func BenchmarkRoundTrip512(b *testing.B) {
