@@ -24,6 +24,7 @@ type arrivals struct {
 	took   times // until the answer to the CONNECT
 	turn   times // from a message to the instance until its answer
 	failed []string
+	well   int // of all
 }
 
 // arrive has so many clients come in a second, until depart.
@@ -79,6 +80,7 @@ func (a *arrivals) client(ctx context.Context) {
 		a.failed = append(a.failed, fmt.Sprintf("at %s, after %v, from %s: %v", began.Format("15:04:05.000"), time.Since(began).Round(time.Millisecond), v.from, err))
 		return
 	}
+	a.well++
 	a.took, a.turn = append(a.took, accepted.Sub(began)), append(a.turn, time.Since(accepted))
 }
 

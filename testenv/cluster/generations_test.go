@@ -18,15 +18,15 @@ type generations struct {
 	running sync.WaitGroup
 
 	mu   sync.Mutex
-	seen map[int]bool
-	most int // alive at a time
+	seen map[int]time.Time // last
+	most int               // alive at a time
 	err  error
 }
 
 // watchGenerations looks again and again until the test ends.
 func watchGenerations(t testing.TB, b *stage.Broker) *generations {
 	ctx, cancel := context.WithCancel(t.Context())
-	g := &generations{lineage: b.Lineage(), cancel: cancel, seen: map[int]bool{}}
+	g := &generations{lineage: b.Lineage(), cancel: cancel, seen: map[int]time.Time{}}
 	g.running.Go(func() {
 		ticks := time.NewTicker(50 * time.Millisecond)
 		defer ticks.Stop()
@@ -46,6 +46,7 @@ func watchGenerations(t testing.TB, b *stage.Broker) *generations {
 // look takes what is there twice: a child about to become another program still looks like its parent, and has one thread.
 func (g *generations) look() {
 	first, err := g.lineage.Alive()
+	now := time.Now()
 	second, err2 := g.lineage.Alive()
 	still := map[int]bool{}
 	for _, id := range first {
@@ -57,7 +58,7 @@ func (g *generations) look() {
 	for _, id := range second {
 		if still[id] && threads(id) > 1 {
 			alive++
-			g.seen[id] = true
+			g.seen[id] = now
 		}
 	}
 	g.most = max(g.most, alive)
@@ -76,6 +77,13 @@ func (g *generations) soFar() (seen, most int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.seen), g.most, g.err
+}
+
+// lastSeen is when a process was last there.
+func (g *generations) lastSeen(pid int) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen[pid]
 }
 
 // await waits until one generation alone is alive, and that is not the one that was there before.

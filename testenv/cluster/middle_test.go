@@ -4,19 +4,29 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
+	"sync"
 	"time"
 
+	"servicebroker/testenv/drivers"
 	"servicebroker/tns"
 )
 
 // inTheMiddle has clients wait for the upgrade in the middle of their connects. What it returns sees them served.
 func (r *upgradeRig) inTheMiddle(ctx context.Context, i int) (served func()) {
 	silent, half := r.begin(ctx, 0), r.begin(ctx, 20)
+	answered, usable := r.streams.speakLast(ctx, r.b), r.interrupt(ctx, i)
 	return func() {
+		r.note("who had said their last", i, answered())
 		r.note("who had said nothing", i, silent.finish())
 		r.note("with half a CONNECT", i, half.finish())
+		for _, err := range usable() {
+			r.note(cutShort, i, err)
+		}
 	}
 }
+
+const cutShort = "who cut a statement short"
 
 func (r *upgradeRig) note(how string, upgrade int, err error) {
 	n := r.middle[how]
@@ -25,8 +35,36 @@ func (r *upgradeRig) note(how string, upgrade int, err error) {
 		r.middle[how] = n
 	}
 	n.all++
+	if err == nil && how != cutShort { // which are no connects
+		r.connectsMade++
+	}
 	if err != nil {
 		n.failed = append(n.failed, fmt.Sprintf("upgrade %d: %v", upgrade, err))
+	}
+}
+
+// interrupt has every driver begin a statement that it cuts short, before the upgrade, during or after it. What it returns
+// waits for that and looks whether the session is usable.
+func (r *upgradeRig) interrupt(ctx context.Context, i int) (usable func() []error) {
+	cut := drivers.Step{Do: drivers.Interrupt, On: "s", SQL: "begin dbms_session.sleep(60); end;", By: drivers.ByCancel, AfterMS: 20 + 50*(i%8)}
+	errs := make([]error, len(r.breakers))
+	var all sync.WaitGroup
+	for n, b := range r.breakers {
+		all.Go(func() {
+			began := time.Now()
+			done := b.talk.Do(ctx, cut)
+			if took := time.Since(began); took > patience/2 || !strings.Contains(done.Error, "01013") && !strings.Contains(done.Error, "deadline exceeded") {
+				errs[n] = fmt.Errorf("%s, after %v: %q", b.driver, took, done.Error)
+				return
+			}
+			if done := b.talk.Do(ctx, drivers.Step{Do: drivers.Query, On: "s", SQL: drivers.WhereAmI}); done.Error != "" {
+				errs[n] = fmt.Errorf("%s, after it cut a statement short: %s", b.driver, done.Error)
+			}
+		})
+	}
+	return func() []error {
+		all.Wait()
+		return errs
 	}
 }
 

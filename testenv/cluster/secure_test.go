@@ -131,18 +131,24 @@ func (r *upgradeRig) enterSecure(ctx context.Context, d drivers.Looper) *staying
 		own.TLS = r.authority.client
 		d = own
 	}
+	return r.converse(ctx, d, r.authority.descriptor(r.b.Further[0], "sales"))
+}
+
+// converse connects, and begins to work.
+func (r *upgradeRig) converse(ctx context.Context, d drivers.Looper, target string) *staying {
 	talk, err := conversationWith(ctx, d)
 	must(r, err)
 	s := &staying{driver: d.Name(), talk: talk}
 	steps := []drivers.Step{
-		{Do: drivers.Connect, On: "s", User: stage.User, Password: stage.Password, Target: r.authority.descriptor(r.b.Further[0], "sales")},
+		{Do: drivers.Connect, On: "s", User: stage.User, Password: stage.Password, Target: target},
 		{Do: drivers.Execute, On: "s", SQL: "create table work (n number)"},
 	}
 	for _, step := range steps {
 		if done := talk.Do(ctx, step); done.Error != "" {
-			r.Fatalf("%s over TLS: %s: %s", s.driver, step.Do, explain(r, r.b, done.Error))
+			r.Fatalf("%s to %s: %s: %s", s.driver, target, step.Do, explain(r, r.b, done.Error))
 		}
 	}
+	r.connectsMade++
 	return s
 }
 
@@ -191,30 +197,26 @@ func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
 	must(g, newer.talk.End())
 }
 
-// ended judges how the sessions ended; now the generation before has ended, too.
-func (g *inGeneration) ended(began time.Time) {
-	const atOnce = 3 * time.Second
-	took := time.Since(began)
-	if g.leave && took > *drain {
-		g.Errorf("the generation before ended after %v only, all sessions were gone before DRAIN_TIMEOUT", took)
-	}
-	if took > *drain+atOnce {
-		g.Errorf("the generation before ended %v after the upgrade, DRAIN_TIMEOUT is %v", took, *drain)
-	}
+// ended judges how the sessions ended, and that their generation did so as long after the upgrade as it took.
+func (g *inGeneration) ended(began time.Time, took time.Duration) {
+	const atOnce = 5 * time.Second // on a machine that has a lot to do
+	cut := 0
 	for _, s := range g.members {
 		lasted := s.ended.Sub(began)
 		g.secure.turns += s.turns
 		switch {
-		case g.leave && s.failure != "":
-			g.Errorf("%s over TLS, %v after the upgrade: %s", s.driver, lasted, s.failure)
-		case g.leave:
-			g.secure.left++
-		case s.failure == "" || lasted < *drain:
+		case s.failure != "" && lasted >= *drain:
+			cut++
+			g.secure.ended = append(g.secure.ended, lasted)
+		case s.failure != "" || !g.leave:
 			g.Errorf("%s over TLS, %v after the upgrade: %q", s.driver, lasted, s.failure)
 		default:
-			g.secure.cut++
-			g.secure.ended = append(g.secure.ended, lasted)
+			g.secure.left++
 		}
 		_ = s.talk.End() // its session is gone
+	}
+	g.secure.cut += cut
+	if cut == 0 && took > *drain || took > *drain+atOnce {
+		g.Errorf("the generation before ended %v after the upgrade; DRAIN_TIMEOUT is %v, %d sessions were left", took, *drain, cut)
 	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,6 +29,7 @@ type streams struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	stop     chan struct{}
+	reply    chan struct{} // a client that has said its last is answered
 
 	mu    sync.Mutex
 	all   []*flow
@@ -54,7 +56,7 @@ func startStreams(t testing.TB, b *stage.Broker, count int) *streams {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &streams{instance: listener, cancel: cancel, stop: make(chan struct{})}
+	s := &streams{instance: listener, cancel: cancel, stop: make(chan struct{}), reply: make(chan struct{})}
 	port := listener.Addr().(*net.TCPAddr).Port
 	agent := &registration.Agent{Brokers: []string{b.Address}, Interval: time.Hour, Retry: 100 * time.Millisecond, Describe: func() servicetable.Registration {
 		return servicetable.Registration{Instance: "flow1", Host: "127.0.0.1", HostRaw: "(HOST=127.0.0.1)", NodeMax: 100, Max: 100,
@@ -68,7 +70,7 @@ func startStreams(t testing.TB, b *stage.Broker, count int) *streams {
 	must(t, b.AwaitInstances(within(t, patience), "flow", 1))
 	for i := range count {
 		up, down := s.flow(fmt.Sprint("up ", i)), s.flow(fmt.Sprint("down ", i))
-		v := &visitor{descriptor: "(DESCRIPTION=" + addressText(b.Address) + fmt.Sprintf("(CONNECT_DATA=(SERVICE_NAME=flow)(CID=(PROGRAM=%d))))", i)}
+		v := &visitor{descriptor: flowDescriptor(b, i)}
 		must(t, v.connect(t.Context(), b.Address))
 		_ = v.conn.NetConn().SetDeadline(time.Time{})
 		s.carry(v.conn, up, down)
@@ -115,11 +117,81 @@ func (s *streams) take(conn *tns.Conn) error {
 	}
 	conn.SetVersion(answer.Version)
 	i, _ := strconv.Atoi(string(number[1]))
+	if i == lastWords {
+		s.running.Go(func() { s.answerLast(conn) })
+		return nil
+	}
 	s.mu.Lock()
 	up, down := s.all[2*i], s.all[2*i+1]
 	s.mu.Unlock()
 	s.carry(conn, down, up)
 	return nil
+}
+
+// lastWords is the number of clients that say their last, and are answered then.
+const lastWords = 1_000_000
+
+// speakLast has a client end its side of a session. What it returns sees that the instance can still answer.
+func (s *streams) speakLast(ctx context.Context, b *stage.Broker) (answered func() error) {
+	v := &visitor{descriptor: flowDescriptor(b, lastWords)}
+	err := v.connect(ctx, b.Address)
+	if err == nil {
+		err = v.conn.Send(tns.Data{Payload: []byte("my last")})
+	}
+	if err == nil {
+		err = v.conn.NetConn().(*net.TCPConn).CloseWrite()
+	}
+	return func() error {
+		defer v.close()
+		if err != nil {
+			return err
+		}
+		select {
+		case s.reply <- struct{}{}:
+		case <-ctx.Done():
+			return errors.New("the instance has not heard of the client's end")
+		}
+		p, err := v.conn.ReadPacket()
+		var data tns.Data
+		if err == nil {
+			err = data.Decode(p)
+		}
+		if err != nil || string(data.Payload) != "yours too" {
+			return fmt.Errorf("answered %q, %w", data.Payload, err)
+		}
+		if _, err = v.conn.ReadPacket(); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("after the answer: %w", err)
+		}
+		return nil
+	}
+}
+
+func (s *streams) answerLast(conn *tns.Conn) {
+	defer conn.NetConn().Close()
+	p, err := conn.ReadPacket()
+	if err == nil && !bytes.Contains(p.Body, []byte("my last")) {
+		err = fmt.Errorf("it was %q", p.Body)
+	}
+	if err == nil {
+		if _, err = conn.ReadPacket(); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	if err != nil {
+		s.fail("the instance, reading last words", err)
+	}
+	select {
+	case <-s.reply:
+	case <-s.stop:
+		return
+	}
+	if err := conn.Send(tns.Data{Payload: []byte("yours too")}); err != nil {
+		s.fail("the instance, after last words", err)
+	}
+}
+
+func flowDescriptor(b *stage.Broker, number int) string {
+	return "(DESCRIPTION=" + addressText(b.Address) + fmt.Sprintf("(CONNECT_DATA=(SERVICE_NAME=flow)(CID=(PROGRAM=%d))))", number)
 }
 
 func (s *streams) fail(who string, err error) {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -49,6 +50,7 @@ func TestUpgrades(t *testing.T) {
 	complain(t, r.b, "a registration ended", r.registrationsDied()[len(died):])
 	r.moves()
 	r.end()
+	r.afterwards()
 	t.Logf("connect p50 / p99 / max, and a turn in a session\n%v\n%v", calm, soak)
 }
 
@@ -66,12 +68,15 @@ type upgradeRig struct {
 	crew     *crew
 	hands    []*hand
 	streams  *streams
+	breakers []*staying
 	stop     chan struct{}
 	running  sync.WaitGroup
 
-	served, alone times
-	middle        map[string]*tally // clients in the middle of a connect, by how far they were
-	secure        secureTally
+	served, alone  times
+	connectsBefore int               // as the broker counts them
+	connectsMade   int               // since then, besides visitors and loops
+	middle         map[string]*tally // clients in the middle of a connect, by how far they were
+	secure         secureTally
 }
 
 // tally counts what was well and what was not.
@@ -110,6 +115,10 @@ func (r *upgradeRig) start() (files, kb int) {
 		r.Errorf("%d transactions are open instead of %d", open, *sessions)
 	}
 	r.streams = startStreams(r, r.b, 2)
+	for _, d := range r.drivers {
+		r.breakers = append(r.breakers, r.converse(ctx, d, descriptor(r.b.Address, "sales")))
+	}
+	r.connectsMade, r.connectsBefore = 0, r.metric("sessions_total ")
 	r.running.Go(func() { r.crew.toil(ctx, r.hands, r.stop) })
 	r.visitors = arrive(ctx, r.b.Address, "(SERVICE_NAME=sales)", *rate)
 	for _, d := range r.drivers {
@@ -121,6 +130,35 @@ func (r *upgradeRig) start() (files, kb int) {
 }
 
 var registrationDied = regexp.MustCompile(`(?m)^.*msg="registration died".*$`)
+
+// metric adds up what the broker counts by a name.
+func (r *upgradeRig) metric(name string) (sum int) {
+	_, text, err := r.b.Get("/metrics")
+	must(r, err)
+	for _, line := range splitLines(text) {
+		if strings.HasPrefix(line, "servicebroker_"+name) {
+			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			must(r, err)
+			sum += int(value)
+		}
+	}
+	return sum
+}
+
+// afterwards looks whether the newest generation knows what all of them have done, and still hears of its databases.
+func (r *upgradeRig) afterwards() {
+	must(r, stage.Eventually(within(r, patience), func() error {
+		if open := r.metric("sessions_open{"); open != 0 {
+			return fmt.Errorf("the broker counts %d open sessions, all have left", open)
+		}
+		return nil
+	}))
+	if got, want := r.metric("sessions_total ")-r.connectsBefore, r.connectsMade+r.visitors.well; got != want {
+		r.Errorf("the broker has counted %d sessions, there were %d", got, want)
+	}
+	r.databases[1].Kill()
+	must(r, r.b.AwaitInstances(within(r, patience), "sales", 1))
+}
 
 // registrationsDied is what the broker, in whatever generation, has to say of registrations that ended.
 func (r *upgradeRig) registrationsDied() []string {
@@ -185,7 +223,7 @@ func (r *upgradeRig) upgrade(i int) {
 		r.Fatalf("upgrade %d: %v\n%s", i, err, said)
 	}
 	if secure != nil {
-		secure.ended(began)
+		secure.ended(began, r.watch.lastSeen(before).Sub(began))
 		return
 	}
 	r.alone = append(r.alone, time.Since(began))
@@ -207,12 +245,17 @@ func (r *upgradeRig) end() {
 		must(r, err)
 		failed := l.failures(connects)
 		complain(r, r.b, l.name, failed)
+		r.connectsMade += len(connects) - len(failed)
 		r.Logf("%s: %d connects, %d failed", l.name, len(connects), len(failed))
 	}
 	for _, how := range slices.Sorted(maps.Keys(r.middle)) {
 		n := r.middle[how]
 		r.Logf("clients %s: %d, %d failed", how, n.all, len(n.failed))
 		complain(r, r.b, "a client "+how, n.failed)
+	}
+	for _, b := range r.breakers {
+		b.talk.Do(r.Context(), drivers.Step{Do: drivers.Close, On: "s"})
+		must(r, b.talk.End())
 	}
 	r.Logf("over TLS: %v", &r.secure)
 	r.Logf("%d of %d sessions kept their transactions, %d MB in %d flows arrived whole", *sessions-len(lost), *sessions, bytes>>20, len(r.streams.all))
