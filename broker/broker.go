@@ -86,7 +86,6 @@ type Broker struct {
 	process     Process
 	sockets     sockets
 	upgrade     upgrading
-	succession  succession
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
@@ -395,8 +394,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.stopAccepting(next)
 	b.logListening("No longer listening on", b.logs.files.Load())
 	acceptors.Wait()
-	b.succession.end() // from here on no connection is added
-	b.adopting.end()
+	b.adopting.end() // from here on no connection is added
 	follow := func() {}
 	if next == nil {
 		b.journal.Add(journal.Event{Kind: journal.Stopping})

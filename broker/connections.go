@@ -83,6 +83,23 @@ func (o *openConnections) none(registrations bool) (int, <-chan struct{}) {
 	return n, waiting
 }
 
+// atMost returns a channel that is closed once no more than so many connections are open. As with none, one caller at a time.
+func (o *openConnections) atMost(most int) <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting, o.wanted = make(chan struct{}), func() int { return max(len(o.all)-most, 0) }
+	waiting := o.waiting
+	o.wake()
+	return waiting
+}
+
+// size counts them all.
+func (o *openConnections) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.all)
+}
+
 // close ends all connections that are in one of the phases.
 func (o *openConnections) close(phases ...phase) {
 	o.mu.Lock()

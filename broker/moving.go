@@ -3,12 +3,10 @@ package broker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
-	"sync"
 
 	"servicebroker/limits"
 	"servicebroker/loadbalance"
@@ -58,14 +56,14 @@ func (b *Broker) atItsHandler(c servicetable.Candidate) servicetable.Candidate {
 	return c
 }
 
-// thawed sets on a connection of a session from another process what is set on all.
+// thawed sets on a connection of a session from another process what is set on all. The other end may be gone, and with it the address.
 func (b *Broker) thawed(c net.Conn) {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
 		return
 	}
 	if err := t.SetKeepAliveConfig(b.keepAlive()); err != nil { // it is over then, as its session will see
-		b.log.Debug("EXPIRE_TIME is not in force for a session that was taken over", "peer", c.RemoteAddr().String(), "cause", err.Error())
+		b.log.Debug("EXPIRE_TIME is not in force for a session that was taken over", "peer", fmt.Sprint(c.RemoteAddr()), "cause", err.Error())
 	}
 }
 
@@ -85,50 +83,24 @@ func sessionOffer(offer offerFunc) relay.Offer {
 	}
 }
 
-// adopting is about connections that come from another process.
-type adopting struct {
-	sync.Mutex
-	over bool // no more of them: the last connection is waited for
-}
-
-func (a *adopting) end() {
-	a.Lock()
-	defer a.Unlock()
-	a.over = true
-}
-
-// errNotMoving is why a broker that ends takes nothing over.
-var errNotMoving = errors.New("this broker is about to end itself")
-
 // resumeSession takes over a session that another process offers; it goes on until it is over
 // or ctx ends. After an error the files are closed.
-func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files []*os.File) error {
+func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files []*os.File) (begin func(error), err error) {
 	m := new(relay.MovedSession)
-	err := json.Unmarshal(text, m)
-	b.adopting.Lock()
-	defer b.adopting.Unlock()
-	if b.adopting.over {
-		err = errNotMoving
+	if err := json.Unmarshal(text, m); err != nil {
+		closeFiles(files)
+		return nil, fmt.Errorf("a session: %w", err)
 	}
-	if err != nil {
-		for _, f := range files {
-			_ = f.Close()
+	return b.takeIn(ctx, files, func() (*adopted, error) {
+		one, err := b.relay.Adopt(m, files)
+		if err != nil {
+			return nil, err
 		}
-		return fmt.Errorf("a session: %w", err)
-	}
-	one, err := b.relay.Adopt(m, files)
-	if err != nil {
-		return err
-	}
-	b.limiting.connections.Force()
-	client := one.Client()
-	b.open.enter(client, phaseClient)
-	b.connections.Go(func() {
-		defer b.open.leave(client)
-		defer b.limiting.connections.Release()
-		one.Carry(ctx)
+		b.limiting.connections.Force()
+		return &adopted{
+			conn: one.Client(), peer: m.Client, phase: phaseClient, goOn: func() { one.Carry(ctx) }, giveBack: one.Discard, leave: b.limiting.connections.Release,
+		}, nil
 	})
-	return nil
 }
 
 // sessionsPassed is what a successor has to know of sessions before it begins any.

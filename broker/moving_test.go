@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -19,7 +20,7 @@ import (
 )
 
 // offerTo is an offer as it comes to another broker: as text, and with descriptors of its own.
-func offerTo(t *testing.T, take func(context.Context, json.RawMessage, []*os.File) error) func(context.Context, any, ...*os.File) error {
+func offerTo(t *testing.T, resume func(context.Context, json.RawMessage, []*os.File) (func(error), error)) func(context.Context, any, ...*os.File) error {
 	return func(_ context.Context, thing any, files ...*os.File) error {
 		text, err := json.Marshal(thing)
 		if err != nil {
@@ -29,7 +30,11 @@ func offerTo(t *testing.T, take func(context.Context, json.RawMessage, []*os.Fil
 		for _, f := range files {
 			copies = append(copies, duplicate(t, f))
 		}
-		return take(context.Background(), text, copies)
+		begin, err := resume(context.Background(), text, copies)
+		if begin != nil {
+			begin(nil)
+		}
+		return err
 	}
 }
 
@@ -128,9 +133,7 @@ func TestSessionsMoveToASuccessor(t *testing.T) {
 	old.wantCode("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))", tns.CodeUnknownService)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	tell := offerTo(t, func(_ context.Context, text json.RawMessage, files []*os.File) error {
-		return successor.takeTotals(text, files)
-	})
+	tell := offerTo(t, successor.resumeTotals)
 	for range 2 {
 		old.followTotals(ctx, tell)
 	}
@@ -188,9 +191,63 @@ func TestABrokerThatEndsTakesNoSessions(t *testing.T) {
 		t.Errorf("%d moved, %d stayed", moved, stayed)
 	}
 	pings(t, c)
-	if err := successor.resumeSession(t.Context(), json.RawMessage("{"), nil); err == nil {
+	if _, err := successor.resumeSession(t.Context(), json.RawMessage("{"), nil); err == nil {
 		t.Error("half a session was taken")
 	}
+}
+
+// What a predecessor does not let go of is its own: nothing of it stays counted here.
+func TestWhatIsNotLetGoOfIsGivenBack(t *testing.T) {
+	old, successor := start(t, nil), start(t, nil)
+	old.join("a", "sales")
+	successor.join("a", "sales")
+	c, _ := old.session("sales")
+	kept := errors.New("it goes on there")
+	giveBack := func(resume func(context.Context, json.RawMessage, []*os.File) (func(error), error)) offerFunc {
+		return offerTo(t, func(ctx context.Context, text json.RawMessage, files []*os.File) (func(error), error) {
+			begin, err := resume(ctx, text, files)
+			if err != nil {
+				t.Error(err)
+				return nil, err
+			}
+			begin(kept)
+			return nil, kept
+		})
+	}
+	if moved, stayed := old.moveSessions(t.Context(), giveBack(successor.resumeSession)); moved != 0 || stayed != 1 {
+		t.Errorf("%d moved, %d stayed", moved, stayed)
+	}
+	if moved, stayed := old.registrationMover().move(t.Context(), giveBack(successor.resumeRegistration)); moved != 0 || stayed != 1 { // that of a
+		t.Errorf("%d registrations moved, %d stayed", moved, stayed)
+	}
+	pings(t, c)
+	<-successor.open.atMost(1) // the database that has joined
+	if n := successor.relaySessionCount(); n != 0 || old.relaySessionCount() != 1 {
+		t.Errorf("%d there, %d here", n, old.relaySessionCount())
+	}
+	_, _ = successor.session("sales")
+	if own := successor.journal.Recent(1)[0].Candidates[0].Inputs.Own; own != 0 {
+		t.Errorf("weighed with %v sessions of its own", own)
+	}
+	if n := successor.limiting.connections.Counts().Now; n != 1 {
+		t.Errorf("%d connections are counted", n)
+	}
+}
+
+// A client may be gone, and its address with it, before its session is taken.
+func TestASessionOfWhichAClientIsGoneMoves(t *testing.T) {
+	old, successor := start(t, nil), start(t, nil)
+	old.join("a", "sales")
+	c, _ := old.session("sales")
+	moved, _ := old.moveSessions(t.Context(), offerTo(t, func(ctx context.Context, text json.RawMessage, files []*os.File) (func(error), error) {
+		_ = c.(interface{ SetLinger(int) error }).SetLinger(0)
+		c.Close()
+		return successor.resumeSession(ctx, text, files)
+	}))
+	if moved != 1 {
+		t.Errorf("%d moved", moved)
+	}
+	<-successor.open.atMost(0)
 }
 
 func TestMovedSessionsAreKeptAlive(t *testing.T) {

@@ -91,8 +91,8 @@ func (b *Broker) takeTotals(state json.RawMessage, _ []*os.File) error {
 // moveTotals moves nothing: what has been carried is told as it comes.
 func (b *Broker) moveTotals(context.Context, offerFunc) (moved, stayed int) { return 0, 0 }
 
-func (b *Broker) resumeTotals(_ context.Context, text json.RawMessage, files []*os.File) error {
-	return b.takeTotals(text, files)
+func (b *Broker) resumeTotals(_ context.Context, text json.RawMessage, files []*os.File) (begin func(error), err error) {
+	return nil, b.takeTotals(text, files)
 }
 
 // tellTotals offers what has come on top, if it is anything.

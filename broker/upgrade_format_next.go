@@ -34,11 +34,11 @@ func (b *Broker) nextMovers() []mover {
 			}
 			return 1, 0
 		},
-		resume: func(_ context.Context, _ json.RawMessage, files []*os.File) error {
+		resume: func(_ context.Context, _ json.RawMessage, files []*os.File) (begin func(error), err error) {
 			for _, f := range files {
 				_ = f.Close()
 			}
-			return nil
+			return nil, nil
 		},
 	}}
 }

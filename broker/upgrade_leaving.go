@@ -76,10 +76,11 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 		}
 	})
 	h.allow(limit)
-	movers := b.movers()
+	movers, open := b.movers(), b.open.size()
 	for _, m := range movers {
 		began := time.Now()
 		moved, stayed := m.move(ctx, h.offer(m.kind))
+		open -= moved
 		if moved+stayed > 0 {
 			h.moves = append(h.moves, console.Moved{What: m.what, Moved: moved, Stayed: stayed})
 		}
@@ -88,6 +89,7 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 	if h.moves == nil {
 		h.moves = []console.Moved{}
 	}
+	b.awaitGone(ctx, open)
 	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
 		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
 	}
@@ -105,6 +107,16 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 	return func() {
 		cancel()
 		all.Wait()
+	}
+}
+
+// awaitGone waits until those that have moved are not counted here any more, which is at once.
+func (b *Broker) awaitGone(ctx context.Context, open int) {
+	patience, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	select {
+	case <-b.open.atMost(open):
+	case <-patience.Done():
 	}
 }
 

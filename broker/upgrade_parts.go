@@ -44,9 +44,11 @@ type mover struct {
 	// follow, unless it is nil, is called in the old process after all have moved, and offers what comes about later, until ctx
 	// ends: that is when the old process does.
 	follow func(ctx context.Context, offer offerFunc)
-	// resume is called in the successor for each thing, in the order in which they were offered. Nil: it was taken, with the files.
-	// An error is the reason for which it was not; the files are closed then. ctx ends when what was taken has to.
-	resume func(ctx context.Context, thing json.RawMessage, files []*os.File) error
+	// resume is called in the successor for each thing, in the order in which they were offered. Without an error it can be taken,
+	// with the files; begin, which may be nil, is called once the predecessor has let go of it (nil), or has not (the reason): then
+	// it is given up without a word to whoever is at the other end. It must not wait for anything. An error is the reason for which
+	// it cannot be taken; the files are closed then. ctx ends when what was taken has to.
+	resume func(ctx context.Context, thing json.RawMessage, files []*os.File) (begin func(error), err error)
 }
 
 // movers are all of them, in the order in which they move: what clients need comes before clients.

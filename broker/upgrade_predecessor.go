@@ -265,48 +265,53 @@ func (b *Broker) takeOver(ctx, serving context.Context) {
 			}
 			return
 		}
-		if err := b.takeThing(serving, r); err != nil {
+		begin, err := b.takeThing(serving, r)
+		if err != nil {
 			declined[r.Kind]++
 			b.log.Debug("upgrade: declined", "what", r.Kind, "cause", err.Error())
 			_ = r.Decline(err.Error())
 			continue
 		}
 		taken[r.Kind]++
-		_ = r.Take()
+		if begin == nil {
+			_ = r.Take()
+			continue
+		}
+		r.TakeThen(begin)
 	}
 }
 
-// takeThing takes one record of a predecessor that does not serve any more.
-func (b *Broker) takeThing(serving context.Context, r *handover.Record) error {
+// takeThing takes one record of a predecessor that does not serve any more; see mover.resume.
+func (b *Broker) takeThing(serving context.Context, r *handover.Record) (begin func(error), err error) {
 	p := b.process.Before
 	switch r.Kind {
 	case recordLeft:
 		var l leftPassed
 		if err := json.Unmarshal(r.Body, &l); err != nil {
-			return err
+			return nil, err
 		}
 		p.left.Store(&l)
-		return nil
+		return nil, nil
 	case recordMoved:
 		var moves []console.Moved
 		if err := json.Unmarshal(r.Body, &moves); err != nil {
-			return err
+			return nil, err
 		}
 		b.log.Info("upgrade: everything that can move has moved", "from", p.hello.PID, "moved", moves)
-		return nil
+		return nil, nil
 	case recordRetained:
-		return b.takeRetained(r.Body)
+		return nil, b.takeRetained(r.Body)
 	case recordShutdown:
 		var wish console.ShutdownRequest
 		if err := json.Unmarshal(r.Body, &wish); err != nil {
-			return err
+			return nil, err
 		}
 		b.Shutdown(wish)
-		return nil
+		return nil, nil
 	}
 	m := b.mover(r.Kind)
 	if m == nil {
-		return errors.New("not known to version " + Version)
+		return nil, errors.New("not known to version " + Version)
 	}
 	return m.resume(serving, r.Body, r.Files)
 }

@@ -3,11 +3,9 @@ package broker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 
 	"servicebroker/registration"
 	"servicebroker/servicetable"
@@ -18,18 +16,6 @@ const (
 	passedTable       = "table"
 	movedRegistration = "registration"
 )
-
-// succession is what a broker knows of registrations that are another generation's.
-type succession struct {
-	mu   sync.Mutex
-	over bool // nothing is taken any more: the last connection is waited for
-}
-
-func (s *succession) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-}
 
 // tablePart passes the whole table on, so that the successor has it when it accepts its first client.
 func (b *Broker) tablePart() part {
@@ -86,30 +72,24 @@ func (b *Broker) registrationMover() mover {
 }
 
 // resumeRegistration goes on with a registrant's dialogue.
-func (b *Broker) resumeRegistration(_ context.Context, thing json.RawMessage, files []*os.File) error {
+func (b *Broker) resumeRegistration(ctx context.Context, thing json.RawMessage, files []*os.File) (begin func(error), err error) {
 	m := new(registration.MovedRegistration)
 	if err := json.Unmarshal(thing, m); err != nil {
-		return err
+		closeFiles(files)
+		return nil, err
 	}
-	b.succession.mu.Lock()
-	defer b.succession.mu.Unlock()
-	if b.succession.over {
-		return errors.New("this broker is about to end itself")
-	}
-	r, err := b.registrar.Resume(m, files)
-	if err != nil {
-		return err
-	}
-	closeFiles(files) // it has its own
-	conn := r.Conn()
-	b.open.enter(conn, phaseRegistration)
-	b.connections.Go(func() {
-		defer b.open.leave(conn)
-		if err := r.Serve(context.Background()); err != nil { // its connection is closed when the broker ends
-			b.log.Debug("registration connection ended", "peer", m.Peer.String(), "cause", err.Error())
+	return b.takeIn(ctx, files, func() (*adopted, error) {
+		defer closeFiles(files) // it has its own
+		r, err := b.registrar.Resume(m, files)
+		if err != nil {
+			return nil, err
 		}
+		return &adopted{conn: r.Conn(), peer: m.Peer.String(), phase: phaseRegistration, giveBack: r.Close, goOn: func() {
+			if err := r.Serve(context.Background()); err != nil { // its connection is closed when the broker ends
+				b.log.Debug("registration connection ended", "peer", m.Peer.String(), "cause", err.Error())
+			}
+		}}, nil
 	})
-	return nil
 }
 
 // retained tells a successor of a change of a registration that stayed here; false: there is none.

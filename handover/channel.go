@@ -41,8 +41,9 @@ type Channel struct {
 	lastID  uint64 // guarded by sending
 
 	mu      sync.Mutex
-	waiting map[uint64]chan error // for what becomes of an offer
-	cause   error                 // why it is over
+	waiting map[uint64]chan error  // for what becomes of an offer
+	taking  map[uint64]func(error) // what was taken, and is the sender's until that lets go; nil once nothing can come
+	cause   error                  // why it is over
 }
 
 // queued is how many records are read before somebody receives them.
@@ -98,6 +99,7 @@ func Open(file *os.File) (*Channel, error) {
 	}
 	c := &Channel{
 		conn: conn, records: make(chan *Record, queued), over: make(chan struct{}), closing: make(chan struct{}), waiting: map[uint64]chan error{},
+		taking: map[uint64]func(error){},
 	}
 	c.reader.Go(c.read)
 	return c, nil
@@ -141,7 +143,12 @@ func (c *Channel) read() {
 		delete(c.waiting, id)
 		answer <- c.gone()
 	}
+	kept, why := c.taking, c.gone()
+	c.taking = nil
 	c.mu.Unlock()
+	for _, then := range kept {
+		then(why)
+	}
 	close(c.over)
 }
 
@@ -159,6 +166,16 @@ func (c *Channel) came(f *frame) error {
 		return nil
 	}
 	f.closeFiles()
+	if f.what == whatReleased {
+		c.mu.Lock()
+		then := c.taking[f.id]
+		delete(c.taking, f.id)
+		c.mu.Unlock()
+		if then != nil {
+			then(nil)
+		}
+		return nil
+	}
 	var answer error
 	if f.what == whatDeclined {
 		d := &DeclinedError{}
@@ -194,8 +211,9 @@ func (c *Channel) Send(ctx context.Context, kind string, body any, files ...*os.
 	return err
 }
 
-// Offer sends a record and waits until it is taken, else returns why not: a [*DeclinedError], or that the channel or ctx is over,
-// after which it is not known whether it was taken. The files stay the caller's, who closes them if it was taken.
+// Offer sends a record and waits until it can be taken; then it says that it lets go. Else it returns why not: a [*DeclinedError], or
+// that the channel or ctx is over. After any error the other end does not go on with what was offered: it is still the caller's. The
+// files stay the caller's, who closes them if it was taken.
 func (c *Channel) Offer(ctx context.Context, kind string, body any, files ...*os.File) error {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -208,6 +226,9 @@ func (c *Channel) Offer(ctx context.Context, kind string, body any, files ...*os
 	}
 	select {
 	case err := <-answer:
+		if err == nil {
+			_, err = c.write(ctx, &frame{what: whatReleased, id: id}, nil)
+		}
 		return err
 	case <-ctx.Done():
 		c.mu.Lock()
@@ -303,8 +324,37 @@ type Record struct {
 // answerTime bounds how long an answer may take to get out.
 const answerTime = 10 * time.Second
 
-// Take says that the record was taken; its files are the receiver's.
+// Take says that the record was taken; its files are the receiver's. It is for what both ends may have for a moment.
 func (r *Record) Take() error { return r.answer(whatTaken, nil) }
+
+// TakeThen says that the record can be taken, and has then called once, which must not wait for anything: with nil when the
+// sender has let go of it, else with the reason why it is still the sender's. The files are the receiver's, who closes them in
+// both cases. Nobody has it if the sender ends between the two.
+func (r *Record) TakeThen(then func(error)) {
+	if !r.offered {
+		then(nil)
+		return
+	}
+	c := r.channel
+	c.mu.Lock()
+	if c.taking == nil {
+		why := c.gone()
+		c.mu.Unlock()
+		then(why)
+		return
+	}
+	c.taking[r.id] = then
+	c.mu.Unlock()
+	if err := r.Take(); err != nil { // half an answer may be out, but no whole one
+		c.mu.Lock()
+		waits := c.taking[r.id] != nil
+		delete(c.taking, r.id)
+		c.mu.Unlock()
+		if waits {
+			then(err)
+		}
+	}
+}
 
 // Decline says that it was not, and closes its files. It does nothing if it was taken.
 func (r *Record) Decline(reason string) error {

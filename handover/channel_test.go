@@ -152,6 +152,76 @@ func TestNobodyReceivesAndNothingLeaks(t *testing.T) {
 	}
 }
 
+// takesThen takes the next record, and tells what became of it.
+func takesThen(t *testing.T, c *Channel) (became <-chan error) {
+	t.Helper()
+	settled := make(chan error, 2)
+	r, err := c.Receive(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.TakeThen(func(err error) { settled <- err })
+	return settled
+}
+
+func TestWhatIsTakenIsTheSendersUntilItLetsGo(t *testing.T) {
+	a, b := ends(t)
+	offered := make(chan error, 1)
+	go func() { offered <- a.Offer(context.Background(), "session", thing{"one"}) }()
+	became := takesThen(t, b)
+	if err := errors.Join(<-offered, <-became); err != nil {
+		t.Error(err)
+	}
+	if err := a.Send(t.Context(), "note", thing{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-takesThen(t, b); err != nil {
+		t.Errorf("what was not offered: %v", err)
+	}
+
+	// It does not wait any more when it could be taken, so that it keeps it.
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { offered <- a.Offer(ctx, "session", thing{"two"}) }()
+	r, err := b.Receive(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-offered; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	kept := make(chan error, 2)
+	r.TakeThen(func(err error) { kept <- err })
+	a.Close()
+	if err := <-kept; !errors.Is(err, ErrOver) {
+		t.Errorf("%v", err)
+	}
+	if len(became)+len(kept) > 0 {
+		t.Error("told twice")
+	}
+}
+
+func TestWhoeverEndsBeforeItLetsGoHasNotLetGo(t *testing.T) {
+	a, b := ends(t)
+	if _, err := a.write(t.Context(), &frame{what: whatOffer, kind: "session"}, nil); err != nil { // whose answer nobody reads
+		t.Fatal(err)
+	}
+	became := takesThen(t, b)
+	a.Close()
+	if err := <-became; !errors.Is(err, ErrOver) {
+		t.Errorf("%v", err)
+	}
+	c, d := ends(t)
+	if _, err := c.write(t.Context(), &frame{what: whatOffer, kind: "session"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	<-d.Over()
+	if err := <-takesThen(t, d); !errors.Is(err, ErrOver) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestManyOffersAtOnceEachGetTheirOwnAnswer(t *testing.T) {
 	a, b := ends(t)
 	var all sync.WaitGroup

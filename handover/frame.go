@@ -25,8 +25,9 @@ const (
 
 	whatRecord   = 1 // not to be answered
 	whatOffer    = 2
-	whatTaken    = 3
+	whatTaken    = 3 // the receiver can go on with it, and waits until the sender has let go
 	whatDeclined = 4 // body: the reason
+	whatReleased = 5 // the sender has let go
 )
 
 // Bounds of a frame.
@@ -126,7 +127,7 @@ func readFrame(from source) (_ *frame, err error) {
 	switch {
 	case string(head[:4]) != magic:
 		return nil, fmt.Errorf("%w: it begins with %q", errMalformed, head[:4])
-	case f.what < whatRecord || f.what > whatDeclined:
+	case f.what < whatRecord || f.what > whatReleased:
 		return nil, fmt.Errorf("%w: a frame of the unknown sort %d", errMalformed, f.what)
 	case head[5] > maxKind || length > MaxBody:
 		return nil, fmt.Errorf("%w: a kind of %d and a body of %d bytes", errMalformed, head[5], length)

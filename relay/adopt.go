@@ -100,12 +100,3 @@ func (a *Adopted) Discard() {
 	releaseAll(*a.one.part.shares.Load())
 	a.one.release()
 }
-
-// Resume is Adopt and Carry in one: it blocks until the session is over.
-func (s *Server) Resume(ctx context.Context, m *MovedSession, files []*os.File) error {
-	a, err := s.Adopt(m, files)
-	if err == nil {
-		a.Carry(ctx)
-	}
-	return err
-}

@@ -109,23 +109,6 @@ func TestNumbersAreSkipped(t *testing.T) {
 	}
 }
 
-// Resume is for those that take one at a time.
-func TestResumeCarriesToTheEnd(t *testing.T) {
-	old, successor := newTCPWorld(t), newTCPWorld(t)
-	client := old.open()
-	resumed := make(chan error, 1)
-	old.Move(t.Context(), func(_ context.Context, m *MovedSession, files []*os.File) error {
-		copies := []*os.File{duplicate(t, files[0]), duplicate(t, files[1])}
-		go func() { resumed <- successor.Resume(context.Background(), m, copies) }()
-		return nil
-	})
-	echo(t, client, "there")
-	client.NetConn().Close()
-	if err := <-resumed; err != nil {
-		t.Error(err)
-	}
-}
-
 // FuzzMovedSession: what comes from another version, or is damaged, is understood or declined.
 func FuzzMovedSession(f *testing.F) {
 	whole, err := json.Marshal(&MovedSession{

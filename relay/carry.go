@@ -25,6 +25,7 @@ type session struct {
 	ending  atomic.Bool       // it has been told to end
 	running bool              // it can be moved; guarded by Server.mu
 	thawed  chan *engine.Link // what goes on once it has been frozen; nil: it is another process's
+	over    chan struct{}     // closed when nobody finds it any more
 }
 
 // counted is by what the balancer knows where a session is.
@@ -73,6 +74,7 @@ func countedAt(c servicetable.Candidate) counted {
 // enlist makes a session one of those that are open, over a link that is about to run.
 func (s *Server) enlist(ctx context.Context, one *session, link *engine.Link) context.Context {
 	ctx, one.end = context.WithCancelCause(ctx)
+	one.over = make(chan struct{})
 	one.prepare(link)
 	link.Running = func() { s.canMove(one) }
 	s.mu.Lock()
@@ -97,6 +99,7 @@ func (one *session) prepare(link *engine.Link) {
 
 // attend carries a session to its end, here or in another process.
 func (s *Server) attend(ctx context.Context, one *session) {
+	defer close(one.over)
 	defer one.end(nil)
 	defer one.release()
 	err := one.run(ctx)

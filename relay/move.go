@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"servicebroker/relay/engine"
 )
@@ -16,11 +15,8 @@ import (
 // movesAtOnce bounds how many sessions stand still at a time because they are being moved.
 const movesAtOnce = 8
 
-// answerGrace is how long an answer to an offer is waited for once nothing more is to be moved.
-const answerGrace = 5 * time.Second
-
 // Offer offers a session to another process, with the sockets of client and instance, which
-// stay the caller's. nil: it was taken. It must not give up before that is known, unless ctx ends.
+// stay the caller's. nil: it was taken. After any error the other process does not go on with it.
 type Offer func(context.Context, *MovedSession, []*os.File) error
 
 // newcomers are sessions that began after those were listed that are to be moved.
@@ -125,19 +121,16 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 	case err != nil:
 		return false, err
 	}
-	lost := false
 	err = errEnding
 	if !one.ending.Load() {
-		lost, err = s.present(ctx, one, frozen, offer)
+		err = offer(ctx, s.pack(one, frozen.State), []*os.File{frozen.Client, frozen.Server})
 	}
-	if err == nil || lost {
+	if err == nil {
 		// Closing says nothing to either side as long as another process has the sockets.
 		_, _ = frozen.Client.Close(), frozen.Server.Close()
-		if lost {
-			s.logLost(one, err)
-		}
 		thawed <- nil
-		return err == nil, err
+		<-one.over
+		return true, nil
 	}
 	next, thawErr := engine.Thaw(frozen)
 	if thawErr != nil { // no room for descriptors: neither here nor there can it go on
@@ -152,25 +145,6 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 	s.inspecting.Unlock()
 	thawed <- next
 	return false, err
-}
-
-// present offers a session that is frozen. lost: it is not known whether it was taken, and if it
-// went on here two processes might read from one socket.
-func (s *Server) present(ctx context.Context, one *session, frozen *engine.Frozen, offer Offer) (lost bool, err error) {
-	patient, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	stop := context.AfterFunc(ctx, func() {
-		grace := time.NewTimer(answerGrace)
-		defer grace.Stop()
-		select {
-		case <-grace.C:
-			giveUp()
-		case <-patient.Done():
-		}
-	})
-	defer stop()
-	err = offer(patient, s.pack(one, frozen.State), []*os.File{frozen.Client, frozen.Server})
-	return err != nil && patient.Err() != nil, err
 }
 
 // logLost tells of a session that could not go on.
