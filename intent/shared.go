@@ -13,15 +13,16 @@ import (
 const maxKey = 300
 
 // Key returns a text by which intents that replace each other are known wherever they were set: kind and target, whose names are folded.
-// It is safe in URLs and as a path, at most 300 bytes long, and never empty.
+// It is safe in URLs and as a path, at most 300 bytes long, and never empty. It has no more than letters, digits and -_.=,/& with no two
+// points in a row, since some stores take no other keys.
 func (i Intent) Key() string {
 	if i.Target.Quarantine != "" {
-		return "quarantine/" + url.QueryEscape(fold(i.Target.Quarantine))
+		return "quarantine/" + plain(i.Target.Quarantine)
 	}
 	var parts []string
 	for _, f := range i.Target.fields() {
 		if *f.text != "" {
-			parts = append(parts, f.name+"="+url.QueryEscape(fold(*f.text)))
+			parts = append(parts, f.name+"="+plain(*f.text))
 		}
 	}
 	key := string(i.Kind) + "/" + strings.Join(parts, ",")
@@ -30,6 +31,11 @@ func (i Intent) Key() string {
 		key = string(i.Kind) + "/" + base32.StdEncoding.EncodeToString(sum[:])
 	}
 	return key
+}
+
+// plain is a name, folded, in a key.
+func plain(name string) string {
+	return strings.NewReplacer("%", "&", "+", "&20", "~", "&7E", "..", ".&2E").Replace(url.QueryEscape(fold(name)))
 }
 
 // Check tells whether i is one that a store would take, whenever it was set.

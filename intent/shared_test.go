@@ -17,7 +17,7 @@ func shared(kind Kind, service string) Intent {
 }
 
 func TestKeysAreThoseOfWhatReplacesEachOther(t *testing.T) {
-	word := rapid.SampledFrom([]string{"", "a", "A", "b,c", "b", "c=d", "é", "É"})
+	word := rapid.SampledFrom([]string{"", "a", "A", "b,c", "b", "c=d", "é", "É", "a b", "~", "a&20b", "...", ".", "s1@db1:1"})
 	anything := rapid.Custom(func(t *rapid.T) Intent {
 		return Intent{Kind: rapid.SampledFrom(Kinds()).Draw(t, "kind"), Target: Target{
 			Database: word.Draw(t, "database"), Service: word.Draw(t, "service"), Instance: word.Draw(t, "instance"), Quarantine: word.Draw(t, "quarantine"),
@@ -28,6 +28,9 @@ func TestKeysAreThoseOfWhatReplacesEachOther(t *testing.T) {
 		same := a.Key() == b.Key()
 		if a.Target.Quarantine == "" && same != replaces(a, b) || a.Target.Quarantine != "" && same != sameName(a.Target.Quarantine, b.Target.Quarantine) {
 			t.Fatalf("%v and %v have keys %s and %s", a, b, a.Key(), b.Key())
+		}
+		if strings.Trim(a.Key(), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.=,/&") != "" || strings.Contains(a.Key(), "..") {
+			t.Fatalf("%v has the key %s", a, a.Key())
 		}
 	})
 	long := Intent{Kind: Drain, Target: Target{Service: strings.Repeat("é", 128), Node: "x"}}
