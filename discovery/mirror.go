@@ -32,6 +32,8 @@ type Mirror[D any] struct {
 	Destination Destination[D]
 	// Nudge has something whenever Desire may come to something else although the table did not change; nil: it never does.
 	Nudge <-chan struct{}
+	// Doubt has something whenever the copy may not be what it was left as: it is made equal at once, even after a failure. nil: never.
+	Doubt <-chan struct{}
 
 	Settle   time.Duration // no change for so long: now; 0: 10 ms
 	MaxDelay time.Duration // a change waits at most so long for others; 0: 50 ms
@@ -83,7 +85,7 @@ func (m *Mirror[D]) Run(ctx context.Context) {
 			return
 		}
 		pause := m.step(ctx, snapshot, &w)
-		if !m.wait(ctx, snapshot, pause) {
+		if !m.wait(ctx, snapshot, pause, &w) {
 			return
 		}
 	}
@@ -210,7 +212,7 @@ func (m *Mirror[D]) backoff(failures int) time.Duration {
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
 
 // wait returns once there is something to do, or false if ctx ended.
-func (m *Mirror[D]) wait(ctx context.Context, snapshot *servicetable.Snapshot, p pause) bool {
+func (m *Mirror[D]) wait(ctx context.Context, snapshot *servicetable.Snapshot, p pause, w *work[D]) bool {
 	var changed, nudged <-chan struct{}
 	if p.forChange {
 		changed, nudged = snapshot.Superseded(), m.Nudge
@@ -222,6 +224,8 @@ func (m *Mirror[D]) wait(ctx context.Context, snapshot *servicetable.Snapshot, p
 		return false
 	case <-changed:
 	case <-nudged:
+	case <-m.Doubt:
+		w.known = false
 	case <-timer.C:
 	}
 	return true

@@ -230,6 +230,39 @@ func TestWhatIsNoChangeIsNotSyncedButRepairedNowAndThen(t *testing.T) {
 	})
 }
 
+func TestACopyThatIsDoubtedIsMadeEqualAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, p := &servicetable.Table{}, &place{}
+		m := newMirror(table, p)
+		doubt := make(chan struct{}, 1)
+		m.Doubt = doubt
+		doubted := func(why string, want uint64) {
+			doubt <- struct{}{}
+			<-time.After(100 * time.Millisecond)
+			synctest.Wait()
+			if s := m.Status(); s.Syncs != want {
+				t.Errorf("%s: %d syncs, want %d", why, s.Syncs, want)
+			}
+		}
+		running(t, m, func() {
+			<-time.After(time.Second)
+			p.do(func() {
+				p.has, p.outcome = "what somebody else did to it", func() error { return errors.New("refused") }
+			})
+			doubted("nothing changed", 2)
+			<-time.After(10 * time.Minute) // of failures, further and further apart
+			before := m.Status().Syncs
+			p.do(func() { p.outcome = nil })
+			doubted("after a failure", before+1)
+			p.do(func() {
+				if p.has != "" {
+					t.Errorf("the copy is %q", p.has)
+				}
+			})
+		})
+	})
+}
+
 func TestAStandbyAsksAgainEachSecondAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &servicetable.Table{}
