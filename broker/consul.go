@@ -25,6 +25,7 @@ type consulLink struct {
 	member    *consul.Member
 	catalogue *consul.Catalogue
 	mirror    *discovery.Mirror[consul.Publication]
+	doubt     chan struct{} // has room for one: Consul was away, and may have forgotten
 	brokers   *consul.Ready // with CONSUL_TARGET=brokers
 	intents   *sharing
 	watch     *consul.Watch
@@ -59,6 +60,14 @@ func (b *Broker) openConsul() error {
 		},
 	}
 	l.catalogue = &consul.Catalogue{Client: l.client, Member: l.member, Full: 40 * time.Second, Log: log} // sooner than the mirror looks by itself
+	l.doubt = make(chan struct{}, 1)
+	l.client.Back = func() {
+		l.catalogue.Doubt()
+		select {
+		case l.doubt <- struct{}{}:
+		default: // it is known already
+		}
+	}
 	b.consul = l
 	b.openShared()
 	b.openMaintenance()
@@ -190,7 +199,7 @@ func (b *Broker) mirrorToConsul() {
 			l := layout()
 			return l.Publish(s)
 		},
-		Settle: 50 * time.Millisecond, MaxDelay: 200 * time.Millisecond, Resync: resync,
+		Settle: 50 * time.Millisecond, MaxDelay: 200 * time.Millisecond, Resync: resync, Doubt: l.doubt,
 		Log: b.log.With("component", "consul"), Synced: one.synced.note,
 	}
 	one.run, one.status = l.mirror.Run, l.mirror.Status

@@ -89,6 +89,8 @@ func TestMistakesInConsulParametersAreTold(t *testing.T) {
 		"(CONSUL_ADDRESS=http://user:pw@x:1)":                                 "write for example 127.0.0.1:8500",
 		"(CONSUL_ADDRESS=x:1)(CONSUL_PREFIX=a//b)":                            "cannot be a prefix of keys",
 		"(CONSUL_ADDRESS=x:1)(CONSUL_PREFIX=a b)":                             "cannot be a prefix of keys",
+		"(CONSUL_ADDRESS=x:1)(CONSUL_PREFIX=a/../b)":                          "cannot be a prefix of keys",
+		"(CONSUL_ADDRESS=x:1)(CONSUL_PREFIX=a/./b)":                           "cannot be a prefix of keys",
 		"(CONSUL_ADDRESS=x:1)(CONSUL_PREFIX=/)":                               "has no value",
 		"(CONSUL_ADDRESS=x:1)(CONSUL_TARGET=broker)":                          "did you mean brokers?",
 		"(CONSUL_ADDRESS=x:1)(CONSUL_TLS=(KEY=/k))":                           "KEY has no CERTIFICATE: add it",

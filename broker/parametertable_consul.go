@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"strings"
 	"unicode"
 
@@ -74,7 +75,7 @@ func setConsulPrefix(c *Config, n *descriptor.Node) error {
 		return errNoValue
 	case len(value) > maxConsulPrefix:
 		return fmt.Errorf("it is %d bytes long: keep it within %d", len(value), maxConsulPrefix)
-	case stray >= 0 || strings.Contains(value, "//"):
+	case stray >= 0 || strings.Contains(value, "..") || path.Clean(value) != value: // servers would take it for another
 		return fmt.Errorf("%q cannot be a prefix of keys: use letters, digits, - and single /, such as broker/", n.Value)
 	}
 	c.Consul.Prefix = value + "/"

@@ -72,12 +72,16 @@ func (b *beat) register(ctx context.Context) error {
 	}
 	namespace, partition := b.Client.scope(ctx)
 	ttl := b.ttl().String()
+	ready, _ := b.health() // what was passing before does not fail for a moment because it is registered again
+	if ready != passing {
+		ready = warning // so that the next sign of life changes it, which Consul makes known at once, with the reason
+	}
 	registration := &api.AgentServiceRegistration{
 		ID: b.id(), Name: b.Service(), Address: address, Port: int(b.Address.Port()), Namespace: namespace, Partition: partition,
 		Tags: []string{"broker"}, Meta: map[string]string{ownerKey: b.Client.owner(), "name": b.Name},
 		Checks: api.AgentServiceChecks{
 			{CheckID: b.id() + ":alive", Name: "broker is alive", TTL: ttl, Status: passing, DeregisterCriticalServiceAfter: "1m"},
-			{CheckID: b.id() + ":ready", Name: "broker is ready", TTL: ttl, Status: warning},
+			{CheckID: b.id() + ":ready", Name: "broker is ready", TTL: ttl, Status: ready},
 		},
 	}
 	bounded, cancel := context.WithTimeout(ctx, b.Client.timeout())
@@ -85,13 +89,18 @@ func (b *beat) register(ctx context.Context) error {
 	return b.api.Agent().ServiceRegisterOpts(registration, api.ServiceRegisterOpts{}.WithContext(bounded))
 }
 
-func (b *beat) alive(ctx context.Context) error {
-	status, why := passing, "ready"
+// health says whether clients may come, and why not.
+func (b *beat) health() (status, why string) {
 	if b.Healthy != nil {
 		if ready, reason := b.Healthy(); !ready {
-			status, why = critical, reason
+			return critical, reason
 		}
 	}
+	return passing, "ready"
+}
+
+func (b *beat) alive(ctx context.Context) error {
+	status, why := b.health()
 	options, cancel := b.Client.query(ctx)
 	defer cancel()
 	options.RequireConsistent = false
@@ -100,6 +109,9 @@ func (b *beat) alive(ctx context.Context) error {
 	}
 	return b.api.Agent().UpdateTTLOpts(b.id()+":ready", why, status, options)
 }
+
+// maxSession bounds a session's name, which is a UUID.
+const maxSession = 64
 
 // resume goes on with the session of whoever ran here before, if Consul still has it.
 func (b *beat) resume() {
@@ -111,7 +123,7 @@ func (b *beat) resume() {
 		return
 	}
 	content, err := os.ReadFile(b.SessionFile)
-	if id := strings.TrimSpace(string(content)); err == nil && len(id) <= 64 {
+	if id := strings.TrimSpace(string(content)); err == nil && len(id) <= maxSession {
 		b.session = id
 	}
 }
@@ -140,6 +152,9 @@ func (b *beat) begin(ctx context.Context) error {
 	options, cancel := b.Client.writing(ctx)
 	defer cancel()
 	id, _, err := b.api.Session().Create(entry, options)
+	if err == nil && (id == "" || len(id) > maxSession) {
+		err = errNonsense
+	}
 	if err != nil {
 		return err
 	}
@@ -148,14 +163,20 @@ func (b *beat) begin(ctx context.Context) error {
 	return nil
 }
 
-// enter enters this broker among the others. Its name is not free for as long as somebody of that name has a session.
+// enter enters this broker among the others, again if somebody has removed it. Its name is not free for as long as somebody of that name
+// has a session.
 func (b *beat) enter(ctx context.Context) error {
 	if b.entered {
-		return nil
+		query, cancel := b.Client.query(ctx)
+		defer cancel()
+		pair, _, err := b.api.KV().Get(b.key(), query)
+		if err != nil || pair != nil && pair.Session == b.session {
+			return err
+		}
 	}
 	options, cancel := b.Client.writing(ctx)
 	defer cancel()
-	pair := &api.KVPair{Key: b.Client.prefix() + "brokers/" + b.Name, Value: b.Value, Session: b.session}
+	pair := &api.KVPair{Key: b.key(), Value: b.Value, Session: b.session}
 	taken, _, err := b.api.KV().Acquire(pair, options)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -28,6 +29,8 @@ type Catalogue struct {
 	Full, Details time.Duration
 	Log           *slog.Logger
 
+	doubted atomic.Bool // what Consul has is to be read again
+
 	mu        sync.Mutex // guards what follows
 	known     bool       // the rest is what Consul has
 	fullAt    time.Time
@@ -42,6 +45,7 @@ type state struct {
 	nodes    map[string]nodeState
 	services map[entry]written // of ours
 	foreign  map[entry]bool    // of others, at nodes that are external as ours are
+	hidden   bool              // there is more, which this broker may not see
 }
 
 // nodeState is what is to be known of a node.
@@ -63,6 +67,9 @@ type written struct {
 // parallel is how many reads go on at the same time.
 const parallel = 8
 
+// maxEntries bounds how many entries are believed to be there.
+const maxEntries = 200_000
+
 // Drift returns in how many entries Consul differed from this broker's table when it looked last. Where another broker writes, that is
 // by how much the two disagree.
 func (c *Catalogue) Drift() int {
@@ -78,6 +85,9 @@ func (c *Catalogue) Problems() []string {
 	return slices.Clone(c.problems)
 }
 
+// Doubt has the next Sync compare everything with what Consul has, as is wise once that has been away.
+func (c *Catalogue) Doubt() { c.doubted.Store(true) }
+
 // Sync writes what differs.
 func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 	c.mu.Lock()
@@ -85,6 +95,9 @@ func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 	client, err := c.Client.open()
 	if err != nil {
 		return err
+	}
+	if c.doubted.Swap(false) {
+		c.known, c.fullAt = false, time.Time{}
 	}
 	w := &writer{Client: c.Client, api: client}
 	var fence uint64
@@ -110,6 +123,9 @@ func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 		c.drift = len(d.units)
 	}
 	c.problems = d.problems
+	if c.has.hidden {
+		c.problems = append(c.problems, "Consul hides nodes or services from the token in CONSUL_TOKEN_FILE, and what is hidden can neither be put right nor told: it needs "+rightsNeeded)
+	}
 	c.known = false // until all is written
 	if err := w.run(ctx, d.units); err != nil {
 		if errors.Is(err, errLost) {
@@ -155,21 +171,26 @@ func (c *Catalogue) guard(ctx context.Context, l Lease) *op {
 func (c *Catalogue) read(ctx context.Context, client *api.Client) (state, error) {
 	s := state{nodes: map[string]nodeState{}, services: map[entry]written{}, foreign: map[entry]bool{}}
 	q, cancel := c.Client.query(ctx)
-	nodes, _, err := client.Catalog().Nodes(q)
+	nodes, meta, err := client.Catalog().Nodes(q)
 	cancel()
+	if err == nil {
+		err = whole(nodes, anything)
+	}
 	if err != nil {
 		return s, err
 	}
+	s.hidden = meta.ResultsFilteredByACLs
 	for _, n := range nodes {
 		s.nodes[n.Node] = nodeState{address: n.Address, owner: n.Meta[ownerKey]}
 	}
 	q, cancel = c.Client.query(ctx)
 	q.NodeMeta = map[string]string{"external-node": "true"}
-	names, _, err := client.Catalog().Services(q)
+	names, meta, err := client.Catalog().Services(q)
 	cancel()
 	if err != nil {
 		return s, err
 	}
+	s.hidden = s.hidden || meta.ResultsFilteredByACLs
 	work, found := make(chan string), make(chan []*api.ServiceEntry)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -193,6 +214,9 @@ func (c *Catalogue) read(ctx context.Context, client *api.Client) (state, error)
 		for _, e := range list {
 			s.enter(e, c.Client.owner())
 		}
+		if len(s.services)+len(s.foreign) > maxEntries {
+			stop(errTooLong)
+		}
 	}
 	return s, context.Cause(ctx)
 }
@@ -204,6 +228,9 @@ func (c *Catalogue) readers(ctx context.Context, client *api.Client, work <-chan
 		q.NodeMeta = map[string]string{"external-node": "true"}
 		list, _, err := client.Health().Service(name, "", false, q)
 		cancel()
+		if err == nil {
+			err = whole(list, entireEntry)
+		}
 		if err != nil {
 			stop(err)
 			return

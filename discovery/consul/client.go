@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -30,10 +27,13 @@ type Client struct {
 	// CA, Certificate and Key are PEM files; ServerName is whom the certificate of https must name, "" whom the address does.
 	CA, Certificate, Key, ServerName string
 	Timeout                          time.Duration // for one request; 0: 10 s
+	// Back is told whenever Consul answers again after faults, or turns out to have lost its memory; it must not wait. May be nil.
+	Back func()
 
 	mu         sync.Mutex // guards what follows
 	api        *api.Client
 	transport  *http.Transport
+	authorized *authorized
 	known      bool // whether the server has namespaces
 	enterprise bool
 }
@@ -83,8 +83,10 @@ func (c *Client) open() (*api.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CONSUL_TLS: %w", err)
 	}
+	made.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token is for nobody else
 	c.transport = config.Transport
-	made.Transport = &authorized{RoundTripper: made.Transport, file: c.TokenFile}
+	c.authorized = &authorized{RoundTripper: made.Transport, file: c.TokenFile}
+	made.Transport = c.authorized
 	config.HttpClient = made
 	if c.api, err = api.NewClient(config); err != nil {
 		return nil, fmt.Errorf("CONSUL_ADDRESS: %w", err)
@@ -99,74 +101,6 @@ func (c *Client) Close() {
 	if c.transport != nil {
 		c.transport.CloseIdleConnections()
 	}
-}
-
-// authorized adds the token to each request.
-type authorized struct {
-	http.RoundTripper
-	file string
-
-	mu    sync.Mutex // guards what follows
-	token string
-	state os.FileInfo // of the file as it was read
-}
-
-func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
-	token, err := a.current()
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		r = r.Clone(r.Context())
-		r.Header.Set("X-Consul-Token", token)
-	}
-	answer, err := a.RoundTripper.RoundTrip(r)
-	if err == nil {
-		answer.Body = &bounded{answer.Body, maxAnswer}
-	}
-	return answer, err
-}
-
-// maxAnswer bounds what one answer may cost in memory: ten thousand instances take a tenth of it.
-const maxAnswer = 64 << 20
-
-// bounded is a body of which no more than so much is read.
-type bounded struct {
-	io.ReadCloser
-	left int
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("the answer is longer than %d MiB: nothing of it is believed", maxAnswer>>20)
-	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
-// current returns the token, from the file if that has changed; the last one while the file is being replaced.
-func (a *authorized) current() (string, error) {
-	if a.file == "" {
-		return "", nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	state, err := os.Stat(a.file)
-	if err == nil && a.state != nil && os.SameFile(state, a.state) && state.ModTime().Equal(a.state.ModTime()) && state.Size() == a.state.Size() {
-		return a.token, nil
-	}
-	var content []byte
-	if err == nil {
-		content, err = os.ReadFile(a.file)
-	}
-	if token := strings.TrimSpace(string(content)); err == nil && token != "" {
-		a.token, a.state = token, state
-	}
-	if a.token == "" {
-		return "", fmt.Errorf("CONSUL_TOKEN_FILE=%s holds no token: %w", a.file, cmp.Or(err, errors.New("it is empty")))
-	}
-	return a.token, nil
 }
 
 // query are the options of one read, bounded in time.
@@ -213,7 +147,7 @@ func (c *Client) scope(ctx context.Context) (namespace, partition string) {
 }
 
 // rightsNeeded is the policy of a broker's token, with a prefix of broker/.
-const rightsNeeded = `node_prefix "oracle-" write, node_prefix "" read, service_prefix "" write, session_prefix "" write, agent_prefix "" read, key_prefix "broker/" write`
+const rightsNeeded = `node_prefix "oracle-" write, node_prefix "" read, service_prefix "" write, session_prefix "" write, key_prefix "broker/" write`
 
 // explain adds to an error of Consul's what to do about it.
 func explain(err error) error {
@@ -222,62 +156,4 @@ func explain(err error) error {
 		return fmt.Errorf("refused by Consul: %w: the token in CONSUL_TOKEN_FILE needs %s", err, rightsNeeded)
 	}
 	return err
-}
-
-// following is a blocking query that goes on.
-type following struct {
-	*Client
-	wait time.Duration // of one query; 0: 1 minute
-	// ask asks once; seen is told of each answer, changed or not. lost says that Consul is not the same as before: its index went
-	// backwards, as after a restore or a new start.
-	ask  func(*api.QueryOptions) (*api.QueryMeta, error)
-	seen func(lost bool)
-	fail func(error)
-}
-
-// run follows until ctx ends. After a fault it does not wait for an index that a new Consul may reach in days.
-func (f *following) run(ctx context.Context) {
-	var index, last uint64 // to wait for, 0 for nothing; and as seen
-	failures := 0
-	for ctx.Err() == nil {
-		wait := cmp.Or(f.wait, time.Minute)
-		bounded, cancel := context.WithTimeout(ctx, wait+wait/16+f.timeout())
-		q := &api.QueryOptions{WaitIndex: index, WaitTime: wait}
-		q.Namespace, q.Partition = f.scope(bounded)
-		meta, err := f.ask(q.WithContext(bounded))
-		cancel()
-		if err != nil {
-			index = 0
-			failures++
-			if f.fail != nil && ctx.Err() == nil {
-				f.fail(explain(err))
-			}
-			if !pause(ctx, min(250*time.Millisecond<<min(failures, 7), 30*time.Second)) {
-				return
-			}
-			continue
-		}
-		failures = 0
-		lost := meta.LastIndex < last
-		index, last = meta.LastIndex, meta.LastIndex
-		if lost {
-			index = 0
-		}
-		f.seen(lost)
-		if index == 0 && !pause(ctx, time.Second) { // nothing to wait for: no busy loop
-			return
-		}
-	}
-}
-
-// pause waits between three quarters of d and all of it, so that brokers do not come all at once; false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d - rand.N(d/4+1))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

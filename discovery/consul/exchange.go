@@ -86,13 +86,14 @@ func (a *shared) same(b *shared) bool { return a.Updated.Equal(b.Updated) && a.O
 
 // write puts what is pending into Consul until ctx ends. Where another broker was faster, following tells who holds.
 func (s *Intents) write(ctx context.Context) {
+	turn := &spacing{apart: writeGap, row: 10} // a Consul that has lost its memory gets all, but not all at once
 	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
 		}
-		for ctx.Err() == nil && !s.writeAll(ctx) {
+		for ctx.Err() == nil && !s.writeAll(ctx, turn) {
 			failures++
 			if !pause(ctx, min(250*time.Millisecond<<min(failures, 7), 30*time.Second)) {
 				return
@@ -103,7 +104,7 @@ func (s *Intents) write(ctx context.Context) {
 }
 
 // writeAll tries each pending value once, and reports whether none failed.
-func (s *Intents) writeAll(ctx context.Context) bool {
+func (s *Intents) writeAll(ctx context.Context, turn *spacing) bool {
 	client, err := s.Client.open()
 	if err != nil {
 		s.fail(err)
@@ -111,8 +112,12 @@ func (s *Intents) writeAll(ctx context.Context) bool {
 	}
 	s.mu.Lock()
 	ids := slices.Sorted(maps.Keys(s.entries))
+	ids = slices.DeleteFunc(ids, func(id string) bool { e := s.entries[id]; return !e.Pending && !s.forgotten(e) })
 	s.mu.Unlock()
 	for _, id := range ids {
+		if !turn.wait(ctx) {
+			return false
+		}
 		if err := s.writeOne(ctx, client, id); err != nil {
 			if ctx.Err() == nil {
 				s.fail(explain(err))
@@ -178,6 +183,9 @@ func (s *Intents) overtaken(ctx context.Context, client *api.Client) error {
 	q, cancel := s.Client.query(ctx)
 	defer cancel()
 	pairs, _, err := client.KV().List(s.folder(), q)
+	if err == nil {
+		err = whole(pairs, below(s.folder()))
+	}
 	if err != nil {
 		return err
 	}

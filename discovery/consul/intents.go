@@ -295,6 +295,9 @@ func (s *Intents) Run(ctx context.Context) {
 		}
 		list, meta, err := client.KV().List(s.folder(), q)
 		if err == nil {
+			err = whole(list, below(s.folder()))
+		}
+		if err == nil {
 			pairs = list
 		}
 		return meta, err

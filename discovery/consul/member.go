@@ -66,6 +66,9 @@ func (m *Member) ttl() time.Duration { return cmp.Or(m.TTL, 9*time.Second) }
 
 func (m *Member) id() string { return m.Client.owner() + "-" + m.Name }
 
+// key is where this broker is entered among the brokers.
+func (m *Member) key() string { return m.Client.prefix() + "brokers/" + segment(m.Name) }
+
 // Service is the name under which brokers are found in Consul.
 func (m *Member) Service() string { return serviceRule.Name(m.Client.owner()) }
 
@@ -143,12 +146,15 @@ func (m *Member) Brokers(ctx context.Context) ([]Broker, error) {
 	query, cancel := m.Client.query(ctx)
 	defer cancel()
 	pairs, _, err := client.KV().List(prefix, query)
+	if err == nil {
+		err = whole(pairs, below(prefix))
+	}
 	if err != nil {
 		return nil, explain(err)
 	}
 	var all []Broker
 	for _, p := range pairs {
-		if name := p.Key[len(prefix):]; p.Session != "" && name != "" {
+		if name, is := nameOf(p.Key[len(prefix):]); p.Session != "" && is && len(all) < maxBrokers {
 			all = append(all, Broker{Name: name, Value: p.Value, Self: name == m.Name})
 		}
 	}

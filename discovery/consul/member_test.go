@@ -3,13 +3,10 @@ package consul
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 
 	"servicebroker/discovery"
 )
@@ -151,84 +148,26 @@ func TestABrokerComesBackWithItsAgent(t *testing.T) {
 	}
 }
 
-const acl = `acl { enabled = true default_policy = "deny" tokens { master = "3d6e4c1e-0000-4000-8000-000000000001" agent_master = "3d6e4c1e-0000-4000-8000-000000000001" agent = "3d6e4c1e-0000-4000-8000-000000000001" } }`
-
-// rights are those that a broker needs.
-const rights = `node_prefix "oracle-" { policy = "write" }
-node_prefix "" { policy = "read" }
-service_prefix "" { policy = "write" }
-session_prefix "" { policy = "write" }
-agent_prefix "" { policy = "read" }
-key_prefix "broker/" { policy = "write" }`
-
-func TestTheTokenIsReadAgainAndRevokingItStopsNothingElse(t *testing.T) {
-	config := filepath.Join(t.TempDir(), "acl.hcl")
-	if err := os.WriteFile(config, []byte(acl), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("CONSUL_HTTP_TOKEN", "3d6e4c1e-0000-4000-8000-000000000001") // for the test's own client
-	a := startAgent(t, "-config-file="+config)
-	eventually(t, 10*time.Second, "ACLs", func() string {
-		_, _, err := a.ACL().PolicyCreate(&api.ACLPolicy{Name: "broker", Rules: rights}, nil)
-		if err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-	newToken := func() string {
-		token, _, err := a.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: "broker"}}}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token.SecretID
-	}
-	accessor := func(secret string) string {
-		token, _, err := a.ACL().TokenReadSelf(&api.QueryOptions{Token: secret})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token.AccessorID
-	}
-	file := filepath.Join(t.TempDir(), "token")
-	put := func(secret string) {
-		if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first := newToken()
-	put(first)
-	w := a.writing(t, instance("s1", "10.1.0.1", "sales"))
-	w.Client.TokenFile = file
-	m := &Member{Client: w.Client, Name: "cman1"}
-	w.Member = m
-	b := &beat{Member: m}
-	if err := b.once(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.mustSync(t)
-	if _, err := a.ACL().TokenDelete(accessor(first), nil); err != nil {
-		t.Fatal(err)
-	}
-	w.table.Apply(instance("s2", "10.1.0.2", "sales"))
-	eventually(t, 40*time.Second, "the token to be refused", func() string {
-		w.fullAt = time.Time{}
-		if err := w.sync(t); err == nil || !strings.Contains(err.Error(), "CONSUL_TOKEN_FILE") {
-			return fmt.Sprint(err)
-		}
-		return ""
-	})
-	put(newToken() + " ")
-	w.mustSync(t)
-	if got := a.entries(t); len(got) != 2 {
-		t.Errorf("entries are %v", got)
-	}
-	b.leave(t.Context())
-}
-
 func TestATokenFileThatIsMissingIsExplained(t *testing.T) {
 	c := &Client{Address: "127.0.0.1:1", TokenFile: filepath.Join(t.TempDir(), "none")}
 	w := &Catalogue{Client: c}
 	if err := w.Sync(t.Context(), Publication{}); err == nil || !strings.Contains(err.Error(), "holds no token") {
 		t.Errorf("error: %v", err)
 	}
+}
+
+func TestABrokerIsEnteredAgainWhereSomebodyRemovedIt(t *testing.T) {
+	a := startAgent(t)
+	m, _ := a.member(t, "cman1")
+	eventually(t, 10*time.Second, "the lock", holder(m))
+	if _, err := a.KV().DeleteTree("broker/", nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "it to be entered again, and to have the lock", func() string {
+		all, err := m.Brokers(t.Context())
+		if pair, _, fault := a.KV().Get("broker/writer", nil); err != nil || fault != nil || len(all) != 1 || pair == nil || pair.Session == "" {
+			return fmt.Sprint(all, pair, err, fault)
+		}
+		return holder(m)()
+	})
 }

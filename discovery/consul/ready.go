@@ -36,7 +36,7 @@ func (r *Ready) Run(ctx context.Context) {
 		if err != nil {
 			return nil, err
 		}
-		found, meta, err = client.Health().Service(r.Member.Service(), "", true, q)
+		found, meta, err = r.ask(client, q)
 		return meta, err
 	}
 	f.seen = func(bool) {
@@ -48,6 +48,14 @@ func (r *Ready) Run(ctx context.Context) {
 		}
 	}
 	f.run(ctx)
+}
+
+func (r *Ready) ask(client *api.Client, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	found, meta, err := client.Health().Service(r.Member.Service(), "", true, q)
+	if err == nil {
+		err = whole(found, entireEntry)
+	}
+	return found, meta, err
 }
 
 func addresses(found []*api.ServiceEntry, owner string) []netip.AddrPort {

@@ -104,6 +104,9 @@ func (l *listening) ask(q *api.QueryOptions) (*api.QueryMeta, error) {
 	}
 	q.Filter = `CheckID == "` + nodeMaintenance + `" or CheckID matches "^` + serviceMaintenance + `"`
 	checks, meta, err := client.Health().State(api.HealthCritical, q)
+	if err == nil {
+		err = whole(checks, anything)
+	}
 	if err != nil {
 		return nil, err
 	}

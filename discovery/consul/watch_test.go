@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -274,5 +275,43 @@ func TestNamespacesAreUsedOnlyWhereTheServerHasThem(t *testing.T) {
 		}
 		c.Close()
 		server.Close()
+	}
+}
+
+func TestNamespaceAndPartitionAreSentWhereTheyAreConfiguredAndNowhereElse(t *testing.T) {
+	for _, c := range []struct {
+		version, namespace, partition string
+		sent                          bool
+	}{{"1.22.0+ent", "team", "west", true}, {"1.22.0+ent", "", "", false}, {"1.22.0", "team", "west", false}} {
+		var mu sync.Mutex
+		asked, wrong := map[string]bool{}, []string{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v1/agent/self" { // which is asked to find out
+				_ = json.NewEncoder(w).Encode(map[string]any{"Config": map[string]string{"Version": c.version}})
+				return
+			}
+			body, _ := io.ReadAll(r.Body)
+			q := r.URL.Query()
+			mu.Lock()
+			asked[r.URL.Path] = true
+			in := strings.Contains(string(body), `"Partition":"west"`)
+			inBody := r.URL.Path == "/v1/txn" || r.URL.Path == "/v1/agent/service/register"
+			if in != (c.sent && inBody) || (q.Has("ns") || in) != c.sent || (q.Has("partition") || in) != c.sent {
+				wrong = append(wrong, r.Method+" "+r.URL.String()+" "+string(body))
+			}
+			mu.Unlock()
+			at("^$", "").ServeHTTP(w, r)
+		}))
+		client := &Client{Address: server.URL, Namespace: c.namespace, Partition: c.partition}
+		for name, err := range everything(t.Context(), client, t.TempDir()) {
+			if err != nil {
+				t.Errorf("%+v: %s: %v", c, name, err)
+			}
+		}
+		client.Close()
+		server.Close()
+		if len(asked) < 10 || len(wrong) > 0 {
+			t.Errorf("%+v: of %d requests these are wrong: %q", c, len(asked), wrong)
+		}
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,6 +151,12 @@ func freePort(t testing.TB) int {
 	}
 	t.Fatal("no port is free")
 	return 0
+}
+
+// passOn has the Consul at to answer a request.
+func passOn(w http.ResponseWriter, r *http.Request, to string) {
+	u, _ := url.Parse(to)
+	httputil.NewSingleHostReverseProxy(u).ServeHTTP(w, r)
 }
 
 // client is one of ours for the agent.
