@@ -349,9 +349,11 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer b.endLogs()
 	defer b.startMetrics()()
 	if err := b.awaitCommit(ctx); err != nil {
+		b.leaveTraces()
 		b.closeListeners()
 		return err
 	}
+	b.logStarted()
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 
@@ -392,7 +394,9 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.stopping.Store(true)
 	close(b.ending)
 	b.stopAccepting(next)
-	b.logListening("No longer listening on", b.logs.files.Load())
+	if next == nil {
+		b.logListening("No longer listening on", b.logs.files.Load())
+	}
 	acceptors.Wait()
 	b.adopting.end() // from here on no connection is added
 	follow := func() {}
@@ -426,7 +430,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.limiting.repeats.Flush()
 	b.hosts.close()
 	b.closeListeners()
-	b.log.Info("broker stopped")
+	b.log.Info("broker stopped", "generation", b.generation())
 	return nil
 }
 

@@ -143,11 +143,17 @@ func (b *Broker) beginLogs() {
 	b.logs.mu.Lock()
 	defer b.logs.mu.Unlock()
 	b.logs.running = true
+	if files := b.logs.files.Load(); files != nil {
+		b.logs.run(files)
+	}
+}
+
+// logStarted writes down that this process serves from now on.
+func (b *Broker) logStarted() {
 	files := b.logs.files.Load()
 	if files == nil {
 		return
 	}
-	b.logs.run(files)
 	files.listener.Line(fmt.Sprintf("%s\n%s\nStarted with pid=%d", time.Now().Format("2006-01-02T15:04:05.000000-07:00"), b.banner(), os.Getpid()))
 	b.logListening("Listening on", files)
 }

@@ -2,9 +2,12 @@ package broker
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -161,4 +164,28 @@ func (b *Broker) setLogLevel(word string) (console.LogLevel, error) {
 	b.setLevel(known)
 	b.log.Info("log level changed until the next reload", "from", before, "to", b.levelWord())
 	return console.LogLevel{Level: b.levelWord()}, nil
+}
+
+// tracesPart lets a successor go on with traces.
+func (b *Broker) tracesPart() part {
+	return part{
+		name: "traces",
+		give: func() (any, []*os.File, error) { return b.traces.Pass(), nil, nil },
+		take: func(state json.RawMessage, _ []*os.File) error {
+			var given packettrace.Passed
+			if err := json.Unmarshal(state, &given); err != nil {
+				return err
+			}
+			b.traces.GoOn(given)
+			return nil
+		},
+	}
+}
+
+// leaveTraces ends traces that were taken over after all in vain.
+func (b *Broker) leaveTraces() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	b.traces.Leave("the process before goes on")
+	b.traces.Run(ctx)
 }

@@ -76,6 +76,7 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 		}
 	})
 	h.allow(limit)
+	b.traces.Leave(fmt.Sprintf("process %d goes on", h.process.PID()))
 	movers, open := b.movers(), b.open.size()
 	for _, m := range movers {
 		began := time.Now()

@@ -25,6 +25,7 @@ type part struct {
 func (b *Broker) parts() []part {
 	return append([]part{
 		b.tablePart(),
+		b.tracesPart(),
 		{name: "sessions", give: b.giveSessions, take: b.takeSessions},
 		{name: "totals", give: b.giveTotals, take: b.takeTotals},
 	}, b.nextParts()...)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +92,81 @@ func TestRotation(t *testing.T) {
 	runs(f)()
 	want(t, path, "x")
 	want(t, path+".1", "line5")
+}
+
+// Two processes that write the same file rotate it once, whoever finds it full, and lose no line.
+func TestTwoWritersOfAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	const each, size = 4000, 5000
+	var all sync.WaitGroup
+	for _, name := range []string{"older", "newer"} {
+		f := &File{Path: path, Head: func(time.Time) string { return "head" }}
+		f.Configure(Settings{MaxSize: size, Keep: 1000})
+		stop := runs(f)
+		all.Go(func() {
+			defer stop()
+			for i := range each {
+				f.Line(fmt.Sprintf("%s %d", name, i))
+				if i%10 == 0 {
+					for f.Stats().Written <= uint64(i) { // so that there are many batches
+						runtime.Gosched()
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	next := map[string]int{}
+	files, bytes := 0, 0
+	for n := 1000; n >= 0; n-- {
+		of := path
+		if n > 0 {
+			of = numbered(path, n)
+		}
+		if info, err := os.Stat(of); err == nil && info.Size() > size*3/2 {
+			t.Errorf("%s has %d bytes, and should have %d", filepath.Base(of), info.Size(), size)
+		}
+		for i, line := range lines(t, of) {
+			if i == 0 {
+				files++
+				if line != "head" {
+					t.Errorf("%s begins with %q", filepath.Base(of), line)
+				}
+				continue
+			}
+			name, number, _ := strings.Cut(line, " ")
+			if number != strconv.Itoa(next[name]) {
+				t.Fatalf("%s has %q after %s %d", filepath.Base(of), line, name, next[name]-1)
+			}
+			next[name]++
+			bytes += len(line) + 1
+		}
+	}
+	if next["older"] != each || next["newer"] != each {
+		t.Errorf("of %d lines each there are %v", each, next)
+	}
+	if most := bytes/(size/2) + 1; files > most {
+		t.Errorf("%d bytes are in %d files: some were moved away before they were full", bytes, files)
+	}
+}
+
+// While one process rotates a file, another goes on with it for a moment.
+func TestAFileThatSomebodyElseRotates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	other, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	f := &File{Path: path, Head: func(time.Time) string { return "head" }}
+	f.Configure(Settings{MaxSize: 4, Keep: 1})
+	f.Line("one")
+	f.Line("two")
+	runs(f)()
+	want(t, path, "one", "two")
 }
 
 func TestAFileThatCannotBeRotatedGrowsOn(t *testing.T) {

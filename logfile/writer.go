@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +18,9 @@ const (
 	shortestPause = 250 * time.Millisecond // after a failure, doubled up to …
 	longestPause  = 10 * time.Second
 	rotateAgain   = time.Minute // after a file could not be rotated
+
+	patience = 100 * time.Millisecond // with another process that rotates the file, looked at each …
+	step     = time.Millisecond
 )
 
 // writer is the side of a File that waits for the disk.
@@ -93,7 +98,12 @@ func (w *writer) flush() error {
 // write writes as much of the batch as the file has room for, in whole lines.
 func (w *writer) write() error {
 	part := w.batch[w.at:]
-	if limit := w.settings().MaxSize; limit > 0 && w.regular && w.size+int64(len(part)) > limit && time.Since(w.overdue) > rotateAgain {
+	limit := w.settings().MaxSize
+	if limit > 0 && w.regular && !w.measure() {
+		w.close()
+		return nil
+	}
+	if limit > 0 && w.regular && w.size+int64(len(part)) > limit && time.Since(w.overdue) > rotateAgain {
 		room := max(limit-w.size, 0)
 		end := bytes.LastIndexByte(part[:min(room, int64(len(part)))], '\n') + 1
 		switch {
@@ -115,6 +125,17 @@ func (w *writer) write() error {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// measure notes the size of the file, to which other processes may write as well; false: it was deleted, as they do to the oldest.
+func (w *writer) measure() bool {
+	info, err := w.file.Stat()
+	if err != nil {
+		return true // which writing will tell
+	}
+	w.size = info.Size()
+	of, known := info.Sys().(*syscall.Stat_t)
+	return !known || of.Nlink > 0
 }
 
 // out is what is written to; a file is open where that is one.
@@ -186,29 +207,67 @@ func (w *writer) resume() error {
 	return nil
 }
 
-// head writes the first lines of a file that is empty.
+// head writes the first lines of a file that is empty, unless another process does.
 func (w *writer) head() error {
 	if w.size > 0 || !w.regular || w.f.Head == nil {
 		return nil
+	}
+	unlock, mine := w.lock()
+	defer unlock()
+	if info, err := w.file.Stat(); !mine || err != nil || info.Size() > 0 {
+		return err
 	}
 	n, err := io.WriteString(w.file, w.f.Head(time.Now())+"\n")
 	w.size += int64(n)
 	return err
 }
 
+// lock keeps other processes that write the same file from rotating it, and from writing its head; false: one of them
+// does just that, and goes on and on. Where the file's system knows no locks, nobody is kept.
+func (w *writer) lock() (unlock func(), mine bool) {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return func() {}, true
+	}
+	flock := func(how int) (err error) {
+		if failed := raw.Control(func(n uintptr) { err = syscall.Flock(int(n), how) }); failed != nil {
+			return failed
+		}
+		return err
+	}
+	err = flock(syscall.LOCK_EX | syscall.LOCK_NB)
+	for waited := time.Duration(0); errors.Is(err, syscall.EWOULDBLOCK) && waited < patience; waited += step { // whoever has it is done soon
+		time.Sleep(step)
+		err = flock(syscall.LOCK_EX | syscall.LOCK_NB)
+	}
+	if err != nil {
+		return func() {}, !errors.Is(err, syscall.EWOULDBLOCK)
+	}
+	return func() { _ = flock(syscall.LOCK_UN) }, true
+}
+
 // compare closes the file if it is no longer the one at its place.
 func (w *writer) compare() {
 	defer w.f.during()()
 	w.looked = time.Now()
-	open, err := w.file.Stat()
-	if err == nil {
-		var there os.FileInfo
-		if there, err = os.Stat(w.f.Path); err == nil && os.SameFile(open, there) {
-			w.size = open.Size() // somebody may have cut it
-			return
-		}
+	if !w.isAtItsPlace() {
+		w.close()
 	}
-	w.close()
+}
+
+// isAtItsPlace tells whether the file that is open is the one at its place, and notes its size: somebody may have cut it,
+// or written to it as well.
+func (w *writer) isAtItsPlace() bool {
+	open, err := w.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(w.f.Path)
+	if err != nil || !os.SameFile(open, there) {
+		return false
+	}
+	w.size = open.Size()
+	return true
 }
 
 func (w *writer) close() {
@@ -219,7 +278,8 @@ func (w *writer) close() {
 }
 
 // rotate moves the file away, older ones one further, and lets the oldest go. Where that
-// fails the file is written on.
+// fails the file is written on. What another process, which writes the same file, is doing or
+// has done is not done again.
 func (w *writer) rotate() (err error) {
 	defer w.f.during()()
 	defer func() {
@@ -228,7 +288,16 @@ func (w *writer) rotate() (err error) {
 			err = fmt.Errorf("%w: it grows on, let the broker's user rename files in its folder", err)
 		}
 	}()
-	w.close()
+	unlock, mine := w.lock()
+	if !mine { // stopped, perhaps
+		w.overdue = time.Now().Add(lookAgain - rotateAgain)
+		return nil
+	}
+	defer w.close()
+	defer unlock()
+	if !w.isAtItsPlace() {
+		return nil
+	}
 	keep := w.settings().Keep
 	if keep <= 0 {
 		return os.Remove(w.f.Path)

@@ -103,6 +103,7 @@ type Traces struct {
 	Changed func()
 
 	active  atomic.Pointer[[]*trace] // nil: none
+	left    atomic.Pointer[string]   // nil: nobody goes on
 	mu      sync.Mutex
 	last    uint64
 	over    bool
@@ -127,7 +128,11 @@ func (t *Traces) Run(ctx context.Context) {
 	t.mu.Lock()
 	t.over = true
 	t.mu.Unlock()
-	t.endAll(func(*trace) string { return reasonStopped })
+	why := reasonStopped
+	if left := t.left.Load(); left != nil {
+		why = *left
+	}
+	t.endAll(func(*trace) string { return why })
 	t.writers.Wait()
 }
 
@@ -233,17 +238,19 @@ func (t *Traces) enter(o Order, files Files) (*trace, error) {
 	}
 	t.last++
 	now := time.Now()
-	one := &trace{
-		owner: t, sessions: map[uint64]*session{}, endless: files.Count > 1,
-		Status: Status{
-			ID: t.last, Order: o, Began: now, Until: now.Add(o.For),
-			File: filepath.Join(files.Directory, fmt.Sprintf("%s_%s_%d.trc", files.Prefix, now.Format("20060102_150405"), t.last)),
-		},
-	}
+	return t.begin(Status{
+		ID: t.last, Order: o, Began: now, Until: now.Add(o.For),
+		File: filepath.Join(files.Directory, fmt.Sprintf("%s_%s_%d.trc", files.Prefix, now.Format("20060102_150405"), t.last)),
+	}, files), nil
+}
+
+// begin makes what is described an active trace; t.mu is held.
+func (t *Traces) begin(s Status, files Files) *trace {
+	one := &trace{owner: t, sessions: map[uint64]*session{}, endless: files.Count > 1, Status: s}
 	if files.Size <= 0 {
 		files.Size = DefaultSize
 	}
-	one.room.Store(files.Size)
+	one.room.Store(files.Size - s.Bytes)
 	one.file = logfile.File{
 		Path: one.File, MaxPending: pending, Mode: 0o600,
 		Lost: func(n uint64, _ time.Time) string {
@@ -263,7 +270,7 @@ func (t *Traces) enter(o Order, files Files) (*trace, error) {
 	t.writers.Go(func() { one.file.Run(ctx) })
 	one.write(one.title())
 	t.publish(append(slices.Clone(t.all()), one))
-	return one, nil
+	return one
 }
 
 // poke lets Run look again.

@@ -3,6 +3,7 @@ package packettrace
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,9 @@ func (one *trace) title() string {
 	if one.Order.Data {
 		shown = "headers and data"
 	}
+	if one.Bytes > 0 {
+		return fmt.Sprintf("# goes on in process %d", os.Getpid())
+	}
 	return fmt.Sprintf("# packets of %s from %s to %s at most, %s; secrets are hidden", what, one.Began.Local().Format(timeForm), one.Until.Local().Format(timeForm), shown)
 }
 
@@ -63,7 +67,9 @@ func (one *trace) end(why string) {
 func (one *trace) status() Status {
 	s := one.Status
 	stats := one.file.Stats()
-	s.Packets, s.Lost, s.Bytes = max(one.packets.Load(), 1)-1, stats.Lost, stats.Bytes // the title is none
+	s.Packets += max(one.packets.Load(), 1) - 1 // the title is none
+	s.Lost += stats.Lost
+	s.Bytes += stats.Bytes
 	return s
 }
 
