@@ -135,12 +135,15 @@ func (q *query) answer() {
 	switch {
 	case q.secure && q.kind == wire.TypeNSEC: // RFC 9824 3.5: there is one at every name that is asked for
 		q.put(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
+	case q.secure && q.kind == wire.TypeRRSIG: // and so is its signature
+		if n != nil {
+			for _, set := range n.sets {
+				q.sign(&q.reply.Answer, set)
+			}
+		}
+		q.sign(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
 	case n == nil:
 		q.deny(nil)
-	case q.secure && q.kind == wire.TypeRRSIG && len(n.sets) > 0:
-		for _, set := range n.sets {
-			q.sign(&q.reply.Answer, set)
-		}
 	case q.kind == wire.TypeANY:
 		// RFC 8482: who asks for all gets no more than this.
 		q.put(&q.reply.Answer, &rrset{rrs: []wire.RR{&wire.HINFO{

@@ -249,9 +249,11 @@ func TestEveryDenialIsSignedAndTrue(t *testing.T) {
 			t.Errorf("%s %s: an NSEC says %v", c.name, wire.TypeToString[c.kind], nsec)
 		}
 	}
-	m := question("sales.eu.db.example", wire.TypeRRSIG)
-	m.IsEdns0().SetDo()
-	if got := w.ask(t, "127.0.0.1", m); len(got.Answer) != 2 || got.Answer[0].Header().Rrtype != wire.TypeRRSIG {
-		t.Errorf("its signatures: %v", got)
+	for name, want := range map[string]int{"sales.eu.db.example": 3, "eu.db.example": 1, "nobody.db.example": 1} {
+		m := question(name, wire.TypeRRSIG)
+		m.IsEdns0().SetDo()
+		if got := w.ask(t, "127.0.0.1", m); len(got.Answer) != want || got.Answer[want-1].(*wire.RRSIG).TypeCovered != wire.TypeNSEC {
+			t.Errorf("signatures of %s: %v", name, got)
+		}
 	}
 }
