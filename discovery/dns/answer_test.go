@@ -208,7 +208,7 @@ func TestAddressesAreOnlyWhatIsKnown(t *testing.T) {
 
 func TestAnswersAreCutToWhatFits(t *testing.T) {
 	var all []servicetable.Registration
-	for i := range 300 {
+	for i := range maxRecords {
 		all = append(all, instance(fmt.Sprintf("s%03d", i), fmt.Sprintf("10.1.%d.%d", i/100, i%100+1), "sales"))
 	}
 	w := newWorld(t, &Server{}, all...)
@@ -229,7 +229,7 @@ func TestAnswersAreCutToWhatFits(t *testing.T) {
 	}
 	a := &asker{from: tcpAddr}
 	w.server.ServeDNS(a, question("_oracle._tcp.sales.db.example", wire.TypeSRV))
-	if a.answer.Truncated || len(a.answer.Answer) != 300 {
+	if a.answer.Truncated || len(a.answer.Answer) != maxRecords {
 		t.Errorf("over TCP: %d records, truncated %v", len(a.answer.Answer), a.answer.Truncated)
 	}
 }
@@ -257,5 +257,33 @@ func TestClientsThatTakeTheFirstAreSpread(t *testing.T) {
 	}
 	if len(first) != 2 {
 		t.Errorf("first were %v", first)
+	}
+}
+
+func TestOfManyInstancesTheBestArePublished(t *testing.T) {
+	var all []servicetable.Registration
+	for i := range 250 {
+		one := instance(fmt.Sprintf("s%03d", i), fmt.Sprintf("10.1.%d.%d", i/100, i%100+1), "sales")
+		one.Load = uint32(i % 2 * 90)
+		all = append(all, one)
+	}
+	l := layout()
+	l.Reverse = prefixes("10.1.0.0/16")
+	p := l.Publish(tableOf(all...).Snapshot())
+	count := map[string]int{}
+	for _, z := range p.Zones {
+		for i := range z.Records {
+			r := &z.Records[i]
+			if count[r.Name+wire.TypeToString[r.Type]]++; count[r.Name+wire.TypeToString[r.Type]] > maxRecords {
+				t.Fatalf("%s has too many", r.Name)
+			}
+			if r.Name == "_oracle._tcp.sales.db.example." && r.Weight != 100 {
+				t.Errorf("one that is loaded is published, one that is not is left out: %+v", r)
+			}
+		}
+	}
+	if count["sales.db.example.A"] != maxRecords || count["sales.db.example.TXT"] != maxRecords || len(p.Problems) != 2 ||
+		!strings.Contains(p.Problems[0], "sales.db.example. has 250 TXT records") || !strings.Contains(p.Problems[1], "250 live instances") {
+		t.Errorf("%d addresses, %d texts, problems %q", count["sales.db.example.A"], count["sales.db.example.TXT"], p.Problems)
 	}
 }

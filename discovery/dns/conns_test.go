@@ -137,8 +137,8 @@ func (r *remote) RemoteAddr() net.Addr { return r.from }
 // A client that asks and does not read holds up neither others nor the end.
 func TestWhoDoesNotReadIsNotWaitedFor(t *testing.T) {
 	var all []servicetable.Registration
-	for i := range 300 {
-		all = append(all, instance(fmt.Sprintf("big%d", i), fmt.Sprintf("10.2.%d.%d", i/100, i%100+1), "big"))
+	for i := range maxRecords {
+		all = append(all, instance(fmt.Sprintf("big%d", i), fmt.Sprintf("10.2.0.%d", i+1), "big"))
 	}
 	w := newWorld(t, &Server{}, append(all, instance("s1", "10.1.0.1", "sales"))...)
 	ctx, cancel := context.WithCancel(t.Context())

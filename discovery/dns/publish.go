@@ -146,7 +146,7 @@ func (p *publisher) zones(v View) []Zone {
 	for i := range p.offers {
 		p.instance(&p.offers[i])
 	}
-	all := []Zone{{p.zone, sorted(p.records)}}
+	all := []Zone{{p.zone, p.bounded(sorted(p.records))}}
 	for _, prefix := range p.Reverse {
 		all = append(all, p.reverse(prefix, all[0].Records))
 	}
@@ -207,8 +207,26 @@ func (p *publisher) addresses(text string, o *discovery.Offer) []netip.Addr {
 	return nil
 }
 
-// maxAddresses bounds the records of one name and type, so that an answer fits into a message.
-const maxAddresses = 400
+// maxRecords bounds the records of one name and type: BIND, as a primary, a secondary or a resolver, takes no more unless told to,
+// and with one name that has more no copy of the zone at all.
+const maxRecords = 100
+
+// bounded leaves of each name and type so many records, which are sorted, and tells of it.
+func (p *publisher) bounded(records []Record) []Record {
+	kept := records[:0]
+	for first := 0; first < len(records); {
+		end := first + 1
+		for end < len(records) && records[end].Name == records[first].Name && records[end].Type == records[first].Type {
+			end++
+		}
+		if n := end - first; n > maxRecords {
+			p.problems = append(p.problems, fmt.Sprintf("%s has %d %s records: %d are published", records[first].Name, n, wire.TypeToString[records[first].Type], maxRecords))
+		}
+		kept = append(kept, records[first:min(end, first+maxRecords)]...)
+		first = end
+	}
+	return kept
+}
 
 func (p *publisher) add(name string, addrs []netip.Addr) {
 	for _, a := range addrs {
@@ -262,18 +280,16 @@ func (p *publisher) service(offers []discovery.Offer) {
 	name := p.services.Of(offers[0].Service) + "." + p.zone
 	for i := range offers {
 		o := &offers[i]
-		if i < maxAddresses {
-			p.records = append(p.records, Record{Name: name, Type: wire.TypeTXT, Instance: o.Instance, Host: o.Host, State: o.State})
-		}
+		p.records = append(p.records, Record{Name: name, Type: wire.TypeTXT, Instance: o.Instance, Host: o.Host, State: o.State})
 	}
 	if p.ToBrokers {
 		p.toBrokers(name, offers)
 		return
 	}
 	live := p.ranked(offers)
-	if len(live) > maxAddresses {
-		p.problems = append(p.problems, fmt.Sprintf("service %q has %d live instances: the best %d are published", offers[0].Service, len(live), maxAddresses))
-		live = live[:maxAddresses]
+	if len(live) > maxRecords {
+		p.problems = append(p.problems, fmt.Sprintf("service %q has %d live instances: the best %d are published", offers[0].Service, len(live), maxRecords))
+		live = live[:maxRecords]
 	}
 	for _, r := range live {
 		p.records = append(p.records, Record{Name: service(name), Type: wire.TypeSRV, Priority: r.priority, Weight: r.weight, Port: r.port, Target: r.host.name})

@@ -46,6 +46,6 @@ func (p *publisher) reverse(prefix netip.Prefix, records []Record) Zone {
 			}
 		}
 	}
-	z.Records = sorted(z.Records)
+	z.Records = p.bounded(sorted(z.Records))
 	return z
 }

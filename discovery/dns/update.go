@@ -20,7 +20,7 @@ import (
 // Updater writes a zone to a primary elsewhere (UPDATE, RFC 2136, over TCP). It is a destination of publications, of which it takes
 // the first zone as most see it.
 //
-// What it has written is noted in the zone itself, in the same transaction: PTR records at 256 names below _broker, so that whoever
+// What it has written is noted in the zone itself, in the same transaction: PTR records at 1024 names below _broker, so that whoever
 // writes next knows which names are the brokers'. A name that others made is never touched.
 type Updater struct {
 	Primary string // "host:port"
@@ -170,9 +170,9 @@ func (r refusal) Error() string {
 }
 
 const (
-	batchNames   = 100 // changed by one message
-	batchRecords = 400 // in one message, about
-	shards       = 256 // names at which is noted which names are ours
+	batchNames   = 100  // changed by one message
+	batchRecords = 400  // in one message, about
+	shards       = 1024 // names at which is noted which names are ours, so that of 60,000 no 100 come together (maxRecords)
 	index        = "_broker."
 )
 
@@ -180,7 +180,7 @@ const (
 func (c *primary) shard(name string) string {
 	h := fnv.New32a()
 	h.Write([]byte(name))
-	return fmt.Sprintf("_%02x.%s%s", h.Sum32()%shards, index, c.layout)
+	return fmt.Sprintf("_%03x.%s%s", h.Sum32()%shards, index, c.layout)
 }
 
 // edit is what becomes of one name.
@@ -361,7 +361,7 @@ func (c *primary) copy() (map[string]map[string]bool, error) {
 func (c *primary) readIndex() error {
 	for i := range shards {
 		m := new(wire.Msg)
-		m.SetQuestion(fmt.Sprintf("_%02x.%s%s", i, index, c.layout), wire.TypePTR)
+		m.SetQuestion(fmt.Sprintf("_%03x.%s%s", i, index, c.layout), wire.TypePTR)
 		reply, err := c.exchange(m)
 		if err != nil {
 			return err

@@ -63,6 +63,48 @@ func TestBINDIsUpdatedAndWhatOthersMadeIsLeftAlone(t *testing.T) {
 	}
 }
 
+// many are more instances of one service than BIND takes records of one name.
+func many() (all []servicetable.Registration) {
+	for i := range 150 {
+		all = append(all, instance(fmt.Sprintf("m%d", i), fmt.Sprintf("10.3.0.%d", i+1), "many"))
+	}
+	return all
+}
+
+func TestBINDTakesAServiceOfManyInstances(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	newUpdating(primary, many()...).mustSync(t)
+	port := freePort(t)
+	secondary := bind(t, fmt.Sprintf(`type secondary; primaries port %d { 127.0.0.1 key %q; };`, port, testKey.Name))
+	w := newWorld(t, &Server{Keys: []Key{testKey}, Secondaries: []Secondary{{Addr: netip.MustParseAddrPort(secondary), Key: testKey.Name}}}, many()...)
+	w.listen(t, at(port))
+	m := question("many.db.example", wire.TypeA)
+	m.IsEdns0().SetUDPSize(4096)
+	for _, server := range []string{primary, secondary} {
+		client := &wire.Client{Net: "tcp"}
+		until(t, server, question("m149.instance.db.example", wire.TypeA), answers(1))
+		if got, _, err := client.ExchangeContext(t.Context(), m, server); err != nil || len(got.Answer) != maxRecords {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+}
+
+func TestNotesOfManyNamesAreSpread(t *testing.T) {
+	c := &primary{layout: "db.example."}
+	count := map[string]int{}
+	for i := range 20_000 {
+		for _, name := range []string{"i%d.instance.db.example.", "_oracle._tcp.i%d.instance.db.example.", "host%d.node.db.example."} {
+			count[c.shard(fmt.Sprintf(name, i))]++
+		}
+	}
+	for shard, n := range count {
+		if n > maxRecords {
+			t.Errorf("%s would have %d records", shard, n)
+		}
+	}
+}
+
 func testUpdates(t *testing.T, primary string) {
 	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
 	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales", "foreign"), instance("s2", "10.1.0.2", "sales"))
