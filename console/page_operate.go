@@ -19,6 +19,8 @@ type pageNews struct {
 	HeldConnect []pageHeld
 	Quarantine  []pageQuarantine
 	Intents     []pageIntent
+	Peers       []pagePeer
+	Brokers     int // that share the load
 	Refusals    []pageConnect
 	Events      []pageEvent
 	Journal     bool // events and explanations are kept
@@ -56,6 +58,7 @@ func (v seen) news(now time.Time) pageNews {
 			n.Quarantine = append(n.Quarantine, pageQuarantine{q, ago(q.Since, now)})
 		}
 	}
+	n.Peers, n.Brokers = v.pagePeers(now)
 	for _, one := range v.intents() {
 		n.Intents = append(n.Intents, newPageIntent(one, now))
 	}
@@ -104,9 +107,9 @@ func instanceText(e journal.Event) string {
 // eventTone tells whether an event is for better or worse.
 func eventTone(k journal.Kind) string {
 	switch k {
-	case journal.Registered, journal.ServiceUp, journal.Restored, journal.HoldEnded, journal.Drained, journal.Approved, journal.Started:
+	case journal.Registered, journal.ServiceUp, journal.Restored, journal.HoldEnded, journal.Drained, journal.Approved, journal.Started, journal.PeerUp, journal.PeerAgrees:
 		return "good"
-	case journal.Died, journal.ServiceDown, journal.Ejected, journal.SessionsLost, journal.Quarantined, journal.Rejected, journal.Undecodable:
+	case journal.Died, journal.ServiceDown, journal.Ejected, journal.SessionsLost, journal.Quarantined, journal.Rejected, journal.Undecodable, journal.PeerDown:
 		return "bad"
 	}
 	return ""

@@ -50,8 +50,8 @@ func TestBusyPage(t *testing.T) {
 			t.Errorf("the page has %s", part)
 		}
 	}
-	if n := strings.Count(text, "data-label=\"why\""); n != pageEvents+3 {
-		t.Errorf("%d events and quarantined", n)
+	if n := strings.Count(text, "data-label=\"why\""); n != pageEvents+5 {
+		t.Errorf("%d events, quarantined and other brokers", n)
 	}
 }
 
@@ -119,6 +119,10 @@ func TestOperatorsPagesEscapeHostileNames(t *testing.T) {
 	o.Held = func() []Held { return []Held{{Service: hostile, Client: hostile, Cause: hostile}} }
 	o.Quarantine = func() []QuarantineEntry {
 		return []QuarantineEntry{{hostile, hostile, hostile, hostile, hostile, hostile, noon(), false}}
+	}
+	o.Peers = func() PeerList {
+		return PeerList{Peers: []PeerView{{Name: hostile, API: hostile, State: hostile, Version: hostile, Cause: hostile, Settings: []string{hostile},
+			Differences: []PeerDifference{{Instance: hostile, Services: []string{hostile}, Here: hostile, There: hostile, Cause: hostile}}}}}
 	}
 	o.Intents = func() []IntentView {
 		return []IntentView{{Intent: intent.Intent{ID: hostile, Kind: hostile, Target: intent.Target{Service: hostile}, Reason: hostile, Source: hostile}}}

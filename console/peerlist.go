@@ -78,17 +78,8 @@ func (s *Server) getTable(w http.ResponseWriter, r *http.Request) {
 func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 	var rows [][]string
 	for _, p := range list.Peers {
-		table := "same"
-		switch {
-		case p.State != PeerAlive:
-			table = "-"
-		case p.DiffersSince != nil:
-			table = "differs for " + span(now.Sub(*p.DiffersSince))
-		case !p.Same:
-			table = "not compared yet"
-		}
 		rows = append(rows, []string{
-			p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, generationOf(p.Generation), fmt.Sprint(p.Services), fmt.Sprint(p.Instances), table, fmt.Sprintf("%d ms", p.ClockOffset),
+			p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, generationText(p.Generation), fmt.Sprint(p.Services), fmt.Sprint(p.Instances), p.tableText(now), fmt.Sprintf("%d ms", p.ClockOffset),
 		})
 	}
 	err := table(w, "No peers: this broker knows of no other. PEERS or CONSUL_ADDRESS would tell it of them.",
@@ -108,13 +99,6 @@ func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 		_, err = fmt.Fprintf(w, "Brokers that share the load: %d (%s)\n", list.Brokers, how)
 	}
 	return err
-}
-
-func generationOf(n int) string {
-	if n == 0 {
-		return "-"
-	}
-	return fmt.Sprint(n)
 }
 
 // lines tell what is worth knowing of a peer.

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -211,6 +212,8 @@ func inWords(err error) error {
 		return fmt.Errorf("%w: use the host name that its certificate has in PEERS", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return errSilent
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: see whether that broker runs, and has its API there", err)
 	}
 	return err
 }

@@ -56,9 +56,9 @@ func compare(here, there []Row) (all []Difference, count int) {
 func missing(r *Row, there bool) Difference {
 	state := strings.Join(sortedStates(r), ", ")
 	if there {
-		return Difference{Instance: r.Key, Here: state, Cause: "the database is not registered there: see whether REMOTE_LISTENER has that broker, it invites the database, and the two can reach each other"}
+		return Difference{Instance: r.Key, Here: state, Cause: "the database is not registered there: see whether its REMOTE_LISTENER names that broker, whether REGISTRATION_INVITED_NODES there names its host, and whether the two can reach each other"}
 	}
-	return Difference{Instance: r.Key, There: state, Cause: "the database is not registered here: see whether REMOTE_LISTENER has this broker, REGISTRATION_INVITED_NODES the database, and the two can reach each other"}
+	return Difference{Instance: r.Key, There: state, Cause: "the database is not registered here: see whether its REMOTE_LISTENER names this broker, whether REGISTRATION_INVITED_NODES here names its host, and whether the two can reach each other"}
 }
 
 func sortedStates(r *Row) []string {
