@@ -64,10 +64,10 @@ func (a *Access) Load() error {
 	}
 	info, err := os.Stat(a.Credentials)
 	if err != nil {
-		return fmt.Errorf("PEER_CREDENTIALS: %w: write NAME:PASSWORD into a file that this user alone may read", err)
+		return fmt.Errorf("PEER_CREDENTIALS: %w: write NAME:PASSWORD into a file that others may not read", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("PEER_CREDENTIALS: %s can be read by others (mode %04o): chmod 600 %s", a.Credentials, mode, a.Credentials)
+	if mode := info.Mode().Perm(); mode&0o027 != 0 { // the group may read, as it has to in a pod
+		return fmt.Errorf("PEER_CREDENTIALS: %s can be read or written by others (mode %04o): chmod 600 %s", a.Credentials, mode, a.Credentials)
 	}
 	text, err := os.ReadFile(a.Credentials)
 	if err != nil {

@@ -293,10 +293,10 @@ func TestAccess(t *testing.T) {
 		text, problem, header string
 		mode                  os.FileMode
 	}{
-		{"a:b\nmore", "", "Basic YTpi", 0o600}, {"token", "", "Bearer token", 0o400}, {"", "empty", "", 0o600}, {"a:b", "chmod 600", "", 0o640},
+		{"a:b\nmore", "", "Basic YTpi", 0o600}, {"token", "", "Bearer token", 0o400}, {"", "empty", "", 0o600}, {"a:b", "", "Basic YTpi", 0o440}, {"a:b", "chmod 600", "", 0o644}, {"a:b", "chmod 600", "", 0o660},
 	} {
 		_ = os.Remove(file)
-		if err := os.WriteFile(file, []byte(one.text), one.mode); err != nil {
+		if err := errors.Join(os.WriteFile(file, []byte(one.text), 0o600), os.Chmod(file, one.mode)); err != nil {
 			t.Fatal(err)
 		}
 		a := Access{Credentials: file}
