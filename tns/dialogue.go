@@ -2,13 +2,16 @@ package tns
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"os"
 )
 
 // ReadConnect reads a CONNECT and the connect data that follows it (tns.md 1.3, 14).
 // It trusts nothing: type and length are judged before a body is read. What is not
 // Oracle Net gives ErrNotConnect, a lie about lengths ErrMalformed or ErrOutOfStep, too
-// much ErrTooLong. It may be called again after a RESEND.
+// much ErrTooLong. It may be called again after a RESEND, and after the read deadline: what
+// came until then counts, and is in Unread.
 func (c *Conn) ReadConnect() (*Connect, error) {
 	h, err := c.peekHeader(false)
 	if err != nil {
@@ -33,11 +36,24 @@ func (c *Conn) ReadConnect() (*Connect, error) {
 		return nil, h.fail(ErrTooLong, "%d bytes of connect data, the limit is %d; shorten the descriptor", following+len(connect.Data), limit)
 	}
 	if following > 0 {
+		packet := append(h.raw[:], p.Body...) // what is read next may take its place
 		if connect.Data, err = c.gather(following, false); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.putBack(packet, connect.Data)
+			}
 			return nil, err
 		}
 	}
 	return connect, nil
+}
+
+// putBack has a CONNECT, and what has come of its data, read again.
+func (c *Conn) putBack(packet, data []byte) {
+	if len(data) > 0 {
+		packet = AppendData(packet, 0, data, textPacketSize, false)
+	}
+	c.in = append(packet, c.in[c.r:c.w]...)
+	c.r, c.w = 0, len(c.in)
 }
 
 // whoSpeaks tells from the first bytes what a peer that sends no CONNECT may be.
@@ -149,7 +165,7 @@ func (c *Conn) readRedirect(p Packet) (Message, error) {
 }
 
 // gather collects the payloads of DATA packets until want bytes are there, whatever
-// the number of packets and their flags.
+// the number of packets and their flags. What there is comes with an error of reading.
 func (c *Conn) gather(want int, large bool) ([]byte, error) {
 	var data []byte
 	for len(data) < want {
@@ -158,7 +174,7 @@ func (c *Conn) gather(want int, large bool) ([]byte, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, err
+			return data, err
 		}
 		if h.packetType() != TypeData {
 			return nil, h.fail(ErrUnexpected, "%d of %d announced bytes are still to come as DATA; the sender is broken", want-len(data), want)
@@ -171,7 +187,7 @@ func (c *Conn) gather(want int, large bool) ([]byte, error) {
 		}
 		p, err := c.takePacket(h)
 		if err != nil {
-			return nil, err
+			return data, err
 		}
 		data = append(data, p.Body[dataHeaderSize-headerSize:]...)
 	}
