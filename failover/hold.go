@@ -55,6 +55,9 @@ type HoldRequest struct {
 
 	// Limit is how long to wait; 0 is HoldSettings.Timeout, less than 0 not at all.
 	Limit time.Duration
+	// Since is when it began to wait, if that was in another Holder: it waits at that place and Limit counts from then. It was
+	// let wait there, so that neither memory nor room are asked for again. Zero: it begins to wait now.
+	Since time.Time
 	// Wanted says that an operator holds the service: whether it was available lately is not asked, and a try in vain is
 	// no sign that dials fail.
 	Wanted bool
@@ -179,6 +182,18 @@ func (h *Holder) Departed(names ...string) {
 		h.departed(name, now)
 	}
 	h.forget(now)
+	h.nudge()
+}
+
+// DepartedAt is Departed for services that departed a while ago, and cannot be connected to now.
+func (h *Holder) DepartedAt(at time.Time, names ...string) {
+	h.lock()
+	defer h.unlock()
+	when := min(h.instantOf(at), h.now())
+	for _, name := range names {
+		h.departed(name, when)
+	}
+	h.forget(h.now())
 	h.nudge()
 }
 

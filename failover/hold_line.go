@@ -92,7 +92,9 @@ func (l *line) judge(now instant, changes uint64) verdict {
 
 type byArrival struct{}
 
-func (byArrival) before(a, b *Place) bool  { return a.arrival < b.arrival }
+func (byArrival) before(a, b *Place) bool {
+	return a.since < b.since || a.since == b.since && a.arrival < b.arrival
+}
 func (byArrival) position(p *Place) *int32 { return &p.inLine }
 
 type byDeadline struct{}

@@ -119,10 +119,14 @@ func (h *Holder) seen(name string) {
 func (h *Holder) departed(name string, now instant) {
 	s := h.memory.entry(foldName(name))
 	s.seen, s.departed = false, now
+	all := &h.memory.departures
 	if s.departure == nil {
-		s.departure = h.memory.departures.PushBack(s)
+		s.departure = all.PushBack(s)
 	} else {
-		h.memory.departures.MoveToBack(s.departure)
+		all.MoveToBack(s.departure)
+	}
+	for e := s.departure.Prev(); e != nil && e.Value.(*heldService).departed > now; e = s.departure.Prev() {
+		all.MoveBefore(s.departure, e)
 	}
 }
 

@@ -45,7 +45,7 @@ func (h *Holder) Enter(r HoldRequest) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s == nil { // what operators hold; whatever domain clients add, it is one service
+	if s == nil { // what operators hold, or another Holder did; whatever domain clients add, it is one service
 		s = h.memory.entry(shortServiceName(foldName(r.Service)))
 	}
 	p := h.newPlace(&r, s, now)
@@ -85,16 +85,19 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 	if s != nil && r.Retry > 0 && !r.Wanted {
 		h.failed(s, now)
 	}
-	l := h.lines[r.Queue]
-	if !r.Wanted && (l == nil || !l.flowing) && !h.remembered(s, now) {
+	l, moved := h.lines[r.Queue], !r.Since.IsZero()
+	if !r.Wanted && !moved && (l == nil || !l.flowing) && !h.remembered(s, now) {
 		return nil, fmt.Errorf("service %q: %w: it was not available within the last %v", r.Service, ErrNotHeld, set.memory())
 	}
-	if set.DryRun && !r.Wanted && l == nil { // else behind those that operators hold
+	if set.DryRun && !r.Wanted && !moved && l == nil { // else behind those that operators hold
 		h.counters.WouldHold++
 		return nil, fmt.Errorf("service %q: %w", r.Service, ErrHoldDryRun)
 	}
 	if s == nil {
 		s = h.memory.names[shortServiceName(name)]
+	}
+	if moved {
+		return s, nil
 	}
 	held, share := 0, set.share()
 	if s != nil {
@@ -121,7 +124,10 @@ func (h *Holder) newPlace(r *HoldRequest, s *heldService, now instant) *Place {
 	if !p.limited {
 		limit = h.settings.timeout()
 	}
-	p.until = now + min(limit, longestHold)
+	if !r.Since.IsZero() {
+		p.since = min(h.instantOf(r.Since), now)
+	}
+	p.until = p.since + min(limit, longestHold)
 	return p
 }
 
@@ -246,9 +252,29 @@ func (p *Place) Again(cause string, retry time.Duration) HoldState {
 	return p.state
 }
 
+// departure is how a place is given up.
+type departure uint8
+
+const (
+	leftInVain departure = iota
+	leftServed
+	leftMoved
+)
+
 // Leave gives the place up, in whatever state; to be called once, further calls do nothing. connected says that the
 // connect was served, which lets those behind follow faster.
 func (p *Place) Leave(connected bool) {
+	if connected {
+		p.leave(leftServed)
+	} else {
+		p.leave(leftInVain)
+	}
+}
+
+// Move is Leave for a connect that waits on in another Holder.
+func (p *Place) Move() { p.leave(leftMoved) }
+
+func (p *Place) leave(how departure) {
 	h := p.holder
 	h.lock()
 	defer h.unlock()
@@ -261,7 +287,10 @@ func (p *Place) Leave(connected bool) {
 	next := l.waiting.first()
 	spell, counters := &p.service.spell, &h.counters
 	switch {
-	case connected:
+	case how == leftMoved:
+		counters.Moved++
+		spell.Moved++
+	case how == leftServed:
 		counters.Connected++
 		spell.Connected++
 		l.succeed()

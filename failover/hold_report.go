@@ -24,6 +24,7 @@ type HoldCounters struct {
 	Expired   uint64 // those whose time was up
 	Left      uint64 // clients that went away while they waited
 	Stopped   uint64 // those told that the broker stops
+	Moved     uint64 // those that wait on in another Holder
 	Full      uint64 // connects not held for want of room
 	WouldHold uint64 // connects that a dry run did not hold
 	HeldNow   int    // places taken
@@ -37,8 +38,8 @@ type HoldEvent struct {
 	Cause   string // of the first of them
 
 	// The rest is set at the end.
-	Took                                      time.Duration // since the beginning
-	Connected, Failed, Expired, Left, Stopped int
+	Took                                             time.Duration // since the beginning
+	Connected, Failed, Expired, Left, Stopped, Moved int
 }
 
 // Counters returns the counters as of now.
@@ -54,7 +55,7 @@ func (h *Holder) Counters() HoldCounters {
 func (h *Holder) Held() []HeldEntry {
 	entries := h.entries()
 	slices.SortFunc(entries, func(a, b HeldEntry) int {
-		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Position, b.Position), cmp.Compare(a.arrival, b.arrival))
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Position, b.Position), a.Since.Compare(b.Since), cmp.Compare(a.arrival, b.arrival))
 	})
 	position := 0
 	for i := range entries {
@@ -126,6 +127,9 @@ func (h *Holder) report() {
 		h.Report(e)
 	}
 }
+
+// instantOf is the instant of a time, which may be before the Holder's first.
+func (h *Holder) instantOf(t time.Time) instant { return t.Sub(h.started) + 1 }
 
 // time returns when an instant was, or will be.
 func (h *Holder) time(at instant) time.Time { return h.started.Add(at - 1) }
