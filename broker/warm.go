@@ -180,7 +180,7 @@ func (b *Broker) recall(departed []warmEntry, now time.Time) {
 			continue
 		}
 		_, left := difference(&e.Registration, nil)
-		b.holder.Departed(left...)
+		b.holder.DepartedAt(e.Heard, left...)
 		b.departed.mu.Lock()
 		if b.departed.all = append(b.departed.all, departure{e.Heard, &e.Registration}); len(b.departed.all) > maxDepartures {
 			b.departed.all = b.departed.all[1:]
