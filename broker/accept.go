@@ -48,34 +48,53 @@ func (b *Broker) accept(ctx context.Context, at int) {
 // serve reads the first packet of a connection and hands it to whoever holds
 // that dialogue, who closes it.
 func (b *Broker) serve(ctx context.Context, a *arrival) {
-	raw := a.raw
+	ctx = servicetable.OnNetwork(ctx, b.networkOf(a.at))
 	switch limit := b.config.InboundTimeout; {
 	case a.refusal != nil:
-		_ = raw.SetDeadline(time.Now().Add(refusalPatience))
+		a.reading.stay()
+		a.reading.begin(a.raw, time.Now().Add(refusalPatience))
+	case limit > 0 && a.before != nil: // it said all that it is to say, in time
+		a.reading.begin(a.raw, time.Now().Add(limit))
 	case limit > 0:
-		_ = raw.SetDeadline(time.Now().Add(limit))
+		a.reading.begin(a.raw, a.came.Add(limit))
+	default:
+		a.reading.begin(a.raw, time.Time{})
 	}
-	ctx = servicetable.OnNetwork(ctx, b.networkOf(a.at))
-	unwrapped := b.unwrap(ctx, a)
+	for b.receive(ctx, a) {
+		if b.departUnheard(a) {
+			return
+		}
+	}
+}
+
+// receive is serve, up to where the reading is interrupted, if it is.
+func (b *Broker) receive(ctx context.Context, a *arrival) (interrupted bool) {
+	raw := a.raw
+	unwrapped, interrupted := b.unwrap(ctx, a)
 	if unwrapped == nil {
-		return
+		return interrupted
 	}
 	conn := tns.NewConn(unwrapped)
 	b.trace(conn)
 	connect, err := readConnect(conn)
+	if a.reading.interruptedBy(err) {
+		a.unread = conn.Unread()
+		return true
+	}
+	a.reading.stay()
 	b.spoke(a)
 	switch {
 	case err != nil && a.refusal != nil:
 		_ = raw.Close()
-		return
+		return false
 	case err != nil:
 		b.refuseUnread(conn, err)
-		return
+		return false
 	}
 	switch command := commandOf(connect.Data); {
 	case command == "" && a.refusal == nil:
 		b.open.enter(raw, phaseClient)
-		b.relay.Serve(ctx, conn, connect, a.turns...)
+		b.relay.ServeArrival(ctx, conn, connect, b.arrivalOf(a, conn.OverTLS()))
 	case strings.EqualFold(command, "service_register_NSGR"):
 		b.registers(a)
 		b.open.enter(raw, phaseRegistration)
@@ -88,6 +107,7 @@ func (b *Broker) serve(ctx context.Context, a *arrival) {
 	default:
 		b.administer(ctx, conn, connect, command)
 	}
+	return false
 }
 
 // readConnect reads a CONNECT, and takes no memory for it before its first byte is there:

@@ -19,13 +19,18 @@ import (
 type arrival struct {
 	raw     net.Conn
 	at      int               // number of the listening address
+	came    time.Time         // when it was accepted
 	client  netip.AddrPort    // as far as it is known
 	named   bool              // client is who it says, not one who speaks for others
+	behind  bool              // a proxy has said who it is
 	counted bool              // in limiting.connections
 	quiet   *limits.Quiet     // while it has not said what it wants
 	turns   []limits.Wait     // that it has to wait for
 	refusal error             // why it is not to be served
 	slot    *limits.SlotTaken // that it is refused in
+	reading firstReading      // of what it wants
+	unread  []byte            // has been read of it, and is to be read again
+	before  *relay.Before     // what another process has done for it; nil: nothing
 }
 
 // Bounds of how those are refused who are over a limit before their CONNECT is read.
@@ -42,12 +47,12 @@ const (
 // arrived judges a connection, which takes no longer than it takes to count, and serves
 // it on a goroutine of its own.
 func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
-	a := &arrival{raw: raw, at: at, client: relay.AddrPort(raw.RemoteAddr())}
+	a := &arrival{raw: raw, at: at, came: time.Now(), client: relay.AddrPort(raw.RemoteAddr())}
 	if a.refusal = b.judgeArrival(a); a.refusal != nil && !b.refusable(a) {
 		b.unanswered(a)
 		return
 	}
-	b.open.enter(raw, phaseReading)
+	b.open.read(a)
 	b.connections.Go(func() {
 		defer b.open.leave(raw)
 		defer b.departs(a)
@@ -69,7 +74,13 @@ func (b *Broker) judgeArrival(a *arrival) error {
 		l.silent.Evict(0)
 	}
 	a.quiet = l.silent.Enter(a.client.Addr(), func() { _ = a.raw.Close() })
-	if !isAmong(b.security.current.Load().listening[a.at].proxies, a.raw.RemoteAddr()) { // else unwrap will know who it is
+	return b.judgeRates(a)
+}
+
+// judgeRates finds out whether a connection has to wait for its turn, and tells why that is not worth while.
+func (b *Broker) judgeRates(a *arrival) error {
+	l := &b.limiting
+	if !a.behind && !isAmong(b.security.current.Load().listening[a.at].proxies, a.raw.RemoteAddr()) { // else unwrap will know who it is
 		if err := b.judgeClient(a, a.client); err != nil {
 			return err
 		}
@@ -125,6 +136,7 @@ func reset(c net.Conn) {
 // departs gives back what a connection still takes.
 func (b *Broker) departs(a *arrival) {
 	l := &b.limiting
+	a.reading.stay()
 	b.spoke(a)
 	if a.counted {
 		l.connections.Release()

@@ -90,6 +90,7 @@ type Broker struct {
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
 	adopting    adopting
+	departing   leaving
 	telling     telling
 	hops        reachedHops
 	detours     detours

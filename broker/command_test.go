@@ -93,7 +93,7 @@ func (r *running) fromElsewhere(text string) tns.Message {
 	go func() {
 		defer close(served)
 		defer theirs.Close()
-		r.serve(context.Background(), &arrival{raw: elsewhere{theirs}})
+		r.serve(context.Background(), &arrival{raw: elsewhere{theirs}, came: time.Now()})
 	}()
 	defer func() {
 		ours.Close()

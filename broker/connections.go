@@ -14,23 +14,47 @@ const (
 	phaseRegistration              // a database's
 )
 
+// openConnection is one of them.
+type openConnection struct {
+	phase
+	arrival *arrival // whose request is being read
+}
+
 // openConnections are the connections that have been accepted and not ended.
 type openConnections struct {
 	mu      sync.Mutex
-	all     map[net.Conn]phase
+	all     map[net.Conn]openConnection
 	waiting chan struct{} // closed when nobody is left for whom it is; nil: nobody waits
 	wanted  func() int    // counts those
 }
 
 // enter notes a connection, or that it has come to another phase.
-func (o *openConnections) enter(c net.Conn, p phase) {
+func (o *openConnections) enter(c net.Conn, p phase) { o.note(c, openConnection{phase: p}) }
+
+// read notes a connection of which the request is to be read.
+func (o *openConnections) read(a *arrival) { o.note(a.raw, openConnection{phaseReading, a}) }
+
+func (o *openConnections) note(c net.Conn, one openConnection) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.all == nil {
-		o.all = map[net.Conn]phase{}
+		o.all = map[net.Conn]openConnection{}
 	}
-	o.all[c] = p
+	o.all[c] = one
 	o.wake()
+}
+
+// reading lists those of which the request is being read.
+func (o *openConnections) reading() []*arrival {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []*arrival
+	for _, one := range o.all {
+		if one.arrival != nil {
+			all = append(all, one.arrival)
+		}
+	}
+	return all
 }
 
 func (o *openConnections) leave(c net.Conn) {
@@ -52,8 +76,8 @@ func (o *openConnections) count() map[string]int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := map[phase]int{}
-	for _, p := range o.all {
-		n[p]++
+	for _, one := range o.all {
+		n[one.phase]++
 	}
 	return map[string]int{"reading": n[phaseReading], "client": n[phaseClient], "registration": n[phaseRegistration]}
 }
@@ -61,8 +85,8 @@ func (o *openConnections) count() map[string]int {
 // clients counts those that are or may become clients; callers hold mu.
 func (o *openConnections) clients() int {
 	n := 0
-	for _, p := range o.all {
-		if p != phaseRegistration {
+	for _, one := range o.all {
+		if one.phase != phaseRegistration {
 			n++
 		}
 	}
@@ -104,9 +128,9 @@ func (o *openConnections) size() int {
 func (o *openConnections) close(phases ...phase) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for c, p := range o.all {
+	for c, one := range o.all {
 		for _, ending := range phases {
-			if p == ending {
+			if one.phase == ending {
 				_ = c.Close()
 			}
 		}

@@ -73,12 +73,16 @@ func (b *Broker) drain(ctx, abort context.Context, limit time.Duration, next *he
 	}
 	silence := time.NewTimer(lastWords)
 	defer silence.Stop()
+	if next != nil { // they have the time that they had
+		silence.Stop()
+	}
 	for {
 		select {
 		case <-none:
 			return
 		case <-told: // the bound that there is stays
 			told = nil
+			silence.Reset(lastWords)
 			_, none = b.open.none(false)
 		case <-silence.C:
 			b.open.close(phaseReading)

@@ -52,7 +52,7 @@ func (h *holdEvents) note(e failover.HoldEvent) {
 	sum := &s.sum
 	sum.Time, sum.Cause, sum.Service = e.Time, e.Cause, e.Service
 	sum.Connected, sum.Failed, sum.Expired = sum.Connected+e.Connected, sum.Failed+e.Failed, sum.Expired+e.Expired
-	sum.Left, sum.Stopped = sum.Left+e.Left, sum.Stopped+e.Stopped
+	sum.Left, sum.Stopped, sum.Moved = sum.Left+e.Left, sum.Stopped+e.Stopped, sum.Moved+e.Moved
 	s.over = time.AfterFunc(quietFor, func() { h.end(e.Service, s) })
 }
 
@@ -68,6 +68,9 @@ func (h *holdEvents) end(service string, s *spell) {
 func (h *holdEvents) finish(service string, s *spell) {
 	delete(h.spells, service)
 	e := &s.sum
+	if e.Moved > 0 { // it goes on in another process, which tells the end
+		return
+	}
 	h.tell(journal.Event{
 		Time: e.Time, Kind: journal.HoldEnded, Service: service, EventType: "SERVICE", Cause: e.Cause,
 		Detail: fmt.Sprintf("%d connected, %d failed, %d expired, %d left, after %v", e.Connected, e.Failed, e.Expired, e.Left, e.Time.Sub(s.began).Round(time.Millisecond)),

@@ -57,7 +57,7 @@ func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
 	}
 	return failover.HoldRequest{
 		Service: r.Service, Queue: r.Queue, Share: tenant, ShareMax: most, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
-		Limit: r.Limit, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,
+		Limit: r.Limit, Since: r.Since, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,
 	}
 }
 

@@ -24,64 +24,88 @@ import (
 // unwrap does what comes before a connection's first packet: it takes off the PROXY header
 // of a peer that has to send one, and runs the TLS handshake on an address with
 // PROTOCOL=tcps. nil: the connection has been ended, and whoever should know why has been
-// told. The deadline set on raw bounds it.
-func (b *Broker) unwrap(ctx context.Context, a *arrival) net.Conn {
+// told, or the reading was interrupted. The deadline set on raw bounds it.
+func (b *Broker) unwrap(ctx context.Context, a *arrival) (unwrapped net.Conn, interrupted bool) {
 	raw := a.raw
-	front, c := &b.security.current.Load().listening[a.at], raw
-	if isAmong(front.proxies, raw.RemoteAddr()) {
+	front, c := &b.security.current.Load().listening[a.at], certs.Replay(raw, a.unread)
+	a.unread = nil
+	switch {
+	case a.behind:
+		c = &proxied{Conn: c, client: net.TCPAddrFromAddrPort(a.client), through: raw.RemoteAddr()}
+	case isAmong(front.proxies, raw.RemoteAddr()):
+		var said []byte
 		var err error
-		if c, err = readProxyHeader(raw); err != nil {
+		if c, said, err = readProxyHeader(c); err != nil {
+			if a.unread = said; a.reading.interruptedBy(err) {
+				return nil, true
+			}
 			b.refuseHeader(c, err)
-			return nil
+			return nil, false
 		}
+		a.behind, a.client = true, relay.AddrPort(c.RemoteAddr())
 	}
 	if !a.named && a.refusal == nil {
 		a.refusal = b.judgeClient(a, relay.AddrPort(c.RemoteAddr()))
 	}
 	switch {
 	case front.source == nil:
-		return c
+		return c, false
 	case a.refusal != nil: // a handshake costs more than serving the client would
 		b.explainLimit(c, a.refusal, true)
 		reset(raw)
-		return nil
+		return nil, false
 	case front.passthrough:
-		if c = b.passOn(ctx, front, a, c); c == nil {
-			return nil
+		if c, interrupted = b.passOn(ctx, front, a, c); c == nil {
+			return nil, interrupted
 		}
 	}
-	return b.endTLS(ctx, front.source, c)
+	first, err := peek(c, len(tlsRecord)+3)
+	if a.reading.interruptedBy(err) {
+		a.unread = first
+		return nil, true
+	}
+	a.reading.stay() // what follows has its state here
+	if err != nil {
+		b.hangUp(c, "no TLS handshake", err)
+		return nil, false
+	}
+	return b.endTLS(ctx, front.source, certs.Replay(c, first), isPlainConnect(first)), false
 }
 
 // passOn hands a client to an instance with TLS in its connection, if it says in its first
 // message what it asks for. Who does not is returned, for TLS to be ended here, if there is
 // a certificate for that. c is a's connection, or what goes over it.
-func (b *Broker) passOn(ctx context.Context, front *front, a *arrival, c net.Conn) net.Conn {
+func (b *Broker) passOn(ctx context.Context, front *front, a *arrival, c net.Conn) (unsealed net.Conn, interrupted bool) {
 	hello, err := certs.PeekHello(c)
 	replayed := certs.Replay(c, hello.Bytes)
 	if err != nil {
+		if a.reading.interruptedBy(err) {
+			a.unread = hello.Bytes
+			return nil, true
+		}
 		if errors.Is(err, certs.ErrNotTLS) {
-			return replayed
+			return replayed, false
 		}
 		b.handshakeFailed(c, err)
-		return nil
+		return nil, false
 	}
 	if asked, ok := certs.ParseSNI(hello.ServerName); ok {
+		a.reading.stay()
 		b.spoke(a)
 		b.open.enter(a.raw, phaseClient)
 		b.relay.ServeSealed(ctx, c, relay.Sealed{
 			Service: asked.Service, Instance: asked.Instance, Server: asked.Server, ColocationTag: asked.ColocationTag, Hello: hello.Bytes,
-		}, a.turns...)
-		return nil
+		}, b.arrivalOf(a, false))
+		return nil, false
 	}
 	if _, err := front.source.ServerConfig(); err == nil {
-		return replayed
+		return replayed, false
 	}
 	b.explainEnd(c, "the client does not say in its TLS handshake which service it asks for, and there is no certificate with which to end TLS here (PASSTHROUGH): "+
 		"write USE_SNI=ON in its descriptor (python-oracledb: use_sni=True), or give the address a certificate")
 	_, _ = c.Write(relay.UnrecognizedName())
 	tns.NewConn(c).CloseAfterReply(lingerTimeout)
-	return nil
+	return nil, false
 }
 
 // refuseHeader ends a connection whose PROXY header is wrong or missing.
@@ -98,15 +122,9 @@ func (b *Broker) refuseHeader(c net.Conn, err error) {
 	b.refuse(conn, tns.CodeProtocolAdapter, errNoHeader.Error())
 }
 
-// endTLS ends TLS for the client; nil as for unwrap.
-func (b *Broker) endTLS(ctx context.Context, source *certs.Source, raw net.Conn) net.Conn {
-	first, err := peek(raw, len(tlsRecord)+3)
-	if err != nil {
-		b.hangUp(raw, "no TLS handshake", err)
-		return nil
-	}
-	raw = certs.Replay(raw, first)
-	if isPlainConnect(first) {
+// endTLS ends TLS for the client, unless that is a plain one; nil as for unwrap.
+func (b *Broker) endTLS(ctx context.Context, source *certs.Source, raw net.Conn, plain bool) net.Conn {
+	if plain {
 		conn := tns.NewConn(raw)
 		if _, err := conn.ReadConnect(); err != nil {
 			b.refuseUnread(conn, err)

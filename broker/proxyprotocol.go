@@ -2,8 +2,10 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -22,20 +24,21 @@ const headerBuffer = 512
 
 // readProxyHeader takes the header off a connection whose peer has to send one. The result
 // has the address that it tells as its own, and Through, the one it comes from. The error
-// comes with the connection as it was where there is no header at all.
-func readProxyHeader(raw net.Conn) (net.Conn, error) {
-	r := bufio.NewReaderSize(raw, headerBuffer)
+// comes with the connection as it was where there is no header at all, and with all that was read of it.
+func readProxyHeader(raw net.Conn) (c net.Conn, said []byte, err error) {
+	var all bytes.Buffer
+	r := bufio.NewReaderSize(io.TeeReader(raw, &all), headerBuffer)
 	header, err := proxyproto.Read(r)
 	taken, _ := r.Peek(r.Buffered())
 	rest := certs.Replay(raw, slices.Clone(taken))
 	if err != nil {
-		return rest, err
+		return rest, all.Bytes(), err
 	}
 	client := raw.RemoteAddr()
 	if source, _, ok := header.TCPAddrs(); ok && header.Command.IsProxy() {
 		client = source // else the proxy speaks for itself, as it does to see whether we are there
 	}
-	return &proxied{Conn: rest, client: client, through: raw.RemoteAddr()}, nil
+	return &proxied{Conn: rest, client: client, through: raw.RemoteAddr()}, nil, nil
 }
 
 // proxied is a connection that a proxy has opened for somebody else.

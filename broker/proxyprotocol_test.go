@@ -325,7 +325,7 @@ func TestHeaderLeavesTheRest(t *testing.T) {
 	} {
 		ours, theirs := net.Pipe()
 		go func() { _, _ = io.WriteString(theirs, tc.sent); theirs.Close() }()
-		c, err := readProxyHeader(ours)
+		c, _, err := readProxyHeader(ours)
 		if (err != nil) != tc.wrong {
 			t.Errorf("%.30q: %v", tc.sent, err)
 		}

@@ -57,6 +57,7 @@ type mover struct {
 func (b *Broker) movers() []mover {
 	return append([]mover{
 		b.registrationMover(),
+		b.clientMover(),
 		{kind: "session", what: "sessions", move: b.moveSessions, follow: b.followSessions, resume: b.resumeSession},
 		{kind: "totals", what: "totals", move: b.moveTotals, follow: b.followTotals, resume: b.resumeTotals},
 	}, b.nextMovers()...)

@@ -62,7 +62,7 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	server.landed()
 
 	a.candidate, a.server = servicetable.Candidate{}, nil
-	d.asked, d.connect, d.record, d.route, d.granted = nil, nil, nil, nil, granted{} // a session may last for months; what it asked for need not
+	d.asked, d.connect, d.record, d.route, d.granted, d.arrival = nil, nil, nil, nil, granted{}, Arrival{} // a session may last for months; what it asked for need not
 	s.attend(ctx, one)
 }
 

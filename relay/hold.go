@@ -114,6 +114,7 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 	defer waited()
 	defer s.restore(d)
 	d.slim()
+	defer s.awaits(d)()
 	for {
 		switch d.place.State() {
 		case PlaceGo:
@@ -122,6 +123,9 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 			return cause
 		case PlaceStopped:
 			return errors.Join(errStopping, cause)
+		}
+		if s.departs(d) {
+			return errDeparted
 		}
 		if err := watchUntilRung(d.conn); err != nil {
 			return &clientGone{err}
@@ -135,8 +139,8 @@ func (s *Server) wait(ctx context.Context, d *dialogue, cause error) error {
 
 // sinceNow counts the time until what it returns is called as waited.
 func (d *dialogue) sinceNow() func() {
-	began := time.Now()
-	return func() { d.waited += time.Since(began) }
+	d.waits = time.Now()
+	return func() { d.waited, d.waits = d.waited+time.Since(d.waits), time.Time{} }
 }
 
 func (s *Server) takePlace(ctx context.Context, d *dialogue, cause error) error {
@@ -147,7 +151,9 @@ func (s *Server) takePlace(ctx context.Context, d *dialogue, cause error) error 
 	d.bell.raw = d.conn.NetConn()
 	d.bell.arm()
 	request.Wake = d.bell.ring
-	d.place, err = s.Hold.Enter(request)
+	if d.place, err = s.Hold.Enter(request); err == nil && d.held.IsZero() {
+		d.held = time.Now()
+	}
 	return err
 }
 
@@ -182,7 +188,7 @@ func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (Hol
 	query, client, routed := d.query, d.client.Addr(), d.way != nil
 	return HoldRequest{
 		Service: d.heldAs(), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
-		Limit:  shorter(treatment.HoldTimeout, patience(d.asked)),
+		Limit: shorter(treatment.HoldTimeout, patience(d.asked)), Since: d.held,
 		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),
 		Ready: func() bool { return s.couldServe(client, query, routed) },

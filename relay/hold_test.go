@@ -33,6 +33,7 @@ type spot struct {
 	again     []string // causes
 	left      int
 	connected bool
+	moved     bool
 }
 
 func (l *line) Waiting(string) bool { l.mu.Lock(); defer l.mu.Unlock(); return l.behind }
@@ -62,6 +63,12 @@ func (p *spot) Leave(connected bool) {
 	defer p.line.mu.Unlock()
 	p.left++
 	p.connected = connected
+}
+
+func (p *spot) Move() {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.moved = true
 }
 
 func (l *line) Enter(r HoldRequest) (Place, error) {

@@ -15,6 +15,8 @@ type HoldRequest struct {
 	Cause   string // why it cannot be served
 	// Limit bounds the wait; 0 leaves it to the holder.
 	Limit time.Duration
+	// Since is when it began to wait, if that was in another process: Limit counts from then. Zero: now.
+	Since time.Time
 	// Wanted: an operator holds it, whether or not the service was there lately.
 	Wanted bool
 	// Route are the candidates that were dialled in vain; empty where there were none.
@@ -49,6 +51,8 @@ type Place interface {
 	Again(cause string, retry time.Duration)
 	// Leave gives the place up. It is called once.
 	Leave(connected bool)
+	// Move is Leave for a connect with which another process goes on.
+	Move()
 }
 
 // Holding parks connects.

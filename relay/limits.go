@@ -34,7 +34,7 @@ func flowOf(share *limits.Share, d *dialogue, service string) string {
 // flooded tells a connect whose turn would not come in time, before anything else is done
 // for it: a flood is to cost little. Whoever may not have the service is told that instead.
 func (s *Server) flooded(ctx context.Context, d *dialogue) error {
-	if s.Shares == nil || d.query.IgnoreStatus {
+	if s.Shares == nil || d.query.IgnoreStatus || d.arrival.Before != nil {
 		return nil
 	}
 	service := s.Snapshot().Named(d.query.Service)

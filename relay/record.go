@@ -18,11 +18,15 @@ const mostCandidates = 16
 
 // openRecord begins the explanation of a connect.
 func (s *Server) openRecord(d *dialogue) {
-	ref := ""
-	if s.Journal != nil {
-		ref = s.Journal.NewRef()
+	switch b := d.arrival.Before; {
+	case b != nil && b.Ref != "":
+		d.newRecord(b.Ref)
+		d.recordAttempts(b.Attempts...)
+	case s.Journal != nil:
+		d.newRecord(s.Journal.NewRef())
+	default:
+		d.newRecord("")
 	}
-	d.newRecord(ref)
 }
 
 func (d *dialogue) newRecord(ref string) {

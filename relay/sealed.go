@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
-	"servicebroker/limits"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -38,15 +37,15 @@ func (q *Sealed) data() string {
 	return (&descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}).String()
 }
 
-// ServeSealed is Serve for a client whose connection is passed on with TLS in it, to an
+// ServeSealed is ServeArrival for a client whose connection is passed on with TLS in it, to an
 // instance that ends TLS itself. Nothing can be said to such a client in Oracle Net: it is
 // refused by an alert of TLS.
-func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, turns ...limits.Wait) {
+func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, arrival Arrival) {
 	d := &dialogue{
-		began: time.Now(), conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: AddrPort(raw.RemoteAddr()),
+		began: time.Now(), arrival: arrival, conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: AddrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: true, hello: asked.Hello,
 	}
-	s.conduct(ctx, d, turns)
+	s.conduct(ctx, d)
 }
 
 // errUnsealed is what a sealed client gets where no instance could take it.

@@ -6,6 +6,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -153,6 +154,7 @@ type Server struct {
 
 	lastID     atomic.Uint64
 	inspecting sync.Mutex
+	departing  departing
 	loops      loopGuard
 	attempts   attempts
 	mu         sync.Mutex // guards what follows
@@ -171,6 +173,7 @@ const (
 // dialogue is what Serve knows of one client's connect.
 type dialogue struct {
 	began   time.Time
+	arrival Arrival
 	conn    *tns.Conn // nil where a connect is only thought through
 	connect *tns.Connect
 	client  netip.AddrPort
@@ -194,6 +197,8 @@ type dialogue struct {
 	through [kinds]bool              // the rates it is through
 	repeat  bool                     // its refusal is like others, and has been explained
 	waited  time.Duration
+	waits   time.Time     // since when it does; zero: it does not
+	held    time.Time     // since when it stands in a line; zero: it never did
 	decided time.Duration // how long the last decision took
 	dialled time.Duration // how long all attempts took
 	served  string        // what the client got, see servedAs
@@ -206,24 +211,34 @@ type dialogue struct {
 // may come of it. It owns conn and has closed it when it returns; it logs what
 // came of it. When ctx ends, so does the session. The client first waits for its turns.
 func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, turns ...limits.Wait) {
+	s.ServeArrival(ctx, conn, connect, Arrival{Turns: turns})
+}
+
+// ServeArrival is Serve for a client of which there is more to know.
+func (s *Server) ServeArrival(ctx context.Context, conn *tns.Conn, connect *tns.Connect, arrival Arrival) {
 	raw := conn.NetConn()
 	d := &dialogue{
-		began: time.Now(), conn: conn, connect: connect, client: AddrPort(raw.RemoteAddr()),
+		began: time.Now(), arrival: arrival, conn: conn, connect: connect, client: AddrPort(raw.RemoteAddr()),
 		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
 	}
-	s.conduct(ctx, d, turns)
+	s.conduct(ctx, d)
 }
 
 // conduct is Serve for a client of which all is known that it says of itself.
-func (s *Server) conduct(ctx context.Context, d *dialogue, turns []limits.Wait) {
+func (s *Server) conduct(ctx context.Context, d *dialogue) {
 	if s.SDU != nil {
 		d.mostSDU = uint32(s.SDU())
 	}
 	_ = d.conn.NetConn().SetDeadline(time.Time{})
 	d.network = servicetable.NetworkOf(ctx)
+	if d.arrival.Before != nil {
+		d.goOn(d.arrival.Before)
+	}
 	s.openRecord(d)
-	carried, err := s.serve(ctx, d, turns)
+	carried, err := s.serve(ctx, d)
 	switch {
+	case errors.Is(err, errDeparted):
+		_ = d.conn.NetConn().Close() // which says nothing to the client as long as another process has its socket
 	case err != nil:
 		s.refuse(d, err)
 	case carried != nil:
@@ -243,25 +258,28 @@ type accepted struct {
 
 // serve returns an error only while the client still waits for its answer. It
 // tries again for as long as waiting can help. What is to be carried is returned.
-func (s *Server) serve(ctx context.Context, d *dialogue, turns []limits.Wait) (a *accepted, err error) {
+func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error) {
 	defer func() { d.leave(false) }() // where it has not left already
 	apart(func() {
 		if err = s.understand(d); err == nil {
 			err = s.flooded(ctx, d)
 		}
 	})
-	for _, turn := range turns {
+	for _, turn := range d.arrival.Turns {
 		if err == nil {
 			err = s.awaitTurn(ctx, d, turn)
 		}
 	}
-	if err == nil {
+	if err == nil && !s.departing.on.Load() {
 		err = s.lineUp(ctx, d)
 	}
 	if err != nil {
 		return nil, err
 	}
 	for {
+		if s.departs(d) {
+			return nil, errDeparted
+		}
 		apart(func() { a, err = s.try(ctx, d) })
 		if d.turn.Turn != nil {
 			if err = s.awaitTurn(ctx, d, d.turn); err != nil {
