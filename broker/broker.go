@@ -86,6 +86,7 @@ type Broker struct {
 	process     Process
 	sockets     sockets
 	upgrade     upgrading
+	retained    retained
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup

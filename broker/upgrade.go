@@ -197,6 +197,7 @@ func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
 		err = b.commit(ctx, h)
 	}
 	if err != nil {
+		b.retained.forget()
 		return nil, h.fail(err)
 	}
 	return h, nil
@@ -334,7 +335,7 @@ func (b *Broker) commit(ctx context.Context, h *heir) error {
 		return silent(err, "it did not serve within %v", commitTime)
 	}
 	h.served = time.Now()
-	b.upgrade.heir.Store(h)
+	b.succeeded(h)
 	b.upgrade.done.Add(1)
 	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
 	b.upgrade.committed <- h

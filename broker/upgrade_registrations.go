@@ -31,6 +31,7 @@ type tablePassed struct {
 }
 
 func (b *Broker) giveTable() (any, []*os.File, error) {
+	b.retained.begin()
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	given := tablePassed{Form: tableForm}
@@ -92,29 +93,6 @@ func (b *Broker) resumeRegistration(ctx context.Context, thing json.RawMessage, 
 	})
 }
 
-// retained tells a successor of a change of a registration that stayed here; false: there is none.
-func (b *Broker) retained(change retainedPassed) bool {
-	h := b.upgrade.heir.Load()
-	if h == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
-	defer cancel()
-	if err := h.channel.Send(ctx, recordRetained, change); err != nil {
-		b.log.Warn("the successor cannot be told of a registration that stayed", "cause", err.Error())
-	}
-	return true
-}
-
-// recordRetained, old to new: what became of a registration that stayed.
-const recordRetained = "retained"
-
-type retainedPassed struct {
-	ID           servicetable.ID            `json:"id"`
-	Registration *servicetable.Registration `json:"registration,omitempty"` // as it is now; nil: it is over
-	Withdrawn    bool                       `json:"withdrawn,omitempty"`    // by the database's word
-}
-
 // takeRetained does what the registrar would have.
 func (b *Broker) takeRetained(body json.RawMessage) error {
 	var change retainedPassed
@@ -133,19 +111,20 @@ func (b *Broker) takeRetained(body json.RawMessage) error {
 }
 
 // registrarApplied, registrarLost and registrarDropped are told by the registrar, also of what stayed after a successor serves.
+// What is told to that is in the table here before, so that a table that is given without it is given before it is told.
 func (b *Broker) registrarApplied(r servicetable.Registration) {
-	b.retained(retainedPassed{ID: r.ID, Registration: &r})
 	b.registered(r)
+	b.tellRetained(retainedPassed{ID: r.ID, Registration: &r})
 }
 
 func (b *Broker) registrarLost(id servicetable.ID) {
-	b.retained(retainedPassed{ID: id})
 	b.lost(id)
+	b.tellRetained(retainedPassed{ID: id})
 }
 
 func (b *Broker) registrarDropped(id servicetable.ID) {
-	b.retained(retainedPassed{ID: id, Withdrawn: true})
 	b.withdrawn(id)
+	b.tellRetained(retainedPassed{ID: id, Withdrawn: true})
 }
 
 // series begins the numbers of registrations, which are never those of another generation.
