@@ -15,9 +15,11 @@ import (
 // inTheMiddle has clients wait for the upgrade in the middle of their connects. What it returns sees them served.
 func (r *upgradeRig) inTheMiddle(ctx context.Context, i int) (served func()) {
 	silent, half := r.begin(ctx, 0), r.begin(ctx, 20)
+	listen := r.streams.listenLate(ctx, r.b)
 	answered, usable := r.streams.speakLast(ctx, r.b), r.interrupt(ctx, i)
 	return func() {
 		r.note("who had said their last", i, answered())
+		r.note("who read late", i, listen())
 		r.note("who had said nothing", i, silent.finish())
 		r.note("with half a CONNECT", i, half.finish())
 		for _, err := range usable() {

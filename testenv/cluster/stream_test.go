@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -117,8 +116,12 @@ func (s *streams) take(conn *tns.Conn) error {
 	}
 	conn.SetVersion(answer.Version)
 	i, _ := strconv.Atoi(string(number[1]))
-	if i == lastWords {
+	switch i {
+	case lastWords:
 		s.running.Go(func() { s.answerLast(conn) })
+		return nil
+	case longAnswer:
+		s.running.Go(func() { s.answerLong(conn) })
 		return nil
 	}
 	s.mu.Lock()
@@ -126,68 +129,6 @@ func (s *streams) take(conn *tns.Conn) error {
 	s.mu.Unlock()
 	s.carry(conn, down, up)
 	return nil
-}
-
-// lastWords is the number of clients that say their last, and are answered then.
-const lastWords = 1_000_000
-
-// speakLast has a client end its side of a session. What it returns sees that the instance can still answer.
-func (s *streams) speakLast(ctx context.Context, b *stage.Broker) (answered func() error) {
-	v := &visitor{descriptor: flowDescriptor(b, lastWords)}
-	err := v.connect(ctx, b.Address)
-	if err == nil {
-		err = v.conn.Send(tns.Data{Payload: []byte("my last")})
-	}
-	if err == nil {
-		err = v.conn.NetConn().(*net.TCPConn).CloseWrite()
-	}
-	return func() error {
-		defer v.close()
-		if err != nil {
-			return err
-		}
-		select {
-		case s.reply <- struct{}{}:
-		case <-ctx.Done():
-			return errors.New("the instance has not heard of the client's end")
-		}
-		p, err := v.conn.ReadPacket()
-		var data tns.Data
-		if err == nil {
-			err = data.Decode(p)
-		}
-		if err != nil || string(data.Payload) != "yours too" {
-			return fmt.Errorf("answered %q, %w", data.Payload, err)
-		}
-		if _, err = v.conn.ReadPacket(); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("after the answer: %w", err)
-		}
-		return nil
-	}
-}
-
-func (s *streams) answerLast(conn *tns.Conn) {
-	defer conn.NetConn().Close()
-	p, err := conn.ReadPacket()
-	if err == nil && !bytes.Contains(p.Body, []byte("my last")) {
-		err = fmt.Errorf("it was %q", p.Body)
-	}
-	if err == nil {
-		if _, err = conn.ReadPacket(); errors.Is(err, io.EOF) {
-			err = nil
-		}
-	}
-	if err != nil {
-		s.fail("the instance, reading last words", err)
-	}
-	select {
-	case <-s.reply:
-	case <-s.stop:
-		return
-	}
-	if err := conn.Send(tns.Data{Payload: []byte("yours too")}); err != nil {
-		s.fail("the instance, after last words", err)
-	}
 }
 
 func flowDescriptor(b *stage.Broker, number int) string {

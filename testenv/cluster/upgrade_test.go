@@ -63,14 +63,15 @@ type upgradeRig struct {
 	watch     *generations
 	drivers   []drivers.Looper
 
-	visitors *arrivals
-	loops    []*loop
-	crew     *crew
-	hands    []*hand
-	streams  *streams
-	breakers []*staying
-	stop     chan struct{}
-	running  sync.WaitGroup
+	visitors  *arrivals
+	loops     []*loop
+	crew      *crew
+	hands     []*hand
+	streams   *streams
+	breakers  []*staying
+	strangers func() // ends them
+	stop      chan struct{}
+	running   sync.WaitGroup
 
 	served, alone  times
 	connectsBefore int               // as the broker counts them
@@ -119,6 +120,8 @@ func (r *upgradeRig) start() (files, kb int) {
 		r.breakers = append(r.breakers, r.converse(ctx, d, descriptor(r.b.Address, "sales")))
 	}
 	r.connectsMade, r.connectsBefore = 0, r.metric("sessions_total ")
+	keepChanging(r, r.b, 20*time.Millisecond)
+	r.strangers = comeAndGo(r, r.b, 30*time.Millisecond)
 	r.running.Go(func() { r.crew.toil(ctx, r.hands, r.stop) })
 	r.visitors = arrive(ctx, r.b.Address, "(SERVICE_NAME=sales)", *rate)
 	for _, d := range r.drivers {
@@ -156,6 +159,13 @@ func (r *upgradeRig) afterwards() {
 	if got, want := r.metric("sessions_total ")-r.connectsBefore, r.connectsMade+r.visitors.well; got != want {
 		r.Errorf("the broker has counted %d sessions, there were %d", got, want)
 	}
+	must(r, stage.Eventually(within(r, patience), func() error {
+		status, said, err := r.b.Get("/api/v1/services/" + passing + "_0")
+		if err == nil && status != 404 {
+			err = fmt.Errorf("what came and went is still there: %d %s", status, said)
+		}
+		return err
+	}))
 	r.databases[1].Kill()
 	must(r, r.b.AwaitInstances(within(r, patience), "sales", 1))
 }
@@ -163,7 +173,7 @@ func (r *upgradeRig) afterwards() {
 // registrationsDied is what the broker, in whatever generation, has to say of registrations that ended.
 func (r *upgradeRig) registrationsDied() []string {
 	text, _ := r.b.Log.Read()
-	return registrationDied.FindAllString(string(text), -1)
+	return slices.DeleteFunc(registrationDied.FindAllString(string(text), -1), func(line string) bool { return strings.Contains(line, passing) })
 }
 
 var upgradeMoved = regexp.MustCompile(`msg="upgrade: moved" what=("[^"]*"|\S+) moved=(\d+) stayed=(\d+)`)
@@ -233,6 +243,7 @@ func (r *upgradeRig) upgrade(i int) {
 func (r *upgradeRig) end() {
 	close(r.stop)
 	r.visitors.depart()
+	r.strangers()
 	_, _, _, failed := r.visitors.result()
 	complain(r, r.b, "at the end", failed)
 	r.running.Wait()
