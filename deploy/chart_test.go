@@ -32,7 +32,7 @@ func TestChart(t *testing.T) {
 		if _, err := os.Stat(folder + "/cman.ora"); err != nil {
 			place(t, "packages/cman.ora", folder+"/cman.ora", 0o644)
 		}
-		for secret, name := range map[string]string{"/etc/servicebroker/rest/credentials": "credentials", "/etc/servicebroker/consul/token": "token", "/etc/servicebroker/tls/": "tls/"} {
+		for secret, name := range map[string]string{"/etc/servicebroker/rest/credentials": "credentials", "/etc/servicebroker/consul/token": "token", "/etc/servicebroker/peers/credentials": "peer", "/etc/servicebroker/peers/ca.crt": "tls/tls.crt", "/etc/servicebroker/tls/": "tls/"} {
 			local = strings.ReplaceAll(local, secret, folder+"/"+name)
 		}
 		if strings.Contains(local, "tls.crt") {
@@ -54,4 +54,5 @@ func secrets(t *testing.T, folder, broker string) {
 		"-subj", "/CN=broker", "-addext", "subjectAltName=DNS:broker", "-keyout", folder+"/tls/tls.key", "-out", folder+"/tls/tls.crt")
 	output(t, broker, "credentials", "add", "prometheus", "--token", "--file", folder+"/credentials")
 	must(t, os.WriteFile(folder+"/token", []byte("0b3c6f0e\n"), 0o600))
+	must(t, os.WriteFile(folder+"/peer", []byte("peer:a password\n"), 0o440))
 }

@@ -198,6 +198,35 @@ var cases = []struct {
 			t.Errorf("%+v\n%s", o.services["broker-servicebroker"].Spec.Ports, o.configs[0].Data["cman.ora"])
 		}
 	}},
+	{"peers and DNS", "{replicaCount: 3, tls: {secretName: cert}, rest: {credentialsSecretName: who}, peers: {credentialsSecretName: who, caSecretName: cert}, dns: {zone: db.example.com, target: brokers, brokers: [192.0.2.10, 192.0.2.11], service: {type: LoadBalancer}}, networkPolicy: {enabled: true}}", func(t *testing.T, o *objects) {
+		for _, want := range []string{
+			"PEERS = (https://broker-servicebroker-0.broker-servicebroker-pods.databases.svc:1525,https://broker-servicebroker-1.broker-servicebroker-pods.databases.svc:1525,https://broker-servicebroker-2.broker-servicebroker-pods.databases.svc:1525)\n",
+			"PEER_CREDENTIALS = /etc/servicebroker/peers/credentials\n", "PEER_CA = /etc/servicebroker/peers/ca.crt\n",
+			"DNS_ADDRESS = 0.0.0.0:5353\n", "DNS_ZONE = db.example.com\n", "DNS_TARGET = brokers\n", "DNS_BROKERS = (192.0.2.10,192.0.2.11)\n",
+		} {
+			if !strings.Contains(o.configs[0].Data["pod.ora"], want) {
+				t.Errorf("no %s in\n%s", want, o.configs[0].Data["pod.ora"])
+			}
+		}
+		names := o.services["broker-servicebroker-dns"].Spec
+		if len(names.Ports) != 2 || names.Ports[0].Protocol != "UDP" || names.Ports[0].Port != 53 || names.Type != "LoadBalancer" {
+			t.Errorf("%+v", names)
+		}
+		if len(o.policies[0].Spec.Ingress) != 4 || o.policies[0].Spec.Ingress[1].From[0].PodSelector == nil {
+			t.Errorf("%+v", o.policies[0].Spec.Ingress)
+		}
+		files := map[string]bool{}
+		for _, s := range o.sets[0].Spec.Template.Spec.Volumes[0].Projected.Sources {
+			if s.Secret != nil {
+				for _, item := range s.Secret.Items {
+					files[item.Path] = true
+				}
+			}
+		}
+		if !files["peers/credentials"] || !files["peers/ca.crt"] {
+			t.Errorf("%v", files)
+		}
+	}},
 	{"behind a proxy", "{proxyProtocol: {networks: [192.0.2.0/24, 198.51.100.7]}, parameters: {LOG_LEVEL: admin, MAX_SESSIONS: 500}, databases: [10.1.0.0/16, db7]}", func(t *testing.T, o *objects) {
 		if !strings.Contains(o.configs[0].Data["pod.ora"], "PROXY_PROTOCOL = (IN=192.0.2.0/24,198.51.100.7)") || !strings.Contains(o.configs[0].Data["pod.ora"], "MAX_SESSIONS = 500") {
 			t.Error(o.configs[0].Data["pod.ora"])
@@ -319,6 +348,9 @@ func TestBadValues(t *testing.T) {
 		"{gateway: {kind: TCPRoute}}":                          "parentRefs",
 		"{gateway: {kind: TLSRoute, parentRefs: [{name: a}]}}": "tls.secretName",
 		"{rest: {credentialsSecretName: a}}":                   "secretName",
+		"{peers: {credentialsSecretName: a}}":                  "credentialsSecretName",
+		"{dns: {zone: 'a b'}}":                                 "zone",
+		"{dns: {zone: a.example, target: brokers}}":            "brokers",
 		"{parameters: {'log level': user}}":                    "log level",
 		"{logs: {persistence: {enabled: true, size: large}}}":  "size",
 		"{metrics: {port: 80}}":                                "port",
