@@ -174,6 +174,7 @@ func (b *Broker) nudgeDNS() {
 func (b *Broker) publish(s *servicetable.Snapshot) dns.Publication {
 	l := *b.dns.layout.Load()
 	l.Brokers = b.reachedAt(b.settings().config)
+	l.Serving = b.servingAt(l.Brokers)
 	p := l.Publish(s)
 	b.dns.mu.Lock()
 	before := b.dns.problems
@@ -216,37 +217,6 @@ func (b *Broker) applyDNS(c *Config) {
 		Resolve: b.hosts.known,
 	})
 	b.nudgeDNS()
-}
-
-// reachedAt is where clients reach this broker and its like.
-func (b *Broker) reachedAt(c *Config) []netip.AddrPort {
-	var all []netip.AddrPort
-	for _, l := range b.listeners {
-		at := l.Addr().(*net.TCPAddr).AddrPort()
-		at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-		if !at.Addr().IsUnspecified() {
-			all = append(all, at)
-			continue
-		}
-		any4 := l.Addr().(*net.TCPAddr).IP.To4() != nil
-		for _, a := range b.hosts.localAddresses() {
-			if a.IsGlobalUnicast() && (a.Is4() || !any4) {
-				all = append(all, netip.AddrPortFrom(a, at.Port()))
-			}
-		}
-	}
-	if len(c.DNS.Brokers) > 0 {
-		port := uint16(1521)
-		if len(b.listeners) > 0 {
-			port = b.listeners[0].Addr().(*net.TCPAddr).AddrPort().Port()
-		}
-		all = nil
-		for _, given := range c.DNS.Brokers {
-			all = append(all, netip.AddrPortFrom(given.Addr(), cmp.Or(given.Port(), port)))
-		}
-	}
-	slices.SortFunc(all, netip.AddrPort.Compare)
-	return slices.Compact(all)
 }
 
 // dnsViews are the VIEWs as DNS has them: one for each set of VIEWs that have networks in common, so that each client sees

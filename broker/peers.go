@@ -136,6 +136,7 @@ func (b *Broker) peerEvent(e peers.Event) {
 	if e.Kind == peers.Came || e.Kind == peers.Went {
 		b.peering.alive.Store(int32(b.peering.watcher.Alive()))
 		b.balance()
+		b.nudgeDNS()
 	}
 }
 

@@ -36,6 +36,7 @@ func (b *Broker) unready() []string {
 // than SHUTDOWN_GRACE means all of it. What it returns is the limit by the newest wish.
 func (b *Broker) grace(abort context.Context, limit time.Duration) time.Duration {
 	b.leaving.Store(true)
+	b.nudgeDNS()
 	end := time.Now().Add(b.settings().config.ShutdownGrace)
 	for {
 		left := time.Until(end)

@@ -196,6 +196,7 @@ func (p *peer) counts() bool { return !p.state.Self && !p.watcher.duplicate(p) }
 // shown is how the peer is. The lock is held.
 func (p *peer) shown() State {
 	s := p.state
+	s.At = p.at
 	s.Duplicate = !s.Self && s.Alive && p.watcher.duplicate(p)
 	s.Differences, s.Settings = slices.Clone(s.Differences), slices.Clone(s.Settings)
 	return s

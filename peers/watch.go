@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -94,7 +95,8 @@ type Event struct {
 // State is how a peer is.
 type State struct {
 	API        string
-	Name       string // of the instance; "" before its first answer
+	At         netip.Addr // from which it answered last; the zero Addr if it never has
+	Name       string     // of the instance; "" before its first answer
 	ID         string
 	Version    string
 	Generation int

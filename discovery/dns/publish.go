@@ -23,6 +23,9 @@ type Layout struct {
 	// name for them. With ToBrokers they also stand in place of the instances.
 	Brokers   []netip.AddrPort
 	ToBrokers bool
+	// Serving are those of Brokers that take connects; nil: all. The others keep their place at the zone itself, for databases that
+	// register there.
+	Serving []netip.AddrPort
 	// Views are what clients of some networks get to see; where several fit, that of the smallest network. Without one that does,
 	// addresses are as registered.
 	Views []View
@@ -306,7 +309,11 @@ func (p *publisher) toBrokers(name string, offers []discovery.Offer) {
 	}) {
 		return
 	}
-	for _, b := range p.Brokers {
+	serving := p.Serving
+	if serving == nil {
+		serving = p.Brokers
+	}
+	for _, b := range serving {
 		p.records = append(p.records, Record{Name: service(name), Type: wire.TypeSRV, Weight: 100, Port: b.Port(), Target: p.broker(b)})
 		p.add(name, []netip.Addr{b.Addr()})
 	}
