@@ -3,14 +3,14 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
 
-	"servicebroker/registration"
-	"servicebroker/servicetable"
 	"servicebroker/testenv/drivers"
 	"servicebroker/testenv/stage"
 )
@@ -18,8 +18,8 @@ import (
 // soonEnough is within which a broker must serve after its start, whoever has registered until then.
 const soonEnough = time.Second
 
-// A broker is killed and started again while its databases come back after a minute only: what they said is on disk, and
-// clients are served by it at once.
+// A broker is killed at random moments, under connects and changes of its table, and started again while its databases come
+// back after a minute only: what they said is on disk, and clients are served by it at once.
 func TestRestartBeforeDatabasesReturn(t *testing.T) {
 	for _, mode := range []string{"relay", "redirect"} {
 		t.Run(mode, func(t *testing.T) {
@@ -29,31 +29,60 @@ func TestRestartBeforeDatabasesReturn(t *testing.T) {
 				databases = append(databases, startDatabase(t, stage.DatabaseOptions{Instance: fmt.Sprint("sales", i+1), Services: []string{"sales"}, Retry: time.Minute}, b))
 			}
 			must(t, b.AwaitInstances(within(t, patience), "sales", 2))
-			unrest(t, b)
-			made := registrations(t, databases...)
-			out := &strings.Builder{}
-			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "driver\tfirst connect after the start: p50 / p99 / max\trefused after the start")
-			callers := call(t, b)
-			for i := range *restarts {
-				comeBack(t, b, callers)
-				if again := registrations(t, databases...); again != made {
-					t.Logf("after %d restarts databases registered anew", i+1)
-					made = again
-				}
+			made, began := registrations(t, databases...), time.Now()
+			callers, u := call(t, b), newUnrest(t, b)
+			var refused []string
+			for range *restarts {
+				u.begin(t)
+				load := arrive(t.Context(), b.Address, "(SERVICE_NAME=sales)", *real)
+				must(t, stage.Pause(t.Context(), rand.N(2*time.Second)))
+				comeBack(t, b, callers, u.cut)
+				u.judge(t)
+				load.depart()
+				refused = append(refused, refusals(load)...)
 			}
-			for _, c := range callers {
-				fmt.Fprintf(table, "%s\t%v\t%d\n", c.name, c.took, len(c.refused))
-				if worst := c.took.percentile(100); worst > soonEnough {
-					t.Errorf("%s was served %v after a start", c.name, worst)
-				}
-				complain(t, b, c.name, c.refused)
-				must(t, c.talk.End())
+			anew := registrations(t, databases...) - made
+			if most := len(databases) * int(time.Since(began)/(45*time.Second)); anew > most {
+				t.Errorf("databases registered %d times meanwhile, so what is measured is not what was on disk", anew)
 			}
-			_ = table.Flush()
-			t.Logf("%d restarts\n%s", *restarts, out)
+			t.Logf("%d restarts in %v; databases registered anew %d times meanwhile\n%s\n%s", *restarts, time.Since(began).Round(time.Second), anew, servedAfterStart(t, b, callers), u)
+			complain(t, b, "arrivals", refused)
+			if *restarts >= manyRestarts {
+				u.settle(t, databases)
+			}
 		})
 	}
+}
+
+// manyRestarts is from how many on it is waited for databases to come back.
+const manyRestarts = 10
+
+// refusals are the answers that clients should not have got; that a connection ends as its broker does is none.
+func refusals(load *arrivals) (refused []string) {
+	_, _, _, failed := load.result()
+	for _, f := range failed {
+		if strings.Contains(f, "refused: ") {
+			refused = append(refused, f)
+		}
+	}
+	return refused
+}
+
+// servedAfterStart sums up how long callers waited, and complains if that was too long.
+func servedAfterStart(t testing.TB, b *stage.Broker, callers []*caller) string {
+	out := &strings.Builder{}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "driver\tfirst connect after the start: p50 / p99 / max\trefused after the start")
+	for _, c := range callers {
+		fmt.Fprintf(table, "%s\t%v\t%d\n", c.name, c.took, len(c.refused))
+		if worst := c.took.percentile(100); worst > soonEnough {
+			t.Errorf("%s was served %v after a start", c.name, worst)
+		}
+		complain(t, b, c.name, c.refused)
+		must(t, c.talk.End())
+	}
+	_ = table.Flush()
+	return out.String()
 }
 
 // caller is a driver that connects until it is served.
@@ -91,9 +120,11 @@ func (c *caller) visit(ctx context.Context) (failure string) {
 }
 
 // comeBack kills the broker and starts it, and has all drivers connect until they are served.
-func comeBack(t testing.TB, b *stage.Broker, callers []*caller) {
+func comeBack(t testing.TB, b *stage.Broker, callers []*caller, killed func()) {
 	t.Helper()
 	ctx := within(t, patience)
+	must(t, b.Signal(syscall.SIGSTOP)) // so that it is known what it can have heard of
+	killed()
 	b.Kill()
 	began := time.Now()
 	var all sync.WaitGroup
@@ -120,42 +151,4 @@ func (c *caller) persist(ctx context.Context, began time.Time) {
 		<-ticks.C
 	}
 	c.refused = append(c.refused, fmt.Sprintf("not served within %v", time.Since(began)))
-}
-
-// unrest is instances that come, go and change all the time, so that a kill comes in the middle of a change.
-func unrest(t testing.TB, b *stage.Broker) {
-	ctx, cancel := context.WithCancel(t.Context())
-	refresh := make(chan struct{})
-	var running sync.WaitGroup
-	t.Cleanup(func() { cancel(); running.Wait() })
-	running.Go(func() {
-		ticks := time.NewTicker(2 * time.Millisecond)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-ticks.C:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case refresh <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	turn := 0 // of the one link alone
-	agent := &registration.Agent{Brokers: []string{b.Address}, Retry: 50 * time.Millisecond, Refresh: refresh, Describe: func() servicetable.Registration {
-		turn++
-		r := servicetable.Registration{Instance: "restless1", Host: "127.0.0.1", HostRaw: "(HOST=127.0.0.1)", NodeMax: 100, Max: 100, Load: uint32(turn)}
-		h := servicetable.Handler{Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "TCP", Host: "127.0.0.1", Port: 1, Max: 100, Flags: registration.FlagDedicated,
-			Address: "(ADDRESS=(PROTOCOL=TCP)(HOST=127.0.0.1)(PORT=1))", Info: "REMOTE SERVER"}
-		for i := range turn % 40 {
-			r.Services = append(r.Services, servicetable.Service{Name: fmt.Sprintf("restless%d", i), Flags: servicetable.FlagUnblocked, Delta: 1})
-			h.Services = append(h.Services, i)
-		}
-		r.Handlers = []servicetable.Handler{h}
-		return r
-	}}
-	running.Go(func() { _ = agent.Run(ctx) })
 }
