@@ -70,8 +70,8 @@ type Broker struct {
 	peering    peering
 	metrics    *metrics // nil until it runs
 	tallyEvery time.Duration
-	changing   sync.Mutex                                     // one change of the table at a time
-	known      map[servicetable.ID]*servicetable.Registration // as it is in the table; guarded by changing
+	changing   sync.Mutex    // one change of the table at a time
+	known      registrations // guarded by changing
 
 	security  security
 	state     *stateDir
@@ -209,7 +209,6 @@ func (b *Broker) bindSocket() (err error) {
 // wire hands the components the functions and values by which they know each
 // other.
 func (b *Broker) wire() {
-	b.known = map[servicetable.ID]*servicetable.Registration{}
 	b.journal.FirstID = uint64(time.Now().UnixMilli()) // so that who follows events notices no restart
 	b.journal.Added = b.events.add
 	b.reporters.connects = append(b.reporters.connects, b.carried.connected)

@@ -25,11 +25,11 @@ func (b *Broker) registered(r servicetable.Registration) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	b.judge(&r)
-	before := b.known[r.ID]
-	for id, other := range b.known { // its own ghost makes room for it
-		if id != r.ID && other.Stale && strings.EqualFold(other.Key(), r.Key()) {
+	before := b.known.get(r.ID)
+	for _, other := range b.known.of(r.Key()) { // its own ghost makes room for it
+		if other.ID != r.ID && other.Stale {
 			before = other
-			delete(b.known, id)
+			b.known.remove(other.ID)
 		}
 	}
 	b.table.Apply(r)
@@ -41,14 +41,14 @@ func (b *Broker) registered(r servicetable.Registration) {
 func (b *Broker) lost(id servicetable.ID) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	before := b.known[id]
+	before := b.known.get(id)
 	if before == nil {
 		return
 	}
 	ghost := !b.stopping.Load() && !b.hasTwin(before) // only then it matters whether it lives on without a link
 	if !ghost || !b.prober.Lost(before) {
 		silent := ghost && b.wasReached(before)
-		b.drop(before, "FAILURE")
+		b.drop(before, "FAILURE", "")
 		if silent {
 			b.gone(before, false, "its registration ended, and nothing had answered for a while before")
 		}
@@ -72,8 +72,8 @@ func (b *Broker) wasReached(r *servicetable.Registration) bool {
 
 // hasTwin tells whether the same instance is registered by another connection.
 func (b *Broker) hasTwin(r *servicetable.Registration) bool {
-	for id, other := range b.known {
-		if id != r.ID && !other.Stale && strings.EqualFold(other.Key(), r.Key()) {
+	for _, other := range b.known.of(r.Key()) {
+		if other.ID != r.ID && !other.Stale {
 			return true
 		}
 	}
@@ -81,21 +81,21 @@ func (b *Broker) hasTwin(r *servicetable.Registration) bool {
 }
 
 // withdrawn takes an instance out by its own word, dead one that does not answer.
-func (b *Broker) withdrawn(id servicetable.ID) { b.takeOut(id, "USER") }
+func (b *Broker) withdrawn(id servicetable.ID) { b.takeOut(id, "USER", "") }
 
-func (b *Broker) dead(id servicetable.ID) { b.takeOut(id, "FAILURE") }
+func (b *Broker) dead(id servicetable.ID, cause string) { b.takeOut(id, "FAILURE", cause) }
 
-func (b *Broker) takeOut(id servicetable.ID, reason string) {
+func (b *Broker) takeOut(id servicetable.ID, reason, cause string) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	if before := b.known[id]; before != nil {
-		b.drop(before, reason)
+	if before := b.known.get(id); before != nil {
+		b.drop(before, reason, cause)
 	}
 }
 
-func (b *Broker) drop(r *servicetable.Registration, reason string) {
+func (b *Broker) drop(r *servicetable.Registration, reason, cause string) {
 	b.table.Drop(r.ID)
-	b.note(r, journal.Event{Kind: journal.Died, Status: "down", Reason: reason})
+	b.note(r, journal.Event{Kind: journal.Died, Status: "down", Reason: reason, Cause: cause})
 	b.changed(r, nil, reason)
 }
 
@@ -114,7 +114,7 @@ func (b *Broker) rejudge() {
 			return false
 		}
 		after := *r
-		changes = append(changes, change{b.known[r.ID], &after})
+		changes = append(changes, change{b.known.get(r.ID), &after})
 		return true
 	})
 	for _, c := range changes {
@@ -146,9 +146,9 @@ func sameMarks(a, b []servicetable.Mark) bool {
 // one that is over; b.changing is held.
 func (b *Broker) changed(before, after *servicetable.Registration, reason string) {
 	if after != nil {
-		b.known[after.ID] = after
+		b.known.put(after)
 	} else {
-		delete(b.known, before.ID)
+		b.known.remove(before.ID)
 	}
 	came, left := difference(before, after)
 	b.holder.Seen(came...)

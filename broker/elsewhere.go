@@ -62,7 +62,7 @@ func (b *Broker) welcome(ctx context.Context, offers []peers.Offer) map[string]*
 	}
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	for _, known := range b.known {
+	for known := range b.known.all() {
 		if !known.Stale {
 			delete(all, strings.ToLower(known.Key()))
 		}

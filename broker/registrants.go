@@ -94,15 +94,15 @@ func (b *Broker) SetLoad(l console.LoadReport) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	found := false
-	for id, known := range b.known {
-		if !strings.EqualFold(known.Key(), l.Instance) || known.Static {
+	for _, known := range b.known.of(l.Instance) {
+		if known.Static {
 			continue
 		}
 		found = true
-		b.table.Amend(id, func(r *servicetable.Registration) {
+		b.table.Amend(known.ID, func(r *servicetable.Registration) {
 			takeLoad(r, l)
 			r.LoadAt, r.LoadSource = time.Now(), "feed"
-			b.known[id] = clone(r)
+			b.known.put(clone(r))
 		})
 	}
 	if !found {

@@ -299,11 +299,11 @@ func TestSessionsOfTheDeadAreEnded(t *testing.T) {
 	r.lost("1")
 	r.put("2", "a", host, port) // it is back
 	r.session("sales")
-	r.gone(r.known["2"], true, "it still answers")
+	r.gone(r.known.get("2"), true, "it still answers")
 	if n := len(r.relay.Sessions()); n != 2 {
 		t.Fatalf("%d sessions, want 2", n)
 	}
-	r.gone(r.known["2"], false, "test")
+	r.gone(r.known.get("2"), false, "test")
 	until(t, "its sessions are ended", func() bool { return len(r.relay.Sessions()) == 0 })
 	if e := r.event(journal.SessionsLost); e.Detail != "2 sessions ended" || e.Instance != "a" {
 		t.Errorf("event %+v", e)

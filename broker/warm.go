@@ -159,10 +159,14 @@ func (b *Broker) enterStored(all []*servicetable.Registration) {
 	b.settings().registrants.Refresh(limited, all)
 	b.changing.Lock()
 	defer b.changing.Unlock()
+	entered := make([]servicetable.Registration, 0, len(all))
 	for _, r := range all {
 		b.judge(r)
-		b.known[r.ID] = r
-		b.table.Apply(*r)
+		entered = append(entered, *r)
+	}
+	b.table.Apply(entered...)
+	for _, r := range all {
+		b.known.put(r)
 		came, _ := difference(nil, r)
 		b.holder.Seen(came...)
 		b.moves.Note(nil, served(r))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/journal"
 	"servicebroker/registration"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
@@ -54,6 +55,14 @@ func howAre(s *servicetable.Snapshot, service string) string {
 	return strings.Join(all, ", ")
 }
 
+// saysOf waits for an event of that kind and looks at its cause.
+func (r *running) saysOf(kind journal.Kind, cause string) {
+	r.t.Helper()
+	if e := r.event(kind); !strings.HasPrefix(e.Cause, cause) {
+		r.t.Errorf("%s says %q", kind, e.Cause)
+	}
+}
+
 func TestAKilledBrokersTableIsUsed(t *testing.T) {
 	for _, mode := range []relay.Mode{relay.ModeRelay, relay.ModeRedirect} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -78,6 +87,7 @@ func TestAKilledBrokersTableIsUsed(t *testing.T) {
 					t.Errorf("%s does not have %s: %s", path, want, text)
 				}
 			}
+			second.saysOf(journal.Stale, "known from before the start, by the table on disk; heard of last ")
 			second.join("a", "sales")
 			second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "a READY" })
 			if text := second.get("/readyz"); strings.Contains(text, "notes") {
@@ -117,6 +127,7 @@ func TestStoredInstancesEndAfterStaleTimeout(t *testing.T) {
 		c.StaleTimeout, c.ProbeInterval = 300*time.Millisecond, 50*time.Millisecond
 	})
 	second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "" })
+	second.saysOf(journal.Died, "it has not registered again within 300ms")
 	if up := time.Since(second.started); up < 300*time.Millisecond {
 		t.Errorf("it was gone after %v", up)
 	}

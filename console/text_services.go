@@ -14,7 +14,7 @@ const (
 )
 
 // WriteServices writes a table in the layout of `lsnrctl services`, which scripts read. Marks, which listeners do not
-// have, are lines of their own below the instance or handler they are on.
+// have, are lines of their own below the instance or handler they are on, and so is that an instance is from disk.
 func WriteServices(w io.Writer, list ServiceList) error {
 	var b strings.Builder
 	writeTable(&b, list)
@@ -47,6 +47,9 @@ func writeInstanceLine(b *strings.Builder, name, status string, handlers int) {
 
 func writeInstance(b *strings.Builder, in Instance) {
 	writeInstanceLine(b, in.Name, in.Status, len(in.Handlers))
+	if in.StoredAt != nil {
+		fmt.Fprintf(b, "    Known from before the start, by the table on disk; heard of last %s\n", in.StoredAt.UTC().Format(time.RFC3339))
+	}
 	for _, m := range in.Marks {
 		fmt.Fprintf(b, "    Mark: %s\n", markText(m))
 	}

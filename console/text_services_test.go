@@ -2,7 +2,9 @@ package console
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+	"time"
 )
 
 // view is what the server answers about the test broker's table.
@@ -39,6 +41,18 @@ func TestInstanceWithoutHandlers(t *testing.T) {
 	const want = "Services Summary...\nService \"s\" has 1 instance(s).\n  Instance \"i\", status READY, has 0 handler(s) for this service...\nThe command completed successfully\n"
 	if got := b.String(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestInstancesFromDisk(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var b bytes.Buffer
+	list := ServiceList{Services: []Service{{Name: "s", Instances: []Instance{{Name: "i", Status: "STALE", StoredAt: &at}}}}}
+	if err := WriteServices(&b, list); err != nil {
+		t.Fatal(err)
+	}
+	if want := "    Known from before the start, by the table on disk; heard of last 2026-01-02T03:04:05Z\n"; !strings.Contains(b.String(), want) {
+		t.Errorf("got %s\nwant %s", b.String(), want)
 	}
 }
 

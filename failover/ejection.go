@@ -226,7 +226,7 @@ func (p *Prober) perform(do []action) {
 				continue // it came back, or somebody else dropped it
 			}
 			if p.Drop != nil {
-				p.Drop(a.event.Registration.ID)
+				p.Drop(a.event.Registration.ID, a.event.Cause)
 			}
 			if p.Gone != nil {
 				p.Gone(a.event.Registration, a.answered, a.event.Cause)

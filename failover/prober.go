@@ -31,7 +31,7 @@ type Prober struct {
 	// Report and Gone are called by the goroutine of Run, one after the other in the order in which things happened.
 	Mark   func(key string, m servicetable.Mark)
 	Unmark func(key string, k servicetable.MarkKind)
-	Drop   func(servicetable.ID)
+	Drop   func(r servicetable.ID, cause string)
 	// Interval is how often an address is probed; 0 probes only those that somebody asks for or that have failed.
 	// Shorter finds a silent host sooner; each probe costs a connection.
 	Interval time.Duration

@@ -37,7 +37,7 @@ func watch(t *testing.T, configure func(*Prober)) *plant {
 		Probe:    w.probe,
 		Mark:     func(key string, m servicetable.Mark) { w.table.Mark(key, m) },
 		Unmark:   func(key string, k servicetable.MarkKind) { w.table.Unmark(key, k) },
-		Drop:     func(id servicetable.ID) { w.table.Drop(id) },
+		Drop:     func(id servicetable.ID, _ string) { w.table.Drop(id) },
 		Interval: 5 * time.Second,
 		Report:   func(e ProbeEvent) { w.note(e.Kind.String() + " " + e.Key) },
 		Gone: func(r *servicetable.Registration, answered bool, _ string) {

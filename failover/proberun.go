@@ -95,7 +95,7 @@ func (p *Prober) launch(ctx context.Context, probes *sync.WaitGroup) time.Durati
 		}
 		heap.Pop(&s.queue)
 		if t.stale != nil && now.Sub(t.since) >= p.staleTimeout() {
-			p.drop(t, true, fmt.Sprintf("its registration ended %v ago", p.staleTimeout()))
+			p.drop(t, true, fmt.Sprintf("it has not registered again within %v", p.staleTimeout()))
 			continue
 		}
 		if t.candidate.Handler == nil {

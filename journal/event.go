@@ -9,7 +9,7 @@ type Kind string
 const (
 	Registered   Kind = "registered"      // an instance appeared
 	Died         Kind = "died"            // its registration ended
-	Stale        Kind = "stale"           // its registration ended, yet it still answers
+	Stale        Kind = "stale"           // its registration ended, perhaps before the start, yet it still answers
 	ServiceUp    Kind = "service_up"      // an instance began to offer a service, or to take connects for it
 	ServiceDown  Kind = "service_down"    // the opposite
 	Status       Kind = "status"          // READY, BLOCKED … changed

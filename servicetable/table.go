@@ -31,16 +31,18 @@ func (t *Table) Snapshot() *Snapshot {
 	return t.current.Load()
 }
 
-// Apply enters r, in place of an earlier registration of the same ID, and returns the snapshot that has it. The table
-// keeps copies: the caller may reuse the slices of r.
+// Apply enters registrations, each in place of an earlier one of the same ID, and returns the snapshot that has all of them.
+// The table keeps copies: the caller may reuse their slices.
 //
 // A stale registration stands in for a live one of the same key, never beside it: when either comes while the other is
 // there, the stale one is gone from the same snapshot.
-func (t *Table) Apply(r Registration) *Snapshot {
+func (t *Table) Apply(all ...Registration) *Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.edit()
-	e.set(&r)
+	for i := range all {
+		e.set(&all[i])
+	}
 	return e.publish()
 }
 
