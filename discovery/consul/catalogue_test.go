@@ -71,7 +71,7 @@ func TestConsulsOwnDNSAnswersWithWhatTakesConnects(t *testing.T) {
 	w.mustSync(t)
 	m := new(dns.Msg)
 	m.SetQuestion("sales.service.consul.", dns.TypeSRV)
-	got, err := dns.ExchangeContext(t.Context(), m, fmt.Sprintf("127.0.0.1:%d", a.dns))
+	got, err := dns.ExchangeContext(t.Context(), m, a.DNS)
 	if err != nil || len(got.Answer) != 1 || got.Answer[0].(*dns.SRV).Port != 1521 || len(got.Extra) == 0 || !strings.Contains(got.Extra[0].String(), "10.1.0.1") {
 		t.Errorf("answer is %v: %v", got, err)
 	}
@@ -247,7 +247,7 @@ func TestAMirrorRecoversFromWhateverBecomesOfConsul(t *testing.T) {
 	a.start(t)
 	eventually(t, 20*time.Second, "an emptied Consul to be filled", is(one, two))
 
-	_ = a.cmd.Process.Signal(syscall.SIGSTOP)
+	_ = a.Consul.Signal(syscall.SIGSTOP)
 	w.table.Drop("s2@10.1.0.2")
 	eventually(t, 15*time.Second, "a frozen Consul to be told", func() string {
 		if s := m.Status(); s.Error == "" {
@@ -255,7 +255,7 @@ func TestAMirrorRecoversFromWhateverBecomesOfConsul(t *testing.T) {
 		}
 		return ""
 	})
-	_ = a.cmd.Process.Signal(syscall.SIGCONT)
+	_ = a.Consul.Signal(syscall.SIGCONT)
 	eventually(t, 20*time.Second, "the mirror after a frost", is(one))
 }
 

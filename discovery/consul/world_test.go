@@ -2,18 +2,13 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"servicebroker/servicetable"
+	"servicebroker/testenv/stage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,71 +43,48 @@ func tableOf(all ...servicetable.Registration) *servicetable.Table {
 	return table
 }
 
-// binary is where scripts/testdeps puts Consul, relative to this package's folder.
 const binary = "../../.testdeps/bin/consul"
 
 // agent is a real Consul, server and agent in one.
 type agent struct {
 	*api.Client
-	http, dns int
-	folder    string
-	arguments []string
-	cmd       *exec.Cmd
+	*stage.Consul
 }
 
 // startAgent starts one that lasts as long as the test.
 func startAgent(t testing.TB, arguments ...string) *agent {
 	t.Helper()
-	path, err := filepath.Abs(binary)
-	if err == nil {
-		_, err = os.Stat(path)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := stage.StartConsul(ctx, "../..", arguments...)
+	if errors.Is(err, stage.ErrNoConsul) {
+		t.Skip(err)
 	}
 	if err != nil {
-		if path, err = exec.LookPath("consul"); err != nil {
-			t.Skip("consul is not here: run scripts/testdeps")
-		}
-	}
-	a := &agent{http: freePort(t), dns: freePort(t), folder: t.TempDir()}
-	a.arguments = append([]string{path, "agent", "-dev", "-node=agent", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=err",
-		"-http-port=" + strconv.Itoa(a.http), "-dns-port=" + strconv.Itoa(a.dns), "-grpc-port=-1", "-server-port=" + strconv.Itoa(freePort(t)),
-		"-serf-lan-port=" + strconv.Itoa(freePort(t)), "-serf-wan-port=" + strconv.Itoa(freePort(t))}, arguments...)
-	config := api.DefaultConfig()
-	config.Address = a.address()
-	if a.Client, err = api.NewClient(config); err != nil {
 		t.Fatal(err)
 	}
+	a := &agent{c.API, c}
 	t.Cleanup(func() {
 		a.kill()
-		config.Transport.CloseIdleConnections()
+		a.Stop()
 	})
-	a.start(t)
 	return a
 }
 
-func (a *agent) address() string { return "127.0.0.1:" + strconv.Itoa(a.http) }
+func (a *agent) address() string { return a.Address }
 
 func (a *agent) start(t testing.TB) {
 	t.Helper()
-	a.cmd = exec.Command(a.arguments[0], a.arguments[1:]...)
-	a.cmd.Dir = a.folder
-	if err := a.cmd.Start(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := a.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, "the agent to know a leader and itself", func() string {
-		if nodes, _, err := a.Catalog().Nodes(nil); err != nil || len(nodes) == 0 || len(nodes[0].TaggedAddresses) == 0 {
-			return fmt.Sprint(nodes, err)
-		}
-		return ""
-	})
 }
 
 func (a *agent) kill() {
-	if a.cmd == nil || a.cmd.Process == nil {
-		return
-	}
-	_ = a.cmd.Process.Signal(syscall.SIGCONT)
-	_ = a.cmd.Process.Kill()
-	_ = a.cmd.Wait()
+	_ = a.Signal(syscall.SIGCONT)
+	a.Consul.Kill()
 }
 
 // eventually waits until f, which says what is amiss, has nothing to say.
@@ -130,27 +103,6 @@ func eventually(t testing.TB, within time.Duration, what string, f func() string
 		}
 		<-ticker.C
 	}
-}
-
-// freePort is one on loopback that nobody uses, below those that systems hand out by themselves.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		address := "127.0.0.1:" + strconv.Itoa(port)
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		c, err := net.ListenPacket("udp", address)
-		l.Close()
-		if err == nil {
-			c.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // passOn has the Consul at to answer a request.

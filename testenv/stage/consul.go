@@ -43,10 +43,25 @@ func StartConsul(ctx context.Context, root string, options ...string) (_ *Consul
 	if c.folder, err = os.MkdirTemp("", "consul-"); err != nil {
 		return nil, err
 	}
+	for attempt := 1; ; attempt++ { // a port that was free may not be any more
+		err := c.begin(ctx, options)
+		if err == nil {
+			return c, nil
+		}
+		taken := c.Process != nil && !c.Running()
+		c.end()
+		if !taken || attempt == 3 {
+			return nil, errors.Join(err, os.RemoveAll(c.folder))
+		}
+	}
+}
+
+// begin starts it at ports of its own.
+func (c *Consul) begin(ctx context.Context, options []string) (err error) {
 	ports := make([]string, 5)
 	for i := range ports {
 		if ports[i], err = freePort(); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(c.folder))
+			return err
 		}
 	}
 	c.Address, c.DNS = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
@@ -54,15 +69,11 @@ func StartConsul(ctx context.Context, root string, options ...string) (_ *Consul
 		"-http-port=" + ports[0], "-dns-port=" + ports[1], "-server-port=" + ports[2], "-serf-lan-port=" + ports[3], "-serf-wan-port=" + ports[4]}, options...)
 	config := api.DefaultConfig()
 	config.Address = c.Address
-	if c.API, err = api.NewClient(config); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.folder))
-	}
 	c.close = config.Transport.CloseIdleConnections
-	if err := c.Restart(ctx); err != nil {
-		c.Stop()
-		return nil, err
+	if c.API, err = api.NewClient(config); err != nil {
+		return err
 	}
-	return c, nil
+	return c.Restart(ctx)
 }
 
 // Restart starts it again, with nothing in it.
@@ -73,7 +84,12 @@ func (c *Consul) Restart(ctx context.Context) (err error) {
 	if c.Process, err = Start("consul", c.program, c.options...); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	return Eventually(ctx, func() error {
+		if !c.Running() {
+			cancel(fmt.Errorf("consul ended at once: %v", c.State()))
+		}
 		nodes, _, err := c.API.Catalog().Nodes(new(api.QueryOptions).WithContext(ctx))
 		if err == nil && (len(nodes) == 0 || len(nodes[0].TaggedAddresses) == 0) {
 			err = errors.New("the agent does not know itself yet")
@@ -84,11 +100,17 @@ func (c *Consul) Restart(ctx context.Context) (err error) {
 
 // Stop ends it and removes what it left behind.
 func (c *Consul) Stop() {
+	c.end()
+	_ = os.RemoveAll(c.folder)
+}
+
+func (c *Consul) end() {
 	if c.Process != nil {
 		c.Kill()
 	}
-	c.close()
-	_ = os.RemoveAll(c.folder)
+	if c.close != nil {
+		c.close()
+	}
 }
 
 // freePort is one on loopback that nobody uses, below those that systems hand out by themselves.
