@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,11 +22,11 @@ import (
 )
 
 // startConsul starts a real Consul whose DNS gives out what is passing, and that alone.
-func startConsul(t *testing.T) *stage.Consul {
+func startConsul(t *testing.T, options ...string) *stage.Consul {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := stage.StartConsul(ctx, moduleRoot, "-hcl", "dns_config { only_passing = true }")
+	c, err := stage.StartConsul(ctx, moduleRoot, append(options, "-hcl", "dns_config { only_passing = true }")...)
 	if errors.Is(err, stage.ErrNoConsul) {
 		t.Skip(err)
 	}
@@ -77,15 +82,74 @@ func soonIn(t *testing.T, what string, most time.Duration, check func() error) {
 	}
 }
 
-func connects(t *testing.T, target string) error {
+// routing is one driver that connects again and again, and what became of it.
+type routing struct {
+	mu     sync.Mutex
+	during string // what is going on
+	took   map[string][]time.Duration
+	failed []string
+}
+
+// keepConnecting connects until the test ends; told returns once some connects are measured under that name.
+func keepConnecting(t *testing.T, target string) (told func(during string)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	r := &routing{during: "before", took: map[string][]time.Duration{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			r.connect(ctx, target)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		for _, name := range slices.Sorted(maps.Keys(r.took)) {
+			all := r.took[name]
+			slices.Sort(all)
+			t.Logf("%s: %d connects, half of them within %v, the slowest %v", name, len(all), all[len(all)/2].Round(time.Millisecond), all[len(all)-1].Round(time.Millisecond))
+		}
+		if len(r.failed) > 0 {
+			t.Errorf("%d connects failed, the first %s", len(r.failed), r.failed[0])
+		}
+	})
+	return func(during string) {
+		r.mu.Lock()
+		r.during = during
+		r.mu.Unlock()
+		eventually(t, patience, func() error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if n := len(r.took[during]); n < 20 {
+				return fmt.Errorf("%d connects %s, of which failed %q", n, during, r.failed)
+			}
+			return nil
+		})
+	}
+}
+
+func (r *routing) connect(ctx context.Context, target string) {
+	r.mu.Lock()
+	during := r.during
+	r.mu.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	conn, err := GoOra{}.connect(ctx, open("", target))
+	began := time.Now()
+	conn, err := GoOra{}.connect(bounded, open("", target))
+	took := time.Since(began)
 	if err == nil {
 		err = conn.close()
 	}
-	return err
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.took[during] = append(r.took[during], took)
+	if err != nil {
+		r.failed = append(r.failed, during+": "+err.Error())
+	}
 }
 
 func TestDriversFindInstancesThroughConsul(t *testing.T) {
@@ -97,11 +161,21 @@ func TestDriversFindInstancesThroughConsul(t *testing.T) {
 	second := startDatabase(t, databaseOptions{instance: "sales2", services: []string{"sales"}, brokers: []string{b.address}})
 	b.awaitService(t, "sales", "READY", 2)
 	soonIn(t, "another one", 500*time.Millisecond, finding(t, c, "sales", first.Address, second.Address))
-	all, err := found(t.Context(), c, "sales")
-	must(t, err)
-	for _, at := range all {
-		must(t, connects(t, at+"/sales"))
-	}
+	eachDriver(t, func(t *testing.T, d Driver) {
+		all, err := found(t.Context(), c, "sales")
+		must(t, err)
+		for i, at := range all {
+			instance, err := visited(work(t, d, visit(at+"/sales"), nil))
+			must(t, err)
+			if want := map[string]string{first.Address: "sales1", second.Address: "sales2"}[at]; !strings.EqualFold(instance, want) {
+				t.Errorf("the record %d, %s, leads to %s, want %s", i, at, instance, want)
+			}
+		}
+	})
+	first.tell(t, "/status", statusSetting{Status: "blocked"})
+	soonIn(t, "a blocked one is gone", 500*time.Millisecond, finding(t, c, "sales", second.Address))
+	first.tell(t, "/status", statusSetting{Status: "ready"})
+	soonIn(t, "it is back", 500*time.Millisecond, finding(t, c, "sales", first.Address, second.Address))
 	b.command(t, 0, "drain", "--instance", "sales1")
 	soonIn(t, "a drained one is gone", 500*time.Millisecond, finding(t, c, "sales", second.Address))
 	b.command(t, 0, "resume", "--instance", "sales1")
@@ -141,14 +215,66 @@ func TestConsulsFaultsChangeNoRouting(t *testing.T) {
 		"frozen":              {func() error { return c.Signal(syscall.SIGSTOP) }, func() error { return c.Signal(syscall.SIGCONT) }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			told := keepConnecting(t, b.address+"/sales")
+			told("before")
 			must(t, fault.strike())
-			for range 20 {
-				must(t, connects(t, b.address+"/sales"))
-			}
+			told("during")
 			must(t, fault.heal())
-			took := eventually(t, 90*time.Second, finding(t, c, "sales", d.Address))
-			t.Logf("the mirror was right %v after Consul was there again", took.Round(time.Millisecond))
-			must(t, connects(t, b.address+"/sales"))
+			soonIn(t, "the mirror was right, once Consul was there again,", 30*time.Second, finding(t, c, "sales", d.Address))
+			told("afterwards")
 		})
 	}
+}
+
+func TestATokenThatIsRevokedChangesNoRouting(t *testing.T) {
+	const master = "3d6e4c1e-0000-4000-8000-000000000001"
+	t.Setenv("CONSUL_HTTP_TOKEN", master)
+	c := startConsul(t, "-hcl", `acl { enabled = true default_policy = "deny" tokens { master = "`+master+`" agent = "`+master+`" } }`)
+	file := filepath.Join(t.TempDir(), "token")
+	policy, _, err := c.API.ACL().PolicyCreate(&api.ACLPolicy{Name: "broker", Rules: manualsRights(t)}, nil)
+	must(t, err)
+	give := func() (accessor string) {
+		token, _, err := c.API.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
+		must(t, err)
+		must(t, os.WriteFile(file, []byte(token.SecretID), 0o600))
+		return token.AccessorID
+	}
+	first := give()
+	// Names are looked up without a token.
+	look, _, err := c.API.ACL().PolicyCreate(&api.ACLPolicy{Name: "look", Rules: `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`}, nil)
+	must(t, err)
+	_, _, err = c.API.ACL().TokenUpdate(&api.ACLToken{AccessorID: "00000000-0000-0000-0000-000000000002", Policies: []*api.ACLTokenPolicyLink{{ID: look.ID}}}, nil)
+	must(t, err)
+	b := startBroker(t, brokerOptions{parameters: []string{"CONSUL_ADDRESS=" + c.Address, "CONSUL_TOKEN_FILE=" + file, "HOLD_TIMEOUT=0"}})
+	d := startDatabase(t, databaseOptions{instance: "sales1", services: []string{"sales"}, brokers: []string{b.address}})
+	eventually(t, patience, finding(t, c, "sales", d.Address))
+	told := keepConnecting(t, b.address+"/sales")
+	told("before")
+	_, err = c.API.ACL().TokenDelete(first, nil)
+	must(t, err)
+	told("during")
+	second := startDatabase(t, databaseOptions{instance: "hr1", services: []string{"hr"}, brokers: []string{b.address}})
+	eventually(t, patience, func() error {
+		if _, text, err := b.get("/api/v1/mirrors"); err != nil || !strings.Contains(string(text), "refused by Consul") {
+			return fmt.Errorf("%s, %w", text, err)
+		}
+		return nil
+	})
+	give()
+	soonIn(t, "what came meanwhile is there, once there is another token,", 30*time.Second, finding(t, c, "hr", second.Address))
+	told("afterwards")
+}
+
+// manualsRights are those that the manual says a broker's token needs.
+func manualsRights(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(moduleRoot, "docs", "operations.md"))
+	must(t, err)
+	_, text2, found := strings.Cut(string(text), "**Rights** of the token")
+	_, text2, found2 := strings.Cut(text2, "```\n")
+	rules, _, found3 := strings.Cut(text2, "```")
+	if !found || !found2 || !found3 {
+		t.Fatal("the manual does not say what rights a token needs")
+	}
+	return rules
 }
