@@ -43,8 +43,6 @@ func tableOf(all ...servicetable.Registration) *servicetable.Table {
 	return table
 }
 
-const binary = "../../.testdeps/bin/consul"
-
 // agent is a real Consul, server and agent in one.
 type agent struct {
 	*api.Client

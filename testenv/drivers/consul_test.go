@@ -152,6 +152,17 @@ func (r *routing) connect(ctx context.Context, target string) {
 	}
 }
 
+func connects(t *testing.T, target string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	conn, err := GoOra{}.connect(ctx, open("", target))
+	if err == nil {
+		err = conn.close()
+	}
+	return err
+}
+
 func TestDriversFindInstancesThroughConsul(t *testing.T) {
 	c := startConsul(t)
 	b := startBroker(t, brokerOptions{parameters: []string{"CONSUL_ADDRESS=" + c.Address, "PROBE_INTERVAL=200ms"}})
