@@ -172,3 +172,30 @@ func TestNobodyIsAskedWhereNobodyCanKnow(t *testing.T) {
 func pemOf(certificate []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 }
+
+func TestHowLongAPeerIsToWait(t *testing.T) {
+	here := newBroker(t, "b1")
+	here.watcher.Pace = Pace{}
+	own, _ := here.entry()
+	pace, now := Pace{}.withDefaults(), time.Now()
+	for name, one := range map[string]struct {
+		p     peer
+		wait  time.Duration
+		first bool
+	}{
+		"nothing is known":        {peer{}, 0, true},
+		"it does not answer":      {peer{digest: own.digest, failingSince: now}, 0, true},
+		"the tables are the same": {peer{digest: own.digest, detailAt: now}, pace.Wait, false},
+		"figures are to be seen":  {peer{digest: own.digest, detailAt: now.Add(-2 * pace.Compare)}, pace.Retry / 4, false},
+		"they began to differ":    {peer{digest: "other", state: State{DiffersSince: now}}, pace.Settle, false},
+		"it is known in what":     {peer{digest: "other", detailAt: now, detailOf: [2]string{own.digest, "other"}, state: State{DiffersSince: now}}, pace.Wait, false},
+		"it ended its wait":       {peer{digest: own.digest, curt: true, detailAt: now}, 0, false},
+		"it is this broker":       {peer{digest: "other", state: State{Self: true, DiffersSince: now}}, pace.Wait, false},
+	} {
+		p := &one.p
+		p.watcher, p.pace = &here.watcher, pace
+		if wait, first := p.patience(); wait > one.wait || wait < one.wait-time.Second/2 || first != one.first {
+			t.Errorf("%s: %v, first %v", name, wait, first)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type peer struct {
 	state  State
 	at     netip.Addr // of who answers
 	digest string     // of its table
+	curt   bool       // it did not wait for a change as it was asked to, as one does that ends
 	config string
 
 	failingSince time.Time // when an answer was due that did not come; zero while it answers
@@ -44,10 +45,7 @@ func (p *peer) reach(access Access) {
 func (p *peer) watch(ctx context.Context) {
 	pace, failures := p.pace, 0
 	for ctx.Err() == nil {
-		wait := pace.Wait
-		if p.first() {
-			wait = 0
-		}
+		wait, first := p.patience()
 		changed := p.watcher.change() // other settings may help
 		err := p.look(ctx, wait)
 		if ctx.Err() != nil {
@@ -57,7 +55,7 @@ func (p *peer) watch(ctx context.Context) {
 			failures = 0
 			p.lookCloser(ctx)
 			p.assess()
-			if wait > 0 { // whoever says at once that something changed, again and again, is not to keep us busy
+			if !first { // whoever says at once that something changed, again and again, is not to keep us busy
 				pause(ctx, pace.Retry/4, nil)
 			}
 			continue
@@ -86,21 +84,34 @@ func pause(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	}
 }
 
-// first tells that nothing is known of the peer, or nothing any more.
-func (p *peer) first() bool {
+// patience is how long the peer is to wait for a change of its table before it answers. first tells that nothing is known of
+// it, or nothing any more.
+func (p *peer) patience() (wait time.Duration, first bool) {
+	own, _ := p.watcher.Own.entry()
+	self := p.watcher.Own.Self()
 	p.watcher.mu.Lock()
 	defer p.watcher.mu.Unlock()
-	return p.digest == "" || !p.failingSince.IsZero()
+	switch {
+	case p.digest == "" || !p.failingSince.IsZero():
+		return 0, true
+	case p.curt: // it may be another process by now
+		return 0, false
+	}
+	wait = p.pace.Wait
+	if due, is := p.due(own.digest, self.Config); is {
+		wait = min(wait, max(time.Until(due), p.pace.Retry/4))
+	}
+	return wait, false
 }
 
 // look asks the peer once, and waits for a change of its table for as long as given.
 func (p *peer) look(ctx context.Context, wait time.Duration) error {
 	p.watcher.mu.Lock()
-	c, q := p.client, url.Values{}
+	c, q, digest := p.client, url.Values{}, p.digest
 	if wait > 0 {
 		// It is told at once that a table is another one than the last that was seen; where this one has changed
 		// meanwhile that makes no difference.
-		q.Set("digest", p.digest)
+		q.Set("digest", digest)
 		q.Set("wait", wait.String())
 	}
 	p.watcher.mu.Unlock()
@@ -115,9 +126,12 @@ func (p *peer) look(ctx context.Context, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	trip := time.Duration(0) // not known where it waited
-	if wait == 0 {
-		trip = now.Sub(got.asked)
+	trip := now.Sub(got.asked)
+	p.watcher.mu.Lock()
+	p.curt = s.Digest == digest && trip < wait/2
+	p.watcher.mu.Unlock()
+	if wait > 0 {
+		trip = 0 // not known, since it waited
 	}
 	p.answered(s, got.from, now, trip)
 	return nil
@@ -202,23 +216,29 @@ func (p *peer) shown() State {
 	return s
 }
 
+// due is when to look in what the peer differs, where that is to be looked at. The lock is held.
+func (p *peer) due(digest, config string) (at time.Time, is bool) {
+	sameTable, sameConfig := digest == p.digest, config == p.config
+	since := p.state.DiffersSince
+	switch {
+	case !p.counts() || !sameTable && sameConfig && since.IsZero():
+		return at, false
+	case sameTable && sameConfig:
+		return p.detailAt.Add(p.pace.Compare), true
+	case p.detailOf != [2]string{digest, p.digest}:
+		return maxTime(p.detailAt.Add(p.pace.Retry), since.Add(p.pace.Settle)), true
+	}
+	return p.detailAt.Add(p.pace.Detail), true
+}
+
 // lookCloser looks in what the peer differs, where it does or it is time.
 func (p *peer) lookCloser(ctx context.Context) {
 	own, _ := p.watcher.Own.entry()
 	self := p.watcher.Own.Self()
-	now := time.Now()
 	p.watcher.mu.Lock()
 	c, digests := p.client, [2]string{own.digest, p.digest}
-	same := digests[0] == digests[1] && self.Config == p.config
-	since := p.state.DiffersSince
-	due := p.detailAt.Add(p.pace.Compare)
-	switch {
-	case !same && digests != p.detailOf:
-		due = maxTime(p.detailAt.Add(p.pace.Retry), since.Add(p.pace.Settle))
-	case !same:
-		due = p.detailAt.Add(p.pace.Detail)
-	}
-	skip := !p.counts() || !same && self.Config == p.config && since.IsZero() || now.Before(due)
+	due, is := p.due(own.digest, self.Config)
+	skip := !is || time.Now().Before(due)
 	p.watcher.mu.Unlock()
 	if skip || !p.watcher.detail.TryLock() { // one at a time is enough of what may be large; another time, then
 		return
