@@ -31,7 +31,7 @@ func (b *Broker) accept(ctx context.Context, at int) {
 			b.arrived(ctx, at, conn)
 			continue
 		}
-		if b.stopping.Load() || errors.Is(err, net.ErrClosed) {
+		if b.stopping.Load() || b.upgrade.heir.Load() != nil || errors.Is(err, net.ErrClosed) {
 			return
 		}
 		b.limiting.makeRoom(err)

@@ -90,8 +90,10 @@ type Broker struct {
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
+	acceptors   sync.WaitGroup
 	adopting    adopting
 	departing   leaving
+	settled     sync.Once // its predecessor has left
 	telling     telling
 	hops        reachedHops
 	detours     detours
@@ -110,7 +112,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{
 		config: *config, started: time.Now(), ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
-		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1), patience: nearlyDone},
+		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1), patience: nearlyDone, trial: trialTime, settle: provenTime, answers: answerTime},
 		sockets: sockets{activated: process.Activated},
 	}
 	if p := process.Before; p != nil {
@@ -358,10 +360,8 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	serving, stopServing := context.WithCancelCause(context.Background())
 	defer stopServing(nil)
 
-	var background, acceptors sync.WaitGroup
-	for at := range b.listeners {
-		acceptors.Go(func() { b.accept(serving, at) })
-	}
+	var background sync.WaitGroup
+	b.startAccepting(serving)
 	servers := b.serveConsole(&background)
 	looking, stopLooking := context.WithCancel(context.Background())
 	defer stopLooking()
@@ -390,7 +390,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	}
 	b.log.Info("broker started", "generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
 
-	limit, next := b.untilEnd(ctx, abort)
+	limit, next, follow := b.untilSucceeded(ctx, abort, serving)
 	b.freezeWarm()
 	b.stopping.Store(true)
 	close(b.ending)
@@ -398,9 +398,8 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	if next == nil {
 		b.logListening("No longer listening on", b.logs.files.Load())
 	}
-	acceptors.Wait()
+	b.acceptors.Wait()
 	b.adopting.end() // from here on no connection is added
-	follow := func() {}
 	if next == nil {
 		b.journal.Add(journal.Event{Kind: journal.Stopping})
 		stopHolding() // those who wait are answered
@@ -410,7 +409,6 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 		b.leaveConsul()
 		b.leaveSockets(servers)
 		background.Go(func() { endServers(servers, serverPatience) })
-		follow = b.handOver(abort, next, limit)
 	}
 	b.drain(ctx, abort, limit, next)
 	if next == nil {

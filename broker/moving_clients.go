@@ -54,6 +54,8 @@ func (b *Broker) clientMover() mover {
 // on each client is offered instead of being served.
 func (b *Broker) moveClients(ctx context.Context, offer offerFunc) (moved, stayed int) {
 	l := &b.departing
+	l.moved.Store(0)
+	l.stayed.Store(0)
 	room := make(chan struct{}, clientsAtOnce)
 	bounded := func(m *movedClient, socket *os.File) error {
 		select {

@@ -58,6 +58,8 @@ type upgrading struct {
 	committed chan *heir                         // has room for one
 	patience  time.Duration                      // with a predecessor that is about to end
 
+	trial, settle, answers time.Duration // see trialTime
+
 	done, failed atomic.Uint64
 }
 
@@ -71,9 +73,12 @@ type heir struct {
 	began   time.Time // when it was started
 	served  time.Time // since when it serves
 
-	moved chan struct{} // closed when all was offered that there was
-	moves []console.Moved
-	until atomic.Pointer[time.Time] // when what is left is cut; nil: never
+	trial   trial
+	answers time.Duration // in which it has to answer an offer
+	moved   chan struct{} // closed when all was offered that there was, and the successor has proven itself or not
+	moves   []console.Moved
+	failure error                     // why it is not this broker's successor after all; not to be read before moved is closed
+	until   atomic.Pointer[time.Time] // when what is left is cut; nil: never
 }
 
 // Kinds of records of an upgrade, besides those of movers.
@@ -106,7 +111,8 @@ func notNow(text, hint string) error {
 }
 
 // Upgrade starts the program again and hands everything over to it. Where that fails, this broker goes on as if nothing had been
-// tried. It returns when all that can move has moved, which is soon; the broker ends when nothing is left.
+// tried; see goBack for one that fails in its first moments. It returns when all that can move has moved, which is soon; the broker
+// ends when nothing is left.
 func (b *Broker) Upgrade(ctx context.Context) (console.Upgraded, error) {
 	u := &b.upgrade
 	if b.process.Start == nil {
@@ -132,6 +138,9 @@ func (b *Broker) Upgrade(ctx context.Context) (console.Upgraded, error) {
 	defer wait.Stop()
 	select {
 	case <-h.moved:
+		if h.failure != nil {
+			return console.Upgraded{}, &console.APIError{Status: http.StatusBadGateway, Message: h.failure.Error(), Hint: "this broker serves again; the log has the last words of the successor"}
+		}
 	case <-wait.C:
 	}
 	return b.upgraded(h), nil
@@ -179,7 +188,7 @@ func (b *Broker) hello() handover.Hello {
 
 // beSucceeded starts a successor and returns once that serves.
 func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
-	h := &heir{number: b.generation() + 1, began: time.Now(), moved: make(chan struct{})}
+	h := &heir{number: b.generation() + 1, began: time.Now(), moved: make(chan struct{}), moves: []console.Moved{}, answers: b.upgrade.answers, trial: trial{ending: make(chan struct{})}}
 	channel, theirs, err := handover.Pair()
 	if err != nil {
 		return nil, err
@@ -336,8 +345,6 @@ func (b *Broker) commit(ctx context.Context, h *heir) error {
 	}
 	h.served = time.Now()
 	b.succeeded(h)
-	b.upgrade.done.Add(1)
-	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
 	b.upgrade.committed <- h
 	return nil
 }

@@ -66,17 +66,50 @@ func (h *heir) patience(now time.Time) time.Duration {
 }
 
 // handOver moves what can be moved to the successor, which serves. limit is how long the rest may go on. What follows then goes
-// on until stop is called.
-func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (stop func()) {
+// on until stop is called. An error is why the successor is none, and has ended.
+func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Duration) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(abort)
 	var all sync.WaitGroup
+	stop = func() {
+		cancel()
+		all.Wait()
+	}
 	all.Go(func() {
 		if b.hear(ctx, h) {
 			cancel() // also what is being moved
 		}
 	})
+	lives := b.endures(told, ctx, h, b.upgrade.trial)
+	if lives {
+		b.moveAll(ctx, h, &all)
+		lives = b.endures(told, ctx, h, b.upgrade.settle)
+	}
+	if !lives {
+		stop()
+		select {
+		case <-h.trial.ending:
+		default:
+			return nil, h.end()
+		}
+	}
 	h.allow(limit)
 	b.traces.Leave(fmt.Sprintf("process %d goes on", h.process.PID()))
+	b.upgrade.done.Add(1)
+	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
+		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
+	}
+	close(h.moved)
+	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
+	left := b.leftNow(h)
+	b.log.Info("upgrade: handed over", "generation", h.number, "pid", h.process.PID(), "version", h.hello.Version, "took", time.Since(h.began).Round(time.Millisecond).String(),
+		"sessions_left", left.Sessions, "registrations_left", left.Registrations, "at_most", limit.String())
+	b.journal.Add(journal.Event{Kind: journal.Upgraded, Detail: h.hello.Version})
+	all.Go(func() { b.tellLeft(ctx, h) })
+	return stop, nil
+}
+
+// moveAll offers all that there is, and begins to offer what comes about later.
+func (b *Broker) moveAll(ctx context.Context, h *heir, following *sync.WaitGroup) {
 	movers, open := b.movers(), b.open.size()
 	for _, m := range movers {
 		began := time.Now()
@@ -87,28 +120,12 @@ func (b *Broker) handOver(abort context.Context, h *heir, limit time.Duration) (
 		}
 		b.log.Info("upgrade: moved", "what", m.what, "moved", moved, "stayed", stayed, "took", time.Since(began).Round(time.Microsecond).String())
 	}
-	if h.moves == nil {
-		h.moves = []console.Moved{}
-	}
-	b.awaitGone(ctx, open)
-	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
-		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
-	}
-	close(h.moved)
-	left := b.leftNow(h)
-	b.log.Info("upgrade: handed over", "generation", h.number, "pid", h.process.PID(), "version", h.hello.Version, "took", time.Since(h.began).Round(time.Millisecond).String(),
-		"sessions_left", left.Sessions, "registrations_left", left.Registrations, "at_most", limit.String())
-	b.journal.Add(journal.Event{Kind: journal.Upgraded, Detail: h.hello.Version})
 	for _, m := range movers {
 		if m.follow != nil {
-			all.Go(func() { m.follow(ctx, h.offer(m.kind)) })
+			following.Go(func() { m.follow(ctx, h.offer(m.kind)) })
 		}
 	}
-	all.Go(func() { b.tellLeft(ctx, h) })
-	return func() {
-		cancel()
-		all.Wait()
-	}
+	b.awaitGone(ctx, open)
 }
 
 // awaitGone waits until those that have moved are not counted here any more, which is at once.
@@ -123,8 +140,36 @@ func (b *Broker) awaitGone(ctx context.Context, open int) {
 
 func (h *heir) offer(kind string) offerFunc {
 	return func(ctx context.Context, thing any, files ...*os.File) error {
-		return h.channel.Offer(ctx, kind, thing, files...)
+		patient, cancel := context.WithTimeout(ctx, h.answers)
+		defer cancel()
+		err := h.channel.Offer(patient, kind, thing, files...)
+		switch {
+		case err == nil:
+			h.trial.took(thing)
+		case ctx.Err() == nil && patient.Err() != nil:
+			h.hangs()
+		}
+		return err
 	}
+}
+
+// hangs is told of a successor that does not answer. On trial it is over with it: nothing else is to wait as long.
+func (h *heir) hangs() {
+	select {
+	case <-h.moved:
+	default:
+		_ = h.channel.Close()
+	}
+}
+
+// end ends a successor that is none any more, and says why.
+func (h *heir) end() error {
+	_ = h.channel.Close()
+	h.process.Kill()
+	if err := h.process.Wait(); err != nil {
+		return fmt.Errorf("%w: %w", errDied, err)
+	}
+	return errDied
 }
 
 // hear does what the successor asks for, until that or ctx ends, or all is to be cut.
@@ -143,6 +188,7 @@ func (b *Broker) hear(ctx context.Context, h *heir) (cut bool) {
 			continue
 		}
 		_ = r.Take()
+		h.trial.end()
 		b.log.Info("told by the successor to end", "generation", b.generation())
 		b.Shutdown(wish)
 		if wish.Abort {
@@ -191,11 +237,10 @@ func (h *heir) release() {
 
 // stopAccepting ends the loops that accept. A successor has the same sockets: what waits at them is its.
 func (b *Broker) stopAccepting(h *heir) {
+	if h != nil { // they have ended
+		return
+	}
 	for _, l := range b.listeners {
-		if of, ok := l.(interface{ SetDeadline(time.Time) error }); ok && h != nil {
-			_ = of.SetDeadline(time.Unix(1, 0))
-			continue
-		}
 		_ = l.Close()
 	}
 }

@@ -237,9 +237,10 @@ func (b *Broker) begun() error {
 	if unused := b.sockets.leave(); len(unused) > 0 {
 		b.log.Warn("sockets that were open before are named by no address of the configuration, and closed", "sockets", unused)
 	}
-	b.notify(fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=Serving, generation %d", os.Getpid(), b.generation()))
 	p := b.process.Before
-	if p != nil { // signals go to this process before it says so
+	if p == nil {
+		b.notifyServing()
+	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), commitTime)
 		defer cancel()
 		if err := p.channel.Send(ctx, recordServing, struct{}{}); err != nil {
@@ -248,6 +249,12 @@ func (b *Broker) begun() error {
 		b.log.Info("upgrade: this generation serves", "generation", b.generation(), "before", p.hello.PID, "before_version", p.hello.Version)
 	}
 	return nil
+}
+
+// notifyServing tells the service manager that this process is the one that serves; not before a predecessor has left, which
+// serves again if this one dies.
+func (b *Broker) notifyServing() {
+	b.notify(fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=%s", os.Getpid(), b.servingStatus()))
 }
 
 // takeOver takes what the predecessor offers, until that ends or ctx does. serving is for what it takes.
@@ -260,6 +267,7 @@ func (b *Broker) takeOver(ctx, serving context.Context) {
 		r, err := p.channel.Receive(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
+				b.settled.Do(b.notifyServing)
 				b.log.Info("upgrade: the predecessor has ended", "generation", p.hello.Generation, "pid", p.hello.PID, "taken", sums(taken), "declined", sums(declined))
 				b.journal.Add(journal.Event{Kind: journal.PredecessorEnded, Detail: p.hello.Version})
 			}
@@ -297,6 +305,7 @@ func (b *Broker) takeThing(serving context.Context, r *handover.Record) (begin f
 		if err := json.Unmarshal(r.Body, &moves); err != nil {
 			return nil, err
 		}
+		b.settled.Do(b.notifyServing)
 		b.log.Info("upgrade: everything that can move has moved", "from", p.hello.PID, "moved", moves)
 		return nil, nil
 	case recordRetained:

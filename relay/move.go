@@ -69,6 +69,14 @@ func (s *Server) Follow(ctx context.Context, offer Offer) {
 	}
 }
 
+// Keep undoes what Move and Depart say about sessions, and clients, that come later: they stay.
+func (s *Server) Keep() {
+	s.departing.on.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newcomers = nil
+}
+
 // moveAll offers sessions, several at a time.
 func (s *Server) moveAll(ctx context.Context, open []*session, offer Offer) (moved, stayed int) {
 	var gone, kept atomic.Int64

@@ -29,8 +29,9 @@ type realBroker struct {
 	command *exec.Cmd
 	apart   bool // its processes have numbers of their own, which end with the one that was started
 
-	mu  sync.Mutex
-	log strings.Builder
+	mu     sync.Mutex
+	log    strings.Builder
+	deadly *deadly
 }
 
 // configText is a configuration on ports that are chosen once.
@@ -86,6 +87,9 @@ func startBy(t *testing.T, before, environment []string, arguments ...string) *r
 		for lines := bufio.NewScanner(in); lines.Scan(); {
 			r.mu.Lock()
 			fmt.Fprintln(&r.log, lines.Text())
+			if r.deadly != nil {
+				r.deadly.read(lines.Text())
+			}
 			r.mu.Unlock()
 			if strings.Contains(lines.Text(), "broker started") {
 				serving <- struct{}{}
@@ -324,4 +328,50 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	next("STOPPING=1")
+}
+
+// deadly kills the second generation once the log says something.
+type deadly struct {
+	text string
+	pid  int
+}
+
+// read is told of each line.
+func (d *deadly) read(line string) {
+	if _, after, is := strings.Cut(line, `msg="upgrade: successor started" generation=2 pid=`); is {
+		_, _ = fmt.Sscan(after, &d.pid)
+	}
+	if d.pid > 0 && strings.Contains(line, d.text) {
+		_ = syscall.Kill(d.pid, syscall.SIGKILL)
+		d.pid = 0
+		d.text = "\x00" // once
+	}
+}
+
+func TestASuccessorThatIsKilledIsNone(t *testing.T) {
+	for _, said := range []string{"this generation serves", "upgrade: moved"} {
+		t.Run(said, func(t *testing.T) {
+			r := startReal(t, nil)
+			at, before := r.address(), r.newest()
+			r.mu.Lock()
+			r.deadly = &deadly{text: said}
+			r.mu.Unlock()
+			_, errs, code := command(t, "--api", r.api, "upgrade")
+			if code != exitNo || !strings.Contains(errs, "killed") || !strings.Contains(errs, "serves again") {
+				t.Errorf("%d %s", code, errs)
+			}
+			if all := r.generations(); len(all) != 1 || all[0].PID != before.PID || all[0].State != console.GenerationServing {
+				t.Errorf("%+v", all)
+			}
+			if out, errs, code := command(t, "ping", at); code != exitDone {
+				t.Errorf("ping: %d %s %s", code, out, errs)
+			}
+			says(t, []string{"--api", r.api, "events"}, "upgrade_failed", "serves again")
+			says(t, []string{"--api", r.api, "upgrade"}, "Generation 2 serves")
+			if code := r.ends(); code != exitDone {
+				t.Errorf("the old process ended with %d", code)
+			}
+			says(t, []string{"--api", r.api, "shutdown", "--abort"}, "ends now")
+		})
+	}
 }
