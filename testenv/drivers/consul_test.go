@@ -152,6 +152,18 @@ func (r *routing) connect(ctx context.Context, target string) {
 	}
 }
 
+// awaitMirror waits until the broker keeps its entries.
+func (b *broker) awaitMirror(t *testing.T) {
+	t.Helper()
+	eventually(t, patience, func() error {
+		text, code, err := b.Command(t.Context(), "mirrors")
+		if err == nil && (code != 0 || !strings.Contains(text, "current")) {
+			err = fmt.Errorf("the mirror is not current: %s", text)
+		}
+		return err
+	})
+}
+
 func connects(t *testing.T, target string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -166,6 +178,7 @@ func connects(t *testing.T, target string) error {
 func TestDriversFindInstancesThroughConsul(t *testing.T) {
 	c := startConsul(t)
 	b := startBroker(t, brokerOptions{parameters: []string{"CONSUL_ADDRESS=" + c.Address, "PROBE_INTERVAL=200ms"}})
+	b.awaitMirror(t)
 	first := startDatabase(t, databaseOptions{instance: "sales1", services: []string{"sales"}, brokers: []string{b.address}})
 	b.awaitService(t, "sales", "READY", 1)
 	soonIn(t, "a registered database is found in Consul's DNS", 500*time.Millisecond, finding(t, c, "sales", first.Address))
