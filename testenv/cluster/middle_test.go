@@ -9,12 +9,20 @@ import (
 	"time"
 
 	"servicebroker/testenv/drivers"
+	"servicebroker/testenv/stage"
 	"servicebroker/tns"
 )
+
+// A hold takes a while, and so does not come with every upgrade.
+const eachHeld = 3
 
 // inTheMiddle has clients wait for the upgrade in the middle of their connects. What it returns sees them served.
 func (r *upgradeRig) inTheMiddle(ctx context.Context, i int) (served func()) {
 	silent, half := r.begin(ctx, 0), r.begin(ctx, 20)
+	held := make(chan error, 1)
+	if i%eachHeld == 0 {
+		r.hold(ctx, held)
+	}
 	listen := r.streams.listenLate(ctx, r.b)
 	answered, usable := r.streams.speakLast(ctx, r.b), r.interrupt(ctx, i)
 	return func() {
@@ -22,6 +30,10 @@ func (r *upgradeRig) inTheMiddle(ctx context.Context, i int) (served func()) {
 		r.note("who read late", i, listen())
 		r.note("who had said nothing", i, silent.finish())
 		r.note("with half a CONNECT", i, half.finish())
+		if i%eachHeld == 0 {
+			must(r, r.databases[2].Tell(ctx, "/services", stage.ServicesSetting{Add: []string{"late"}}))
+			r.note("who was held", i, <-held)
+		}
 		for _, err := range usable() {
 			r.note(cutShort, i, err)
 		}
@@ -68,6 +80,36 @@ func (r *upgradeRig) interrupt(ctx context.Context, i int) (usable func() []erro
 		all.Wait()
 		return errs
 	}
+}
+
+// hold has a client wait for a service that has gone.
+func (r *upgradeRig) hold(ctx context.Context, held chan<- error) {
+	must(r, r.databases[2].Tell(ctx, "/services", stage.ServicesSetting{Drop: []string{"late"}}))
+	must(r, stage.Eventually(ctx, func() error {
+		if status, _, err := r.b.Get("/api/v1/services/late"); err != nil || status == 200 {
+			return fmt.Errorf("late is still there: %w", err)
+		}
+		return nil
+	}))
+	r.running.Go(func() {
+		v := visitor{descriptor: descriptor(r.b.Address, "late")}
+		defer v.close()
+		err := v.connect(ctx, r.b.Address)
+		if err == nil {
+			err = v.ask()
+		}
+		held <- err
+	})
+	must(r, stage.Eventually(ctx, func() error {
+		var list struct {
+			Held []any `json:"held"`
+		}
+		err := r.b.GetJSON("/api/v1/held", &list)
+		if err == nil && len(list.Held) == 0 {
+			err = fmt.Errorf("nobody is held")
+		}
+		return err
+	}))
 }
 
 // halfSent is a client that has sent a part of its CONNECT.

@@ -81,6 +81,7 @@ const aboutToEnd = 5 * time.Second
 type inGeneration struct {
 	*upgradeRig
 	leave   bool // by themselves, before they are cut
+	left    time.Time
 	members []*staying
 	stop    chan struct{}
 	all     sync.WaitGroup
@@ -163,8 +164,8 @@ func (s *staying) work(ctx context.Context) (failure string) {
 	return done.Error
 }
 
-// outlive sees the sessions work in the generation before, while there is a new one.
-func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
+// beside sees that their generation is alive beside a new one, and that nobody cuts it short by a further upgrade.
+func (g *inGeneration) beside(ctx context.Context, began time.Time) {
 	must(g, stage.Eventually(ctx, func() error {
 		alive, err := g.watch.lineage.Alive()
 		if err == nil && len(alive) != 2 {
@@ -172,13 +173,21 @@ func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
 		}
 		return err
 	}))
-	newer := g.enterSecure(ctx, g.drivers[0]) // in the generation that serves
-	if *drain > aboutToEnd+time.Second && !g.leave {
-		if said, code, err := g.b.Command(ctx, "upgrade"); err != nil || code == 0 || !strings.Contains(said, "two generations") {
+	if g.leave || time.Since(began) > *drain-aboutToEnd-time.Second {
+		return
+	}
+	for underWay := true; underWay; { // by a signal, of which nobody is told when it has had its effect
+		said, code, err := g.b.Command(ctx, "upgrade")
+		if underWay = strings.Contains(said, "under way"); !underWay && (err != nil || code == 0 || !strings.Contains(said, "two generations")) {
 			g.Errorf("an upgrade while there are two generations: exit %d, %v: %s", code, err, said)
 		}
-		g.secure.refused++
 	}
+	g.secure.refused++
+}
+
+// outlive sees the sessions work in the generation before, until they leave or are cut.
+func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
+	newer := g.enterSecure(ctx, g.drivers[0]) // in the generation that serves
 	if g.leave {
 		must(g, stage.Pause(ctx, *drain/4))
 		close(g.stop)
@@ -188,6 +197,7 @@ func (g *inGeneration) outlive(ctx context.Context, began time.Time) {
 				s.failure = "close: " + done.Error
 			}
 		}
+		g.left = time.Now()
 	}
 	g.all.Wait()
 	if failure := newer.work(ctx); failure != "" {
@@ -216,7 +226,7 @@ func (g *inGeneration) ended(began time.Time, took time.Duration) {
 		_ = s.talk.End() // its session is gone
 	}
 	g.secure.cut += cut
-	if cut == 0 && took > *drain || took > *drain+atOnce {
-		g.Errorf("the generation before ended %v after the upgrade; DRAIN_TIMEOUT is %v, %d sessions were left", took, *drain, cut)
+	if left := g.left.Sub(began); cut == 0 && took > left+atOnce || took > *drain+atOnce {
+		g.Errorf("the generation before ended %v after the upgrade; DRAIN_TIMEOUT is %v, %d sessions were left and the others had gone after %v", took, *drain, cut, left)
 	}
 }

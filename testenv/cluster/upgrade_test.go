@@ -17,7 +17,7 @@ import (
 )
 
 // The broker is upgraded again and again, by the command and by the signal, while clients connect, sessions with open
-// transactions work, streams run and CONNECTs are half sent. Nobody notices, but sessions over TLS, which
+// transactions work, streams run, connects wait and CONNECTs are half sent. Nobody notices, but sessions over TLS, which
 // end with their generation.
 func TestUpgrades(t *testing.T) {
 	r := newUpgradeRig(t)
@@ -95,7 +95,9 @@ func newUpgradeRig(t *testing.T) *upgradeRig {
 		r.databases = append(r.databases, startDatabase(t, stage.DatabaseOptions{Instance: fmt.Sprint("sales", i+1),
 			Services: []string{"sales", "hr"}, Arguments: []string{"--private"}}, r.b))
 	}
+	r.databases = append(r.databases, startDatabase(t, stage.DatabaseOptions{Instance: "late1", Services: []string{"late", "never"}}, r.b))
 	must(t, r.b.AwaitInstances(within(t, patience), "sales", 2))
+	must(t, r.b.AwaitInstances(within(t, patience), "late", 1))
 	r.watch = watchGenerations(t, r.b)
 	return r
 }
@@ -223,6 +225,9 @@ func (r *upgradeRig) upgrade(i int) {
 		r.served = append(r.served, time.Since(began))
 	} else {
 		must(r, syscall.Kill(before, syscall.SIGUSR2))
+	}
+	if secure != nil {
+		secure.beside(ctx, began)
 	}
 	served()
 	if secure != nil {
