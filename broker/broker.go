@@ -213,6 +213,9 @@ func (b *Broker) bindSocket() (err error) {
 func (b *Broker) wire() {
 	b.journal.FirstID = uint64(time.Now().UnixMilli()) // so that who follows events notices no restart
 	b.journal.Added = b.events.add
+	if b.process.Before != nil { // whose events come first
+		b.journal.Wait()
+	}
 	b.reporters.connects = append(b.reporters.connects, b.carried.connected)
 	b.reporters.sessions = append(b.reporters.sessions, b.carried.ended)
 	b.wireFailover()

@@ -145,6 +145,12 @@ func sameMarks(a, b []servicetable.Mark) bool {
 // changed tells those who remember. before is nil for a new registration, after for
 // one that is over; b.changing is held.
 func (b *Broker) changed(before, after *servicetable.Registration, reason string) {
+	b.remember(before, after)
+	b.tell(before, after, reason)
+}
+
+// remember notes a change for all that depends on what there was; b.changing is held.
+func (b *Broker) remember(before, after *servicetable.Registration) {
 	if after != nil {
 		b.known.put(after)
 	} else {
@@ -158,7 +164,6 @@ func (b *Broker) changed(before, after *servicetable.Registration, reason string
 	}
 	b.moves.Note(served(before), served(after))
 	b.balancer.Note(before, after)
-	b.tell(before, after, reason)
 }
 
 // served is a registration as those see it who only care whether the instance serves

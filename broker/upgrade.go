@@ -207,6 +207,7 @@ func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
 	}
 	if err != nil {
 		b.retained.forget()
+		b.journal.Resume()
 		return nil, h.fail(err)
 	}
 	return h, nil

@@ -105,6 +105,7 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 		"sessions_left", left.Sessions, "registrations_left", left.Registrations, "at_most", limit.String())
 	b.journal.Add(journal.Event{Kind: journal.Upgraded, Detail: h.hello.Version})
 	all.Go(func() { b.tellLeft(ctx, h) })
+	all.Go(func() { b.tellEvents(ctx, h) })
 	return stop, nil
 }
 

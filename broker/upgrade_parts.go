@@ -24,6 +24,7 @@ type part struct {
 // parts are all that are passed on, in the order in which they are given and taken.
 func (b *Broker) parts() []part {
 	return append([]part{
+		b.journalPart(),  // first: what others tell comes later
 		b.departedPart(), // before the table: what is in that is there
 		b.tablePart(),
 		b.tracesPart(),

@@ -225,6 +225,7 @@ func (b *Broker) awaitCommit(ctx context.Context) error {
 		p.Refuse(err)
 		return fmt.Errorf("not taken over from process %d: %w", p.hello.PID, err)
 	}
+	b.journal.Resume() // where that one passed none on
 	b.rejudge()
 	return nil
 }
@@ -308,6 +309,8 @@ func (b *Broker) takeThing(serving context.Context, r *handover.Record) (begin f
 		b.settled.Do(b.notifyServing)
 		b.log.Info("upgrade: everything that can move has moved", "from", p.hello.PID, "moved", moves)
 		return nil, nil
+	case recordEvents:
+		return nil, b.takeEvents(r.Body)
 	case recordRetained:
 		return nil, b.takeRetained(r.Body)
 	case recordShutdown:

@@ -54,7 +54,7 @@ func (b *Broker) takeTable(state json.RawMessage, _ []*os.File) error {
 		return fmt.Errorf("the table is in form %d, and this version knows %d", given.Form, tableForm)
 	}
 	for i := range given.Registrations {
-		b.registered(given.Registrations[i])
+		b.takenOver(given.Registrations[i])
 	}
 	return nil
 }

@@ -129,6 +129,7 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.upgrade.heir.Store(nil)
 	b.upgrade.changes.Unlock()
 	b.retained.forget()
+	b.journal.Resume()
 	b.setAccepting(time.Time{})
 	b.startAccepting(serving)
 	b.notify("READY=1\nSTATUS=" + b.servingStatus())

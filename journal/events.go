@@ -13,39 +13,58 @@ const (
 	maxDetail = 1024
 )
 
-// Add keeps an event and returns it as kept: with its ID, the time of now where it has none, and overlong texts cut.
+// Add keeps an event and returns it as kept: with its ID, the time of now where it has none, and overlong texts cut. While
+// events wait, its ID is 0.
 func (j *Journal) Add(e Event) Event {
-	e = j.add(e)
-	if j.Added != nil {
+	e, kept := j.add(e)
+	if kept && j.Added != nil {
 		j.Added(e)
 	}
 	return e
 }
 
-func (j *Journal) add(e Event) Event {
+func (j *Journal) add(e Event) (_ Event, kept bool) {
 	if e.Time.IsZero() {
 		e.Time = j.now()
 	}
-	size := e.cut()
-	limit := orElse(j.MaxEventBytes, 32<<20)
-
+	e.cut()
 	j.events.mu.Lock()
 	defer j.events.mu.Unlock()
+	if j.hold(e) {
+		return e, false
+	}
+	return j.keep(e), true
+}
+
+// keep gives an event its ID; callers hold the lock of events.
+func (j *Journal) keep(e Event) Event {
 	j.startEvents()
+	e.ID = j.events.next
+	j.put(e)
+	j.tell()
+	return e
+}
+
+// put makes room for the next event; callers hold the lock of events.
+func (j *Journal) put(e Event) {
+	size := e.cut()
+	limit := orElse(j.MaxEventBytes, 32<<20)
 	if j.events.full() {
 		j.dropEvent()
 	}
 	for j.bytes+size > limit && j.events.first < j.events.next {
 		j.dropEvent()
 	}
-	e.ID = j.events.next
 	j.events.push(e)
 	j.bytes += size
+}
+
+// tell wakes those who wait for events; callers hold their lock.
+func (j *Journal) tell() {
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil
 	}
-	return e
 }
 
 func (j *Journal) startEvents() {

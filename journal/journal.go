@@ -17,7 +17,8 @@ type Journal struct {
 
 	refs refs
 
-	events  ring[Event]   // numbered by ID; its mu guards the next two
+	events  ring[Event] // numbered by ID; its mu guards the next three
+	wait    waiting
 	bytes   int           // of text in events
 	changed chan struct{} // nil while nobody waits
 

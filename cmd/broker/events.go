@@ -26,6 +26,7 @@ type eventsCommand struct {
 const (
 	followedBefore = 10          // events of before that -f begins with
 	followPause    = time.Second // before a broker that has gone is asked again
+	followAgain    = 3           // times that one that has only ended the stream is asked sooner
 )
 
 func (c *eventsCommand) Run(ctx context.Context, t *terminal, global *cli) error {
@@ -73,21 +74,25 @@ func (c *eventsCommand) follow(ctx context.Context, t *terminal, global *cli, fi
 	}
 	lines := json.NewEncoder(t.out)
 	lines.SetEscapeHTML(false)
-	reached, told := false, false
+	reached, told, ends := false, false, 0
 	for {
 		err := global.client().Follow(ctx, filter, func(e journal.Event) error {
-			reached, told = true, false
+			reached, told, ends = true, false, 0
 			if global.Output == "json" {
 				return lines.Encode(e)
 			}
 			return console.WriteEvent(t.out, e)
 		})
 		reached = reached || filter.Since != nil
+		pause := followPause
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && (!reached || !errors.Is(err, console.ErrUnreachable)):
 			return unreachable(err)
+		case err == nil && ends < followAgain: // another generation may serve already
+			ends++
+			pause /= 10
 		case !told:
 			told = true
 			fmt.Fprintln(t.err, "broker: the broker has gone; waiting for it to come back")
@@ -95,7 +100,7 @@ func (c *eventsCommand) follow(ctx context.Context, t *terminal, global *cli, fi
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(followPause):
+		case <-time.After(pause):
 		}
 	}
 }
