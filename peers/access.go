@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -44,6 +45,11 @@ func (a *Access) look() (files [2]fileState) {
 		}
 	}
 	return files
+}
+
+// same tells that two were read of the same files, as they were at the same time.
+func (a *Access) same(b *Access) bool {
+	return a.Credentials == b.Credentials && a.CA == b.CA && a.files == b.files
 }
 
 // Load reads the files.
@@ -110,9 +116,10 @@ var (
 
 // client asks one peer.
 type client struct {
-	base   string
-	access Access
-	http   *http.Client
+	base    string
+	access  Access
+	http    *http.Client
+	retired atomic.Bool // it is asked no more, but for what is under way
 }
 
 // newClient prepares to ask; connections are made as they are needed, few, and kept.
@@ -127,7 +134,11 @@ func newClient(api string, access Access) *client {
 	}}
 }
 
-func (c *client) close() { c.http.CloseIdleConnections() }
+// close ends its connections, those in use once they are so no more.
+func (c *client) close() {
+	c.retired.Store(true)
+	c.http.CloseIdleConnections()
+}
 
 // origin tells of an answer.
 type origin struct {
@@ -137,6 +148,11 @@ type origin struct {
 
 // get asks for a path, and returns the body, of at most so many bytes.
 func (c *client) get(ctx context.Context, path string, most int64) (body []byte, got origin, err error) {
+	defer func() {
+		if c.retired.Load() {
+			c.http.CloseIdleConnections()
+		}
+	}()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		got.asked = time.Now()
 		if a, err := netip.ParseAddrPort(i.Conn.RemoteAddr().String()); err == nil {

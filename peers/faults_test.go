@@ -3,6 +3,7 @@ package peers
 import (
 	"encoding/pem"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -188,7 +189,7 @@ func TestHowLongAPeerIsToWait(t *testing.T) {
 		"the tables are the same": {peer{digest: own.digest, detailAt: now}, pace.Wait, false},
 		"figures are to be seen":  {peer{digest: own.digest, detailAt: now.Add(-2 * pace.Compare)}, pace.Retry / 4, false},
 		"they began to differ":    {peer{digest: "other", state: State{DiffersSince: now}}, pace.Settle, false},
-		"it is known in what":     {peer{digest: "other", detailAt: now, detailOf: [2]string{own.digest, "other"}, state: State{DiffersSince: now}}, pace.Wait, false},
+		"it is known in what":     {peer{digest: "other", detailAt: now, detailOf: [3]string{own.digest, "other", ""}, state: State{DiffersSince: now}}, pace.Wait, false},
 		"it ended its wait":       {peer{digest: own.digest, curt: true, detailAt: now}, 0, false},
 		"it is this broker":       {peer{digest: "other", state: State{Self: true, DiffersSince: now}}, pace.Wait, false},
 	} {
@@ -197,5 +198,43 @@ func TestHowLongAPeerIsToWait(t *testing.T) {
 		if wait, first := p.patience(); wait > one.wait || wait < one.wait-time.Second/2 || first != one.first {
 			t.Errorf("%s: %v, first %v", name, wait, first)
 		}
+	}
+}
+
+// Other credentials want other connections; the same settings again do not, and none of the earlier ones is left.
+func TestEarlierConnectionsEnd(t *testing.T) {
+	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+		t.Run(version, func(t *testing.T) {
+			here, there := newBroker(t, "b1"), newBroker(t, "b2")
+			var open, ever atomic.Int32
+			g := &guarded{Server: httptest.NewUnstartedServer(&there.Publisher)}
+			g.EnableHTTP2 = version == "HTTP/2"
+			g.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+				switch s {
+				case http.StateNew:
+					open.Add(1)
+					ever.Add(1)
+				case http.StateClosed:
+					open.Add(-1)
+				}
+			}
+			g.StartTLS()
+			t.Cleanup(g.Close)
+			one, other := g.access(t, "one"), g.access(t, "another")
+			here.watch(t, Settings{APIs: []string{g.URL}, Access: one})
+			here.await(t, Came)
+			for range 20 {
+				here.watcher.Configure(Settings{APIs: []string{g.URL}, Access: one})
+			}
+			if n := ever.Load(); n > 2 {
+				t.Errorf("%d connections, with the same settings", n)
+			}
+			for i := range 10 {
+				before := ever.Load()
+				here.watcher.Configure(Settings{APIs: []string{g.URL}, Access: []Access{other, one}[i%2]})
+				until(t, func() bool { return ever.Load() > before })
+			}
+			until(t, func() bool { return open.Load() <= 2 })
+		})
 	}
 }

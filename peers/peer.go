@@ -29,7 +29,7 @@ type peer struct {
 	failingSince time.Time // when an answer was due that did not come; zero while it answers
 	told         bool      // that its table differs
 	detailAt     time.Time // of the latest look in what it does
-	detailOf     [2]string // the two digests then
+	detailOf     [3]string // the two digests then, and that of its settings
 	silentUntil  time.Time // until when connects do not wait for it, since it kept one waiting
 }
 
@@ -129,16 +129,16 @@ func (p *peer) look(ctx context.Context, wait time.Duration) error {
 	trip := now.Sub(got.asked)
 	p.watcher.mu.Lock()
 	p.curt = s.Digest == digest && trip < wait/2
-	p.watcher.mu.Unlock()
-	if wait > 0 {
-		trip = 0 // not known, since it waited
+	if wait == 0 { // else it is not known, since the peer waited
+		p.state.RoundTrip = trip
 	}
-	p.answered(s, got.from, now, trip)
+	p.watcher.mu.Unlock()
+	p.answered(s, got.from, now)
 	return nil
 }
 
 // answered takes in what the peer said of itself, by now.
-func (p *peer) answered(s *Summary, from netip.Addr, now time.Time, trip time.Duration) {
+func (p *peer) answered(s *Summary, from netip.Addr, now time.Time) {
 	self := p.watcher.Own.Self()
 	p.watcher.mu.Lock()
 	st := &p.state
@@ -149,8 +149,7 @@ func (p *peer) answered(s *Summary, from netip.Addr, now time.Time, trip time.Du
 	if s.Config == self.Config {
 		st.Settings = nil
 	}
-	st.RoundTrip = cmp.Or(trip, st.RoundTrip)
-	st.ClockOffset = s.Time.Sub(now.Add(-trip / 2))
+	st.ClockOffset = s.Time.Sub(now) // it was written last of all: all that is between is the way here
 	came := !st.Alive
 	if came {
 		st.Alive, st.Known, st.Since = true, true, now
@@ -225,7 +224,7 @@ func (p *peer) due(digest, config string) (at time.Time, is bool) {
 		return at, false
 	case sameTable && sameConfig:
 		return p.detailAt.Add(p.pace.Compare), true
-	case p.detailOf != [2]string{digest, p.digest}:
+	case p.detailOf != [3]string{digest, p.digest, p.config}:
 		return maxTime(p.detailAt.Add(p.pace.Retry), since.Add(p.pace.Settle)), true
 	}
 	return p.detailAt.Add(p.pace.Detail), true
@@ -236,7 +235,7 @@ func (p *peer) lookCloser(ctx context.Context) {
 	own, _ := p.watcher.Own.entry()
 	self := p.watcher.Own.Self()
 	p.watcher.mu.Lock()
-	c, digests := p.client, [2]string{own.digest, p.digest}
+	c, of := p.client, [3]string{own.digest, p.digest, p.config}
 	due, is := p.due(own.digest, self.Config)
 	skip := !is || time.Now().Before(due)
 	p.watcher.mu.Unlock()
@@ -257,7 +256,7 @@ func (p *peer) lookCloser(ctx context.Context) {
 	}
 	p.watcher.mu.Lock()
 	defer p.watcher.mu.Unlock()
-	p.detailAt, p.detailOf = asked, digests // it is tried again as often as if it had gone well
+	p.detailAt, p.detailOf = asked, of // it is tried again as often as if it had gone well
 	p.state.Differences, p.state.More = []Difference{{Cause: "it does not tell in what: " + printable(err.Error())}}, 0
 }
 
@@ -278,7 +277,7 @@ func (p *peer) compared(s *Summary) {
 	}
 	p.watcher.mu.Lock()
 	defer p.watcher.mu.Unlock()
-	p.digest, p.detailAt, p.detailOf = s.Digest, time.Now(), [2]string{own.Digest, s.Digest}
+	p.digest, p.config, p.detailAt, p.detailOf = s.Digest, s.Config, time.Now(), [3]string{own.Digest, s.Digest, s.Config}
 	p.state.Differences, p.state.More = all, count-len(all)
 	p.state.Settings = settings[:min(len(settings), mostDifferences)]
 }

@@ -110,8 +110,8 @@ type State struct {
 	Self      bool // it is this broker itself
 	Duplicate bool // it is one that answers under another address, too
 
-	ClockOffset time.Duration // how much its clock is ahead
-	RoundTrip   time.Duration // of the question by which that was told
+	ClockOffset time.Duration // how much its clock is ahead, less what its last answer took on its way
+	RoundTrip   time.Duration // of the latest question that it was to answer at once
 
 	TableVersion uint64
 	Services     int
@@ -129,8 +129,21 @@ type State struct {
 func (w *Watcher) Configure(s Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := w.settings.Access
 	w.settings = s
+	if s.Access.same(&before) {
+		w.wake()
+		return
+	}
 	w.useAccess(s.Access)
+}
+
+// wake has those who wait for other settings look again. The lock is held.
+func (w *Watcher) wake() {
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
 }
 
 // useAccess has peers asked by what is loaded, now if they did not answer. The lock is held.
@@ -139,10 +152,7 @@ func (w *Watcher) useAccess(a Access) {
 	for _, p := range w.peers {
 		p.reach(a)
 	}
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
-	}
+	w.wake()
 }
 
 // renew reads the files of credentials again where they have changed. Those that cannot be used change nothing.
