@@ -133,10 +133,7 @@ func testContainer(t *testing.T, machines map[string]string) {
 		}
 	}
 	c.judgeProcess(t)
-	if said, err := c.exec(t, "broker", "upgrade"); err != nil {
-		t.Errorf("broker upgrade: %v\n%s", err, said)
-	}
-	c.awaitSales(t)
+	c.upgrade(t, d)
 	if err := syscall.Kill(c.pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +141,45 @@ func testContainer(t *testing.T, machines map[string]string) {
 	log, _ := c.Log.Read()
 	if code := c.State().ExitCode(); code != 0 || c.Trouble() != "" {
 		t.Errorf("it ended with code %d: %s\n%s", code, c.Trouble(), log)
+	}
+}
+
+// upgrade puts a successor below process 1, which has all that there was: the database goes on by the connection that it has, and
+// clients that come meanwhile are served.
+func (c *container) upgrade(t *testing.T, d *stage.Database) {
+	t.Helper()
+	connect := []drivers.Step{{Do: drivers.Connect, User: stage.User, Password: stage.Password, Target: c.address + "/sales"}, {Do: drivers.Close}}
+	done, served := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for over := false; !over; n++ {
+			select {
+			case <-done:
+				over = true // and once more, afterwards
+			default:
+			}
+			results, err := drivers.GoOra{}.Run(patiently(t), connect, nil)
+			if err != nil || results[0].Error != "" {
+				t.Errorf("a client that comes while the broker is upgraded: %v %+v", err, results)
+				break
+			}
+		}
+		served <- n
+	}()
+	said, err := c.exec(t, "broker", "upgrade")
+	if err != nil {
+		t.Errorf("broker upgrade: %v\n%s", err, said)
+	}
+	if said, err = c.exec(t, "cmctl", "show", "services"); err != nil || !strings.Contains(said, `Instance "sales1", status READY`) {
+		t.Errorf("after the upgrade: %v\n%s", err, said)
+	}
+	close(done)
+	t.Logf("%d clients were served", <-served)
+	var state struct {
+		Connections map[string]int `json:"broker_connections"`
+	}
+	if must(t, d.State(&state)); state.Connections[c.address] != 1 {
+		t.Errorf("the database has connected to %v", state.Connections)
 	}
 }
 

@@ -196,6 +196,7 @@ func TestImage(t *testing.T) {
 	if name != "localhost/servicebroker:1.2.3" {
 		t.Errorf("its name is %q", name)
 	}
+	judgeSaved(t, layout, images)
 	machines := map[string]string{}
 	for _, image := range images {
 		root := t.TempDir()
@@ -211,6 +212,39 @@ func TestImage(t *testing.T) {
 		t.Fatalf("there are images for %v", machines)
 	}
 	t.Run("runs", func(t *testing.T) { testContainer(t, machines) })
+}
+
+// judgeSaved compares what engines that know no indexes get to see with the images.
+func judgeSaved(t *testing.T, layout layoutOf, images []descriptor) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(string(layout), "manifest.json"))
+	must(t, err)
+	var all []struct {
+		Config           string
+		RepoTags, Layers []string
+	}
+	must(t, json.Unmarshal(text, &all))
+	var names []string
+	for i, one := range all {
+		var manifest struct {
+			Config descriptor
+			Layers []descriptor
+		}
+		layout.blob(t, images[i].Digest, &manifest)
+		files := []string{one.Config}
+		for _, file := range append(files, one.Layers...) {
+			if sum := digest(t, filepath.Join(string(layout), file)); filepath.Base(file) != sum {
+				t.Errorf("%s has the digest %s", file, sum)
+			}
+		}
+		if len(one.Layers) != len(manifest.Layers) || filepath.Base(one.Config) != strings.TrimPrefix(manifest.Config.Digest, "sha256:") {
+			t.Errorf("%+v is not %+v", one, manifest)
+		}
+		names = append(names, one.RepoTags...)
+	}
+	if got := strings.Join(names, " "); got != "localhost/servicebroker:1.2.3 localhost/servicebroker:1.2.3-arm64" {
+		t.Errorf("names are %s", got)
+	}
 }
 
 func digest(t *testing.T, path string) string {

@@ -126,7 +126,7 @@ func TestPackageScripts(t *testing.T) {
 	tool(t, "unshare", "install util-linux")
 	const handOver = "kill --kill-who=main --signal=SIGUSR2 servicebroker.service\nkill --kill-who=main --signal=SIGUSR2 servicebroker@CMAN1.service\n"
 	for _, c := range []struct{ name, script, arguments, want, not string }{
-		{"deb, first", "postinstall.sh", "configure", "daemon-reload", "kill"},
+		{"deb, first", "postinstall.sh", "configure", "install -d -m 0750 -o servicebroker -g servicebroker /var/log/servicebroker\ndaemon-reload", "kill"},
 		{"rpm, first", "postinstall.sh", "1", "daemon-reload", "kill"},
 		{"deb, upgrade", "postinstall.sh", "configure 0.9.0-1", handOver, "restart"},
 		{"rpm, upgrade", "postinstall.sh", "2", handOver, "restart"},
@@ -140,6 +140,7 @@ func TestPackageScripts(t *testing.T) {
 			asked := filepath.Join(folder, "asked")
 			must(t, os.WriteFile(asked, nil, 0o644))
 			must(t, os.WriteFile(folder+"/systemctl", []byte(systemctl), 0o755))
+			must(t, os.WriteFile(folder+"/install", []byte("#!/bin/sh\necho \"install $*\" >>\"$ASKED\"\n"), 0o755))
 			must(t, os.WriteFile(folder+"/systemd-sysusers", []byte("#!/bin/sh\n"), 0o755))
 			script, err := filepath.Abs("packages/scripts/" + c.script)
 			must(t, err)

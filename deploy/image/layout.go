@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -55,13 +56,60 @@ func (o *order) write(index v1.ImageIndex) error {
 		return err
 	}
 	err = path.AppendIndex(index, layout.WithAnnotations(map[string]string{
-		"io.containerd.image.name":          "localhost/" + o.name + ":" + o.version,
+		"io.containerd.image.name":          o.reference(),
 		"org.opencontainers.image.ref.name": o.version,
 	}))
 	if err != nil {
 		return err
 	}
+	if err := o.describe(index); err != nil {
+		return err
+	}
 	return o.pack()
+}
+
+// reference is the image's whole name.
+func (o *order) reference() string { return "localhost/" + o.name + ":" + o.version }
+
+// saved is an image in the manifest.json of an archive, as Docker knew them before indexes.
+type saved struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// describe adds a manifest.json for engines that load nothing without: one image for each machine, the first by the image's own
+// name, the others with their machine's beside it.
+func (o *order) describe(index v1.ImageIndex) error {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	blob := func(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
+	var all []saved
+	for i, each := range manifest.Manifests {
+		image, err := index.Image(each.Digest)
+		if err != nil {
+			return err
+		}
+		parts, err := image.Manifest()
+		if err != nil {
+			return err
+		}
+		one := saved{Config: blob(parts.Config.Digest), RepoTags: []string{o.reference()}}
+		if i > 0 {
+			one.RepoTags[0] += "-" + each.Platform.Architecture
+		}
+		for _, layer := range parts.Layers {
+			one.Layers = append(one.Layers, blob(layer.Digest))
+		}
+		all = append(all, one)
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.out, "manifest.json"), text, 0o644)
 }
 
 // pack writes the layout's files into one, in the order of their names and without owners and times.

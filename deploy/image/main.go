@@ -130,6 +130,6 @@ func (o *order) tell(told io.Writer, index v1.ImageIndex) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(told, "%s  %.1f MB, as %s:%s\n", filepath.Clean(o.out+".tar"), float64(info.Size())/1e6, o.name, o.version)
+	fmt.Fprintf(told, "%s  %.1f MB, as %s\n", filepath.Clean(o.out+".tar"), float64(info.Size())/1e6, o.reference())
 	return nil
 }

@@ -12,7 +12,12 @@ if command -v systemd-sysusers >/dev/null 2>&1; then
 elif [ -z "${DPKG_ROOT:-}" ] && ! getent passwd servicebroker >/dev/null; then
   useradd --system --user-group --no-create-home --home-dir /var/lib/servicebroker --shell /usr/sbin/nologin servicebroker
 fi
-[ -z "${DPKG_ROOT:-}" ] && [ -d /run/systemd/system ] || exit 0
+[ -z "${DPKG_ROOT:-}" ] || exit 0
+# As the units make them; `broker check` misses them before the first start.
+for folder in /var/lib/servicebroker /var/log/servicebroker; do
+  [ -d "$folder" ] || install -d -m 0750 -o servicebroker -g servicebroker "$folder"
+done
+[ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
 
 if [ -z "$before" ]; then
