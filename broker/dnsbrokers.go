@@ -41,8 +41,8 @@ func (b *Broker) reachedAt(c *Config) []netip.AddrPort {
 	return slices.Compact(all)
 }
 
-// servingAt are those of all that take connects, as far as this broker knows: it leaves itself out once it ends, and hosts of which
-// no peer answers any more. Where that leaves none, all are as good as any.
+// servingAt are those of all that take connects, as far as this broker knows: it leaves itself out once it ends, and hosts whose
+// peer does so or answers no more. Where that leaves none, all are as good as any.
 func (b *Broker) servingAt(all []netip.AddrPort) []netip.AddrPort {
 	away := b.peersAway()
 	serving := slices.DeleteFunc(slices.Clone(all), func(at netip.AddrPort) bool {
@@ -65,12 +65,12 @@ func (b *Broker) listensAt(at netip.AddrPort) bool {
 	})
 }
 
-// peersAway are the addresses of peers that answer no more, without those at which one does.
+// peersAway are the addresses of peers that end or answer no more, without those at which one does.
 func (b *Broker) peersAway() []netip.Addr {
 	var away, there []netip.Addr
 	for _, p := range b.peering.watcher.Peers() {
 		switch {
-		case p.Alive:
+		case p.Alive && !p.Leaving:
 			there = append(there, b.addressesOf(&p)...)
 		case p.Known:
 			away = append(away, b.addressesOf(&p)...)

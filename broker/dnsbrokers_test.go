@@ -32,6 +32,7 @@ func sentTo(t *testing.T, zone, name string, brokers ...string) {
 func TestBrokersThatAreAwayAreNotInTheZone(t *testing.T) {
 	second := beside(t, "b2", nil)
 	its := second.Addresses()[0]
+	second.register("hr1", "hr")
 	first := beside(t, "b1", func(c *Config) {
 		c.DNS = DNSSettings{Address: "127.0.0.1:0", Zone: "db.example", ToBrokers: true, Brokers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort(its)}}
 	}, second.api())
@@ -39,7 +40,14 @@ func TestBrokersThatAreAwayAreNotInTheZone(t *testing.T) {
 	first.register("sales1", "sales")
 	first.awaitPeers(func(l console.PeerList) bool { return l.Peers[0].State == console.PeerAlive })
 	sentTo(t, zone, "sales.db.example", own, its)
+	lasting, _ := second.session("hr") // it ends, and lets this go on
 	second.stop()
+	sentTo(t, zone, "sales.db.example", own)
+	if l := first.peerList(); l.Peers[0].State != console.PeerAlive {
+		t.Errorf("the peer that ends is %s", l.Peers[0].State)
+	}
+	lasting.Close()
+	first.awaitPeers(func(l console.PeerList) bool { return l.Peers[0].State == console.PeerAway })
 	sentTo(t, zone, "sales.db.example", own)
 	sentTo(t, zone, "db.example", own, its)
 	conn, _ := first.session("sales")

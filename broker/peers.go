@@ -40,7 +40,7 @@ func (b *Broker) wirePeers() {
 		Snapshot: b.table.Snapshot, Stopping: b.ending, Log: b.log.With("component", "peers"),
 		Self: func() peers.Summary {
 			s := p.settings.Load()
-			return peers.Summary{ID: p.id, Name: b.config.Name, Version: Version, Generation: b.generation(), Started: b.started, Config: s.digest, Settings: s.values}
+			return peers.Summary{ID: p.id, Name: b.config.Name, Version: Version, Generation: b.generation(), Started: b.started, Leaving: b.leaving.Load(), Config: s.digest, Settings: s.values}
 		},
 	}
 	p.watcher = peers.Watcher{Own: &p.publisher, Report: b.peerEvent}
@@ -117,6 +117,11 @@ func (b *Broker) liveBrokers() int {
 
 // peerEvent writes down what happened to a peer.
 func (b *Broker) peerEvent(e peers.Event) {
+	if e.Kind == peers.Leaves {
+		b.log.Info("a peer takes no more connects, and is about to end", "peer", e.Peer.Label())
+		b.nudgeDNS()
+		return
+	}
 	event := journal.Event{Detail: e.Peer.Label()}
 	switch e.Kind {
 	case peers.Came:

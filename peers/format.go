@@ -27,7 +27,8 @@ type Summary struct {
 	Version      string    `json:"version"`              // of the program
 	Generation   int       `json:"generation,omitempty"` // of its process, counted from 1; 0: not known
 	Started      time.Time `json:"started"`
-	Time         time.Time `json:"time"` // there, as this was written
+	Leaving      bool      `json:"leaving,omitempty"` // it takes no connects any more, or soon will not
+	Time         time.Time `json:"time"`              // there, as this was written
 	TableVersion uint64    `json:"table_version"`
 	Digest       string    `json:"digest"` // of all rows, load left out: equal ones are of equal tables
 	Services     int       `json:"services"`

@@ -150,15 +150,19 @@ func (p *peer) answered(s *Summary, from netip.Addr, now time.Time) {
 		st.Settings = nil
 	}
 	st.ClockOffset = s.Time.Sub(now) // it was written last of all: all that is between is the way here
-	came := !st.Alive
-	if came {
+	leaves, stays := s.Leaving && !st.Leaving, !s.Leaving && st.Leaving
+	st.Leaving = s.Leaving
+	came := !st.Alive || stays // also where it was started anew so soon that it was not missed
+	if !st.Alive {
 		st.Alive, st.Known, st.Since = true, true, now
 	}
-	tell := came && p.counts()
-	shown := p.shown()
+	counts, shown := p.counts(), p.shown()
 	p.watcher.mu.Unlock()
-	if tell {
+	if counts && came {
 		p.watcher.report(Event{Came, shown})
+	}
+	if counts && leaves {
+		p.watcher.report(Event{Leaves, shown})
 	}
 }
 

@@ -108,6 +108,23 @@ func TestAPeerComesDiffersAgreesAndGoes(t *testing.T) {
 	}
 }
 
+// One that ends answers until its sessions have; one that is started anew at once was never missed, and yet comes again.
+func TestAPeerThatEndsSaysSo(t *testing.T) {
+	here, there := newBroker(t, "b1"), newBroker(t, "b2")
+	var leaving atomic.Bool
+	there.Self = func() Summary { return Summary{ID: "id of b2", Name: "b2", Version: "1", Leaving: leaving.Load()} }
+	here.watch(t, Settings{APIs: []string{there.api}})
+	here.await(t, Came)
+	leaving.Store(true)
+	if e := here.await(t, Leaves); !e.Peer.Leaving || !e.Peer.Alive || !e.Peer.At.IsLoopback() {
+		t.Errorf("leaves %+v", e.Peer)
+	}
+	leaving.Store(false)
+	if e := here.await(t, Came); e.Peer.Leaving || !e.Peer.Alive {
+		t.Errorf("came again %+v", e.Peer)
+	}
+}
+
 func TestAskedPeersAnswerByTheirOwnTables(t *testing.T) {
 	here, there, third := newBroker(t, "b1"), newBroker(t, "b2"), newBroker(t, "b3")
 	there.watch(t, Settings{APIs: []string{third.api}})

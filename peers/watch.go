@@ -84,6 +84,7 @@ const (
 	Went                     // it does not answer any more, or is none any more
 	Differs                  // its table has differed for a while
 	Agrees                   // and does so no more
+	Leaves                   // it is about to end: it takes no connects any more, or soon will not
 )
 
 // Event is something that happened to a peer.
@@ -101,6 +102,8 @@ type State struct {
 	Version    string
 	Generation int
 	Started    time.Time
+
+	Leaving bool // it is about to end; it answers for as long as it has sessions
 
 	Known bool      // it has answered, or has not for so long that it is taken for gone
 	Alive bool      // it answers
