@@ -284,7 +284,10 @@ func on(t intent.Target) func(*relay.SessionInfo) bool {
 	}
 }
 
-func (b *Broker) sessionsOn(t intent.Target) int { return b.relay.CountSessions(on(t)) }
+// sessionsOn counts them, with those that a predecessor has.
+func (b *Broker) sessionsOn(t intent.Target) int {
+	return b.relay.CountSessions(on(t)) + b.keptOn(on(t))
+}
 
 // viewIntent adds how far it has come.
 func (b *Broker) viewIntent(i intent.Intent) console.IntentView {
@@ -387,7 +390,7 @@ func (b *Broker) actOnDrain(i intent.Intent, now time.Time) {
 	}
 	b.operations.mu.Unlock()
 	if i.EndSessions && i.Due(now) {
-		if n := b.relay.EndSessions(on(i.Target), "drained: "+causeOf(i)); n > 0 {
+		if n := b.endSessions(endPassed{Target: &i.Target, Cause: "drained: " + causeOf(i)}); n > 0 {
 			b.operations.mu.Lock()
 			p.ended += n
 			b.operations.mu.Unlock()

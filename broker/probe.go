@@ -117,9 +117,8 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 	if answered {
 		return
 	}
-	key := r.Key() // and not the registration: its sessions are older than its latest one where its link broke before
-	n := b.relay.EndSessions(func(i *relay.SessionInfo) bool { return strings.EqualFold(i.Instance, key) },
-		"instance "+r.Key()+" is gone and does not answer: "+cause)
+	// By its key, and not the registration: its sessions are older than its latest one where its link broke before.
+	n := b.endSessions(endPassed{Instance: r.Key(), Cause: "instance " + r.Key() + " is gone and does not answer: " + cause})
 	if n == 0 {
 		return
 	}

@@ -188,8 +188,7 @@ func (c *Config) ruleViews() []console.RuleView {
 
 // closeSession ends one session.
 func (b *Broker) closeSession(id uint64) error {
-	n := b.relay.EndSessions(func(s *relay.SessionInfo) bool { return s.ID == id }, "an operator ended it")
-	if n == 0 {
+	if id == 0 || b.endSessions(endPassed{ID: id, Cause: "an operator ended it"}) == 0 {
 		return fmt.Errorf("%w: session %d", console.ErrNotFound, id)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -183,6 +184,10 @@ func (b *Broker) hear(ctx context.Context, h *heir) (cut bool) {
 			}
 			return false
 		}
+		if r.Kind == recordEnd {
+			b.endKept(r)
+			continue
+		}
 		var wish console.ShutdownRequest
 		if r.Kind != recordShutdown || json.Unmarshal(r.Body, &wish) != nil {
 			_ = r.Decline("not known to version " + Version)
@@ -206,7 +211,14 @@ func (b *Broker) tellLeft(ctx context.Context, h *heir) {
 	ticks := time.NewTicker(tellEvery)
 	defer ticks.Stop()
 	var told leftPassed
+	var kept []keptSessions
 	for first := true; ; first = false {
+		if now := b.kept(); !slices.Equal(now, kept) {
+			if h.channel.Send(ctx, recordKept, now) != nil {
+				return
+			}
+			kept = now
+		}
 		if now := b.leftNow(h); now != told || first {
 			if h.channel.Send(ctx, recordLeft, now) != nil {
 				return

@@ -28,8 +28,9 @@ type Predecessor struct {
 	early   map[string]passed
 
 	left    atomic.Pointer[leftPassed]
-	allowed atomic.Pointer[time.Time] // how long it may go on by the last wish with a time of its own
-	ended   chan struct{}             // closed once nothing more can come from it
+	kept    atomic.Pointer[[]keptSessions] // its sessions, as it told last; nil: none
+	allowed atomic.Pointer[time.Time]      // how long it may go on by the last wish with a time of its own
+	ended   chan struct{}                  // closed once nothing more can come from it
 }
 
 // passed is the state of a part, with its files.
@@ -301,6 +302,8 @@ func (b *Broker) takeThing(serving context.Context, r *handover.Record) (begin f
 		}
 		p.left.Store(&l)
 		return nil, nil
+	case recordKept:
+		return nil, p.takeKept(r.Body)
 	case recordMoved:
 		var moves []console.Moved
 		if err := json.Unmarshal(r.Body, &moves); err != nil {
