@@ -55,8 +55,9 @@ cluster:
 	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestBrokersKilled$$|TestPrivateSessions$$' -args -kills $(KILLS) -every 10s -real 200 -sessions 500 -known "$(KNOWN)"
 
 # A hundred upgrades under 500 connects/s with 500 open transactions; sessions over TLS end with their generation.
+# And as many whose successor is killed in its first moments.
 upgrades:
-	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestUpgrades$$' -args -upgrades $(UPGRADES) -sessions 500 -rate 500 -drain 8s
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestUpgrades$$|TestSuccessorsKilled$$' -args -upgrades $(UPGRADES) -sessions 500 -rate 500 -drain 8s
 
 # A broker killed and started again before its databases are back, again and again.
 restarts:
