@@ -28,6 +28,7 @@ func (b *Broker) parts() []part {
 		b.departedPart(), // before the table: what is in that is there
 		b.tablePart(),
 		b.tracesPart(),
+		b.peersPart(),
 		{name: "sessions", give: b.giveSessions, take: b.takeSessions},
 		{name: "totals", give: b.giveTotals, take: b.takeTotals},
 	}, b.nextParts()...)

@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"context"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"net"
@@ -235,6 +237,55 @@ func TestEarlierConnectionsEnd(t *testing.T) {
 				until(t, func() bool { return ever.Load() > before })
 			}
 			until(t, func() bool { return open.Load() <= 2 })
+		})
+	}
+}
+
+// Who goes on where another one was tells of nothing that is as it was, and of what is not.
+func TestPeersThatArePassedOn(t *testing.T) {
+	here, there, third := newBroker(t, "b1"), newBroker(t, "b2"), newBroker(t, "b3")
+	there.table.Apply(database("sales1", "db1", "sales"))
+	here.watch(t, Settings{APIs: []string{there.api, here.api, third.api}})
+	here.await(t, Came)
+	here.await(t, Came)
+	here.await(t, Differs)
+	var passed []Passed
+	text, err := json.Marshal(here.watcher.Pass())
+	if err == nil {
+		err = json.Unmarshal(text, &passed)
+	}
+	if err != nil || len(passed) != 2 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	for name, c := range map[string]struct {
+		apis     []string
+		discover func(context.Context) ([]Found, error)
+	}{
+		"by a list": {apis: []string{there.api}},
+		"found":     {discover: func(context.Context) ([]Found, error) { return nil, errors.New("it is away") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := newBroker(t, "b1")
+			next.watcher.Discover = c.discover
+			next.watcher.GoOn(passed)
+			if n := next.watcher.Alive(); n != 2 {
+				t.Errorf("%d are alive", n)
+			}
+			next.watch(t, Settings{APIs: c.apis})
+			if c.discover == nil { // the third is on the list no more
+				if e := next.await(t, Went); e.Peer.API != third.api {
+					t.Errorf("%+v", e.Peer)
+				}
+			}
+			next.table.Apply(database("sales1", "db1", "sales"))
+			for e := range next.events { // the third may come to differ meanwhile
+				if e.Peer.API == there.api {
+					if e.Kind != Agrees || e.Peer.ID != "id of b2" || !e.Peer.At.IsLoopback() {
+						t.Errorf("event %d of %+v", e.Kind, e.Peer)
+					}
+					break
+				}
+			}
 		})
 	}
 }

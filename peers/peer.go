@@ -202,10 +202,12 @@ func (p *peer) forget() {
 	shown := p.shown()
 	p.watcher.mu.Unlock()
 	if tell {
-		shown.Cause = "it is no peer any more, by PEERS"
+		shown.Cause = noPeerAnyMore
 		p.watcher.report(Event{Went, shown})
 	}
 }
+
+const noPeerAnyMore = "it is no peer any more, by PEERS"
 
 // counts tells whether the peer is another broker, and not one that is known already. The lock is held.
 func (p *peer) counts() bool { return !p.state.Self && !p.watcher.duplicate(p) }

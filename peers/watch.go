@@ -43,6 +43,7 @@ type Watcher struct {
 	settings Settings
 	peers    map[string]*peer // by API
 	changed  chan struct{}    // closed when the settings change
+	passed   []Passed         // of a Watcher before this one, not yet looked at
 	asking   asking
 }
 
@@ -222,7 +223,9 @@ func (w *Watcher) wanted(ctx context.Context) []string {
 	bounded, cancel := context.WithTimeout(ctx, w.Pace.withDefaults().Timeout)
 	defer cancel()
 	found, err := w.Discover(bounded)
-	if err != nil {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil && w.passed == nil {
 		return nil
 	}
 	wanted := []string{}
@@ -231,11 +234,14 @@ func (w *Watcher) wanted(ctx context.Context) []string {
 			wanted = append(wanted, f.API)
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for api, p := range w.peers { // whoever answers is alive, whatever others say of it
-		if p.state.Alive && !slices.Contains(wanted, api) {
+		if (p.state.Alive || err != nil) && !slices.Contains(wanted, api) {
 			wanted = append(wanted, api)
+		}
+	}
+	for _, one := range w.passed {
+		if !slices.Contains(wanted, one.API) {
+			wanted = append(wanted, one.API)
 		}
 	}
 	return wanted
@@ -249,6 +255,7 @@ func (w *Watcher) adopt(ctx context.Context, all *sync.WaitGroup, wanted []strin
 	if wanted == nil {
 		return
 	}
+	defer w.miss()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.peers == nil {
@@ -267,6 +274,7 @@ func (w *Watcher) adopt(ctx context.Context, all *sync.WaitGroup, wanted []strin
 		}
 		p := &peer{watcher: w, pace: w.Pace.withDefaults(), state: State{API: api, Since: time.Now()}}
 		p.reach(w.settings.Access)
+		w.resumed(p)
 		w.peers[api] = p
 		watching, cancel := context.WithCancel(ctx)
 		p.cancel = cancel
@@ -293,7 +301,7 @@ func (w *Watcher) Peers() []State {
 func (w *Watcher) Alive() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := 0
+	n := len(w.passed)
 	for _, p := range w.peers {
 		if p.state.Alive && p.counts() {
 			n++

@@ -167,6 +167,10 @@ func upgraded(t *testing.T, b, other *stage.Broker) {
 	if err != nil || strings.Contains(said, "peer_down") {
 		t.Errorf("a broker that was upgraded was away: %s, %v", said, err)
 	}
+	said, _, err = other.Command(within(t, patience), "events", "--kind", "peer_up,peer_down")
+	if n := strings.Count(said, "peer_"); err != nil || n != brokers-1 {
+		t.Errorf("after an upgrade %d events of peers that were alive all the time: %s, %v", n, said, err)
+	}
 }
 
 // awaitNobody waits until clients are refused.
