@@ -58,6 +58,7 @@ cluster:
 # And as many whose successor is killed in its first moments.
 upgrades:
 	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestUpgrades$$|TestSuccessorsKilled$$' -args -upgrades $(UPGRADES) -sessions 500 -rate 500 -drain 8s
+	$(GO) test ./cmd/broker -count=1 -timeout 30m -v -run 'TestUpgradesInARow$$' -args -upgrades $(UPGRADES)
 
 # A broker killed and started again before its databases are back, again and again.
 restarts:

@@ -81,6 +81,27 @@ func (b *bounded) evict() {
 	}
 }
 
+// await waits a while for all connections to be closed by those who asked.
+func (b *bounded) await(limit time.Duration) {
+	overdue := time.NewTimer(limit)
+	defer overdue.Stop()
+	again := time.NewTicker(limit / 30)
+	defer again.Stop()
+	for {
+		b.mu.Lock()
+		left := len(b.held)
+		b.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-overdue.C:
+			return
+		}
+	}
+}
+
 // closeAll closes all connections.
 func (b *bounded) closeAll() {
 	b.mu.Lock()

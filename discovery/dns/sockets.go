@@ -60,6 +60,8 @@ const (
 	maxConns   = 512 // over TCP, at the same time
 	idleTime   = 8 * time.Second
 	stopWithin = 2 * time.Second
+
+	lastQuestions = 300 * time.Millisecond // for those who have connected, and not asked yet
 )
 
 // Run serves at the sockets, which it closes, and notifies secondaries, until ctx ends. It returns at once with an error if the
@@ -97,15 +99,24 @@ func (s *Server) Run(ctx context.Context, sockets *Sockets) error {
 		})
 	}
 	<-ctx.Done()
-	sockets.Close()
-	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-	defer done()
-	for _, server := range servers {
-		_ = server.ShutdownContext(stopping) // one that has not started ends by its closed socket
-	}
-	conns.closeAll() // else who does not read what it asked for would be waited for
+	s.end(servers, conns)
 	working.Wait()
 	return failed
+}
+
+// end lets servers answer what has been asked already: whoever has the same sockets is never asked that. The first is that of conns.
+func (s *Server) end(servers []*wire.Server, conns *bounded) {
+	stopping, done := context.WithTimeout(context.Background(), stopWithin)
+	defer done()
+	_ = conns.Listener.Close()
+	for _, server := range servers[1:] {
+		if server.ShutdownContext(stopping) != nil { // it has not started, and ends by its closed socket
+			_ = server.PacketConn.Close()
+		}
+	}
+	conns.await(lastQuestions)
+	_ = servers[0].ShutdownContext(stopping)
+	conns.closeAll() // else who does not read what it asked for would be waited for
 }
 
 func (s *Server) servers(tcp net.Listener, udp []net.PacketConn) []*wire.Server {
