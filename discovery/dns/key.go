@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,6 +102,30 @@ func (s secrets) Verify(message []byte, t *wire.TSIG) error {
 		return wire.ErrSig
 	}
 	return nil
+}
+
+// whyNotAuth says what another name server has against a message that was signed with k and is about a zone, where its answer, which
+// may be nil, tells.
+func whyNotAuth(answer *wire.Msg, k Key, zone string) string {
+	var t *wire.TSIG
+	if answer != nil {
+		t = answer.IsTsig()
+	}
+	switch {
+	case t == nil:
+		return "it has no such zone, or another key"
+	case t.Error == wire.RcodeBadKey:
+		return fmt.Sprintf("it knows no key %q of %s: use the same file on both sides", k.Name, strings.TrimSuffix(k.algorithm(), "."))
+	case t.Error == wire.RcodeBadSig:
+		return fmt.Sprintf("it has another secret for key %q: use the same file on both sides", k.Name)
+	case t.Error == wire.RcodeBadTime:
+		why := "its clock differs from the one here"
+		if there, err := strconv.ParseInt(t.OtherData, 16, 64); err == nil {
+			why += fmt.Sprintf(" by %s", time.Duration(there-int64(t.TimeSigned))*time.Second)
+		}
+		return why + ": set both by NTP"
+	}
+	return fmt.Sprintf("it is no primary or secondary of the zone %s", zone)
 }
 
 // badSignature says in a reply what is wrong with the signature of the request, RFC 8945 5.2. It returns whether the reply is to be

@@ -46,7 +46,8 @@ func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-c
 		m.Answer = z.soa.rrs
 		m.RecursionDesired = false
 		client := &wire.Client{Net: "udp", Timeout: wait, TsigProvider: s.secrets}
-		if key, signed := s.key(to.Key); signed {
+		key, signed := s.key(to.Key)
+		if signed {
 			m.SetTsig(key.name(), key.algorithm(), fudge, time.Now().Unix())
 		}
 		var reply *wire.Msg
@@ -57,7 +58,7 @@ func (s *Server) tell(ctx context.Context, to Secondary, z *zone, superseded <-c
 			err = fmt.Errorf("it answers NOTIFY for %s with %s", z.name, wire.RcodeToString[reply.Rcode])
 		}
 		if errors.Is(err, wire.ErrAuth) { // the library's word for that answer to what was signed
-			err = fmt.Errorf("it answers NOTIFY for %s with %s: it has no such zone, another key, or a clock that differs", z.name, wire.RcodeToString[wire.RcodeNotAuth])
+			err = fmt.Errorf("it answers NOTIFY for %s with %s: %s", z.name, wire.RcodeToString[wire.RcodeNotAuth], whyNotAuth(reply, key, z.name))
 		}
 		timer := time.NewTimer(wait)
 		select {

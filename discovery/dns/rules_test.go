@@ -119,14 +119,18 @@ func TestSignaturesThatAreWrongAreToldWhy(t *testing.T) {
 		rcode  int
 		why    uint16
 		signed bool
+		told   string
 	}{
-		"right": {testKey, now, wire.RcodeSuccess, 0, true}, "right in capitals": {upper, now, wire.RcodeSuccess, 0, true},
-		"unknown": {other, now, wire.RcodeNotAuth, wire.RcodeBadKey, false}, "another secret": {wrong, now, wire.RcodeNotAuth, wire.RcodeBadSig, false},
-		"another algorithm": {algorithm, now, wire.RcodeNotAuth, wire.RcodeBadKey, false},
-		"late":              {testKey, now.Add(-time.Hour), wire.RcodeNotAuth, wire.RcodeBadTime, true}, "early": {testKey, now.Add(time.Hour), wire.RcodeNotAuth, wire.RcodeBadTime, true},
+		"right": {testKey, now, wire.RcodeSuccess, 0, true, ""}, "right in capitals": {upper, now, wire.RcodeSuccess, 0, true, ""},
+		"unknown": {other, now, wire.RcodeNotAuth, wire.RcodeBadKey, false, `no key "other.example" of hmac-sha256`}, "another secret": {wrong, now, wire.RcodeNotAuth, wire.RcodeBadSig, false, `another secret for key "transfer.example"`},
+		"another algorithm": {algorithm, now, wire.RcodeNotAuth, wire.RcodeBadKey, false, "of hmac-sha512"},
+		"late":              {testKey, now.Add(-time.Hour), wire.RcodeNotAuth, wire.RcodeBadTime, true, "by 1h0m"}, "early": {testKey, now.Add(time.Hour), wire.RcodeNotAuth, wire.RcodeBadTime, true, "by -"},
 	} {
 		got := w.signedBy(t, c.key, c.when)
 		tsig := got.IsTsig()
+		if why := whyNotAuth(got, c.key, "db.example."); c.rcode == wire.RcodeNotAuth && !strings.Contains(why, c.told) {
+			t.Errorf("%s is told as %q", name, why)
+		}
 		if got.Rcode != c.rcode || tsig.Error != c.why || (tsig.MAC != "") != c.signed || (len(got.Answer) > 0) != (c.why == 0) {
 			t.Errorf("%s: %v", name, got)
 		}

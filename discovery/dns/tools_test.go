@@ -205,6 +205,31 @@ func TestBINDAsSecondaryFollowsWithinASecond(t *testing.T) {
 	}
 }
 
+// The serial goes on from what is on disk, whatever became of the one before.
+func TestBINDAsSecondaryFollowsAfterARestart(t *testing.T) {
+	port, folder := freePort(t), t.TempDir()
+	secondary := bind(t, fmt.Sprintf(`type secondary; primaries port %d { 127.0.0.1 key %q; }; file "copy"; masterfile-format text;`, port, testKey.Name))
+	for life := range 3 {
+		name := fmt.Sprintf("life%d", life)
+		w := newWorld(t, &Server{State: folder, Keys: []Key{testKey}, Secondaries: []Secondary{{Addr: netip.MustParseAddrPort(secondary), Key: testKey.Name}}}, instance("s1", "10.1.0.1", name))
+		ctx, cancel := context.WithCancel(t.Context())
+		sockets, err := Listen(ctx, at(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- w.server.Run(ctx, sockets) }()
+		_, took := until(t, secondary, question(name+".db.example", wire.TypeA), answers(1))
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if life > 0 && took > time.Second { // at first BIND has just begun itself
+			t.Errorf("%s was at the secondary after %v", name, took)
+		}
+	}
+}
+
 func TestValidatorsAcceptWhatIsSignedAlsoThatThereIsNothing(t *testing.T) {
 	folder := t.TempDir()
 	w := newWorld(t, &Server{Sign: true, State: folder}, instance("s1", "10.1.0.1", "sales"), instance("s2", "10.1.0.2", "sales"))

@@ -146,7 +146,10 @@ func (c *primary) exchange(m *wire.Msg) (*wire.Msg, error) {
 	m.SetTsig(c.Key.name(), c.Key.algorithm(), fudge, time.Now().Unix())
 	// A conn of the library remembers the last signature and would have it in the next one.
 	reply, _, err := c.client.ExchangeWithConnContext(c.ctx, m, &wire.Conn{Conn: c.conn})
-	if err != nil {
+	switch {
+	case errors.Is(err, wire.ErrAuth): // the library's word for that answer to what was signed
+		return nil, fmt.Errorf("the DNS primary at %s answers with %s: %s", c.Primary, wire.RcodeToString[wire.RcodeNotAuth], whyNotAuth(reply, c.Key, c.Zone))
+	case err != nil:
 		return nil, fmt.Errorf("the DNS primary at %s: %w", c.Primary, err)
 	}
 	return reply, nil
