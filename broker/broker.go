@@ -377,6 +377,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	background.Go(func() { b.clearUp(tending) })
 	if b.process.Before != nil {
 		background.Go(func() { b.takeOver(tending, serving) })
+		background.Go(func() { b.inform(tending) })
 	}
 	background.Go(func() { b.watchRuleNames(looking) })
 	background.Go(func() { b.watchConfig(looking) })

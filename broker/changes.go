@@ -100,13 +100,18 @@ func (b *Broker) drop(r *servicetable.Registration, reason, cause string) {
 }
 
 // rejudge applies what operators and rules want now to all that is registered.
-func (b *Broker) rejudge() {
+func (b *Broker) rejudge() { b.rejudgeThose(func(servicetable.ID) bool { return true }) }
+
+func (b *Broker) rejudgeThose(which func(servicetable.ID) bool) {
 	b.settings().registrants.Refresh(context.Background(), b.table.Snapshot().Registrations())
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	type change struct{ before, after *servicetable.Registration }
 	var changes []change
 	b.table.Revise(func(r *servicetable.Registration) bool {
+		if !which(r.ID) {
+			return false
+		}
 		before := *r
 		before.Services = append([]servicetable.Service(nil), r.Services...)
 		b.judge(r)

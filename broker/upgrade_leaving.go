@@ -188,6 +188,10 @@ func (b *Broker) hear(ctx context.Context, h *heir) (cut bool) {
 			b.endKept(r)
 			continue
 		}
+		if r.Kind == recordFollow && b.follow(r.Body) == nil {
+			_ = r.Take()
+			continue
+		}
 		var wish console.ShutdownRequest
 		if r.Kind != recordShutdown || json.Unmarshal(r.Body, &wish) != nil {
 			_ = r.Decline("not known to version " + Version)

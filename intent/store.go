@@ -176,6 +176,13 @@ func (s *Store) now() time.Time {
 	return time.Now().UTC().Round(0)
 }
 
+// Follow has All return what another process keeps from now on. Nothing is written: the file is that one's.
+func (s *Store) Follow(list []Intent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publish(slices.Clone(list))
+}
+
 // replace writes and publishes the next state; after an error the one before holds.
 func (s *Store) replace(list []Intent, next uint64) error {
 	if err := s.save(list, next); err != nil {

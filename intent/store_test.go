@@ -291,3 +291,33 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d different IDs, want %d", len(unique), 4*each)
 	}
 }
+
+// What another process keeps is followed, and not written.
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "intents.json")
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Add(Intent{Kind: Hold, Target: Target{Service: "sales"}}); err != nil {
+		t.Fatal(err)
+	}
+	before, changed := s.All(), s.Changed()
+	s.Follow(nil)
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody is told")
+	}
+	if len(s.All()) != 0 {
+		t.Errorf("%v", s.All())
+	}
+	s.Follow(before)
+	if _, there := s.Get(before[0].ID); !there {
+		t.Errorf("%v", s.All())
+	}
+	s.Follow(nil)
+	if again, err := Open(path); err != nil || len(again.All()) != 1 {
+		t.Errorf("%v in the file, %v", again.All(), err)
+	}
+}

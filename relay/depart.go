@@ -26,6 +26,7 @@ type Before struct {
 	Began    time.Time         `json:"began"`
 	Waited   time.Duration     `json:"waited_ns,omitempty"`
 	Held     time.Time         `json:"held,omitzero"`     // since when it stands in a line
+	Left     time.Time         `json:"left"`              // when that was so
 	Through  []limits.Kind     `json:"through,omitempty"` // what has a rate that it is through
 	Attempts []journal.Attempt `json:"attempts,omitempty"`
 }
@@ -110,7 +111,7 @@ func (s *Server) departs(d *dialogue) bool {
 
 // soFar is what has been done for d.
 func (d *dialogue) soFar() *Before {
-	b := &Before{Ref: d.ref, Began: d.began, Waited: d.waited, Held: d.held, Attempts: d.tried}
+	b := &Before{Ref: d.ref, Began: d.began, Waited: d.waited, Held: d.held, Left: time.Now(), Attempts: d.tried}
 	if d.record != nil {
 		b.Ref, b.Attempts = d.record.Ref, d.record.Attempts
 	}
@@ -137,6 +138,9 @@ func (d *dialogue) unread() []byte {
 // goOn begins where another process was with d.
 func (d *dialogue) goOn(b *Before) {
 	d.began, d.waited, d.held = b.Began, max(b.Waited, 0), b.Held
+	if !b.Held.IsZero() && !b.Left.IsZero() { // on its way it waited, too
+		d.waited += max(0, time.Since(b.Left))
+	}
 	for _, kind := range b.Through {
 		d.through[kindIndex(kind)] = true
 	}

@@ -103,12 +103,13 @@ func TestAHeldClientDeparts(t *testing.T) {
 			!before.Began.Equal(began) || !before.Held.Equal(began) || len(before.Attempts) != 1 || !bytes.HasSuffix(d.read, []byte("early")) {
 			t.Errorf("%s, %v, %q", d.before, err, d.read)
 		}
+		<-time.After(time.Second) // on its way
 		next.arrive(one, d)
 		synctest.Wait()
 		if r := there.at(0).request; r.Ref != before.Ref || !r.Since.Equal(began) || !here.at(0).request.Since.IsZero() {
 			t.Errorf("held as %+v", r)
 		}
-		<-time.After(5 * time.Second)
+		<-time.After(4 * time.Second)
 		next.instance("s1", accepts, "sales")
 		there.at(0).move(PlaceGo)
 		if _, ok := next.reply(one.Conn).(*tns.Accept); !ok {
