@@ -58,6 +58,18 @@ func (r *firstReading) stay() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stays = true
+	r.answer()
+}
+
+// goOn is for a reading that was interrupted in vain.
+func (r *firstReading) goOn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer()
+}
+
+// answer is for whoever has interrupted it, if anybody has. Callers hold mu.
+func (r *firstReading) answer() {
 	if r.asked == nil {
 		return
 	}

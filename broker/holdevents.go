@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -24,6 +26,8 @@ type spell struct {
 	began time.Time
 	sum   failover.HoldEvent
 	over  *time.Timer // tells the end; nil while somebody waits
+
+	passed bool // by another process, and nobody has come from there yet
 }
 
 // quietFor is how long nobody has to have waited.
@@ -42,7 +46,7 @@ func (h *holdEvents) note(e failover.HoldEvent) {
 			h.tell(journal.Event{Time: e.Time, Kind: journal.HoldBegan, Service: e.Service, EventType: "SERVICE", Cause: e.Cause})
 		} else if s.over != nil {
 			s.over.Stop()
-			s.over = nil
+			s.over, s.passed = nil, false
 		}
 		return
 	}
@@ -85,6 +89,60 @@ func (h *holdEvents) flush() {
 		if s.over != nil {
 			s.over.Stop()
 		}
-		h.finish(service, s)
+		if !s.passed {
+			h.finish(service, s)
+		}
+	}
+}
+
+// spellPassed is a spell that goes on in a successor.
+type spellPassed struct {
+	Service string             `json:"service"`
+	Began   time.Time          `json:"began"`
+	Sum     failover.HoldEvent `json:"sum"`
+}
+
+// passedFor is how long a successor waits for those who are held to come to it.
+const passedFor = 10 * time.Second
+
+// giveHolds passes on for what connects are held, whose beginning has been told.
+func (b *Broker) giveHolds() (any, []*os.File, error) {
+	h := &b.holds
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	given := []spellPassed{}
+	for service, s := range h.spells {
+		if s.over == nil || s.passed {
+			given = append(given, spellPassed{service, s.began, s.sum})
+		}
+	}
+	return given, nil, nil
+}
+
+func (b *Broker) takeHolds(state json.RawMessage, _ []*os.File) error {
+	var given []spellPassed
+	if err := json.Unmarshal(state, &given); err != nil {
+		return err
+	}
+	h := &b.holds
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.spells == nil {
+		h.spells = map[string]*spell{}
+	}
+	for _, one := range given {
+		s := &spell{began: one.Began, sum: one.Sum, passed: true}
+		s.over = time.AfterFunc(passedFor, func() { h.forget(one.Service, s) })
+		h.spells[one.Service] = s
+	}
+	return nil
+}
+
+// forget is for a spell of another process of which nobody came: that tells its end.
+func (h *holdEvents) forget(service string, s *spell) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.spells[service] == s && s.passed {
+		delete(h.spells, service)
 	}
 }

@@ -79,7 +79,7 @@ func (b *Broker) moveClients(ctx context.Context, offer offerFunc) (moved, staye
 // departUnheard offers a connection of which the first request was being read. If it is not taken it is read on here.
 func (b *Broker) departUnheard(a *arrival) bool {
 	if b.offerClient(a, a.before, a.unread) != nil {
-		a.reading.stay()
+		a.reading.goOn()
 		return false
 	}
 	_ = a.raw.Close() // which says nothing to the client

@@ -18,6 +18,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/descriptor"
+	"servicebroker/failover"
 	"servicebroker/journal"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
@@ -92,6 +93,15 @@ func TestHeldClientsMoveThroughUpgrades(t *testing.T) {
 		if first.journal.ByRef(was.Ref) != nil || second.journal.ByRef(was.Ref) != nil {
 			t.Errorf("%s is explained more than once", was.Ref)
 		}
+	}
+	began := 0
+	for _, e := range third.journal.Events(journal.Filter{}) {
+		if e.Kind == journal.HoldBegan {
+			began++
+		}
+	}
+	if began != 1 {
+		t.Errorf("that connects wait is told %d times", began)
 	}
 	for _, r := range []*running{first, second} {
 		for _, e := range r.journal.Events(journal.Filter{}) {
@@ -349,4 +359,27 @@ func TestWhatLeftLatelyIsPassedOn(t *testing.T) {
 	old.departed.mu.Unlock()
 	pass(t, old.giveDeparted, late.takeDeparted)
 	late.wantCode(sales, tns.CodeUnknownService)
+}
+
+// That connects wait is told once, and so is the end, with what happened before an upgrade; where nobody comes nothing is told.
+func TestHoldsGoOn(t *testing.T) {
+	old, successor := start(t, nil), start(t, nil)
+	note := old.holds.note
+	note(failover.HoldEvent{Time: time.Now(), Began: true, Service: "sales"})
+	note(failover.HoldEvent{Time: time.Now(), Service: "sales", Connected: 2})
+	note(failover.HoldEvent{Time: time.Now(), Began: true, Service: "sales"})
+	note(failover.HoldEvent{Time: time.Now(), Began: true, Service: "erp"})
+	pass(t, old.giveHolds, successor.takeHolds)
+	successor.holds.note(failover.HoldEvent{Time: time.Now(), Began: true, Service: "sales"})
+	successor.holds.note(failover.HoldEvent{Time: time.Now(), Service: "sales", Connected: 1})
+	successor.holds.flush()
+	var told []string
+	for _, e := range successor.journal.Events(journal.Filter{}) {
+		if e.Kind == journal.HoldBegan || e.Kind == journal.HoldEnded {
+			told = append(told, string(e.Kind)+" "+e.Service+" "+strings.Split(e.Detail, ",")[0])
+		}
+	}
+	if want := []string{string(journal.HoldEnded) + " sales 3 connected"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
 }

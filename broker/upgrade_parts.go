@@ -29,6 +29,7 @@ func (b *Broker) parts() []part {
 		b.tablePart(),
 		b.tracesPart(),
 		b.peersPart(),
+		{name: "holds", give: b.giveHolds, take: b.takeHolds},
 		{name: "sessions", give: b.giveSessions, take: b.takeSessions},
 		{name: "totals", give: b.giveTotals, take: b.takeTotals},
 	}, b.nextParts()...)

@@ -33,7 +33,8 @@ type Before struct {
 
 // departing are the clients that wait, and whether another process is to have them.
 type departing struct {
-	on      atomic.Bool
+	round   atomic.Uint64 // of offers, which a client gets one in each; 0: nobody departs
+	last    atomic.Uint64 // round
 	mu      sync.Mutex
 	waiting map[*dialogue]*sync.WaitGroup // with whoever waits until it has been offered; nil: nobody
 }
@@ -46,7 +47,7 @@ var errDeparted = errors.New("another process goes on with it")
 // instance's answer, is offered when it has come if that does not make it a session.
 func (s *Server) Depart() {
 	leave := &s.departing
-	leave.on.Store(true)
+	leave.round.Store(leave.last.Add(1))
 	var offered sync.WaitGroup
 	var all []*dialogue
 	leave.mu.Lock()
@@ -95,12 +96,13 @@ func (l *departing) answer(d *dialogue) {
 
 // departs offers d where all are to go, once, and tells whether another process has it.
 func (s *Server) departs(d *dialogue) bool {
-	if !s.departing.on.Load() || d.arrival.Depart == nil {
+	round := s.departing.round.Load()
+	if round == 0 || round == d.offered || d.arrival.Depart == nil {
 		return false
 	}
 	var err error
 	apart(func() { err = d.arrival.Depart(d.soFar(), d.unread()) })
-	d.arrival.Depart = nil
+	d.offered = round
 	s.departing.answer(d)
 	if err == nil && d.place != nil {
 		d.place.Move()

@@ -126,7 +126,7 @@ func TestAHeldClientDeparts(t *testing.T) {
 	})
 }
 
-// Who is about to wait, or to be served, after all are to leave does so first; who is declined is served, and not offered again.
+// Who is about to wait, or to be served, after all are to leave does so first; who is declined is served, and offered again to another one only.
 func TestClientsDepartBeforeTheyAreServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -146,7 +146,12 @@ func TestClientsDepartBeforeTheyAreServed(t *testing.T) {
 		if <-kept.went; l.count() != 1 {
 			t.Fatalf("%d places", l.count())
 		}
-		w.Depart()
+		w.Keep()
+		w.Depart() // to another one
+		if len(kept.went) != 1 {
+			t.Error("it is not offered to the next one")
+		}
+		<-kept.went
 		w.instance("s1", accepts, "sales")
 		l.at(0).move(PlaceGo)
 		if _, ok := w.reply(kept.Conn).(*tns.Accept); !ok || l.at(0).moved {

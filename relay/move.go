@@ -71,7 +71,7 @@ func (s *Server) Follow(ctx context.Context, offer Offer) {
 
 // Keep undoes what Move and Depart say about sessions, and clients, that come later: they stay.
 func (s *Server) Keep() {
-	s.departing.on.Store(false)
+	s.departing.round.Store(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.newcomers = nil

@@ -174,6 +174,7 @@ const (
 type dialogue struct {
 	began   time.Time
 	arrival Arrival
+	offered uint64    // the last round of offers to another process that it was in
 	conn    *tns.Conn // nil where a connect is only thought through
 	connect *tns.Connect
 	client  netip.AddrPort
@@ -270,7 +271,7 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 			err = s.awaitTurn(ctx, d, turn)
 		}
 	}
-	if err == nil && !s.departing.on.Load() {
+	if err == nil && s.departing.round.Load() == 0 {
 		err = s.lineUp(ctx, d)
 	}
 	if err != nil {
