@@ -226,6 +226,14 @@ func (b *Broker) startConsul() {
 	}
 }
 
+// passConsul has the end of this process change nothing in Consul: another one goes on there, by the same session.
+func (b *Broker) passConsul() {
+	if b.consul != nil {
+		b.consul.gone.Store(true)
+		b.consul.member.Pass()
+	}
+}
+
 // endConsul takes this broker out of Consul, unless another process goes on in its place. The mirror has ended before.
 func (b *Broker) endConsul() {
 	l := b.consul

@@ -322,10 +322,7 @@ func (b *Broker) notify(state string) {
 
 // leaveConsul leaves what is there to the successor.
 func (b *Broker) leaveConsul() {
-	if b.consul != nil {
-		b.consul.gone.Store(true)
-		b.consul.member.Pass()
-	}
+	b.passConsul()
 	b.endConsul()
 }
 

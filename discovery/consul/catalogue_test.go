@@ -337,3 +337,20 @@ func TestWithoutTheLockNothingIsWritten(t *testing.T) {
 	}
 	a.want(t)
 }
+
+func TestWhatConsulHidesIsTold(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Consul-LastContact", "0")
+		w.Header().Set("X-Consul-Results-Filtered-By-ACLs", "true") // as servers from 1.12 on say
+		at("^$", "").ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c := &Catalogue{Client: &Client{Address: server.URL}}
+	defer c.Client.Close()
+	if err := c.Sync(t.Context(), Publication{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Problems(); len(got) != 1 || !strings.Contains(got[0], "Consul hides") || !strings.Contains(got[0], "node_prefix") {
+		t.Errorf("problems: %q", got)
+	}
+}
