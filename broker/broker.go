@@ -73,13 +73,15 @@ type Broker struct {
 	changing   sync.Mutex    // one change of the table at a time
 	known      registrations // guarded by changing
 
-	security  security
-	state     *stateDir
-	listeners []net.Listener
-	console   net.Listener // nil: off
-	rest      restAPI
-	metricsAt net.Listener // nil: metrics are on the console
-	socket    net.Listener // nil: no state folder could be had
+	security security
+	state    *stateDir
+	// folderFails says what is missing because the state folder's disk failed at the start; "": nothing.
+	folderFails string
+	listeners   []net.Listener
+	console     net.Listener // nil: off
+	rest        restAPI
+	metricsAt   net.Listener // nil: metrics are on the console
+	socket      net.Listener // nil: no state folder could be had
 
 	leaving     atomic.Bool // it takes clients, and would rather have none sent
 	stopping    atomic.Bool
@@ -181,31 +183,6 @@ func networkFor(host string) string {
 		return "tcp4"
 	}
 	return "tcp"
-}
-
-// bindSocket opens state folder and admin socket. Where the folder is only the
-// default one, a system that has no place for it still gets a broker.
-func (b *Broker) bindSocket() (err error) {
-	chosen := b.config.StateDirectory != "" || b.config.AdminSocket != ""
-	defer func() {
-		if err != nil && !chosen {
-			b.log.Warn("running without admin socket", "cause", err.Error())
-			err = nil
-		}
-	}()
-	dir, err := b.config.stateDirectory()
-	if err != nil {
-		return err
-	}
-	if b.state, err = b.openStateDir(dir); err != nil {
-		return err
-	}
-	path, err := b.config.SocketPath()
-	if err != nil {
-		return err
-	}
-	b.socket, err = b.listen(socketAdmin, path, func() (net.Listener, error) { return listenSocket(path) })
-	return err
 }
 
 // wire hands the components the functions and values by which they know each

@@ -133,6 +133,10 @@ func (b *Broker) takeStored(read *warmRead) {
 		}
 	}
 	b.warm.loaded, b.warm.file.heard = heard, heard
+	if tooOld > 0 && tooOld == len(read.entries) {
+		b.warm.failed = fmt.Sprintf("all that it has is older than TABLE_MEMORY, of %s: look at the clock", read.fact.AsOf.Format(time.RFC3339))
+		b.log.Warn("no instance of the table on disk is used", "cause", b.warm.failed)
+	}
 	if len(read.entries) == 0 {
 		return
 	}
@@ -221,10 +225,19 @@ func (b *Broker) storedNow() (stored, all int, oldest time.Time) {
 	return stored, all, oldest
 }
 
+// failedNoted is for how long after the start it is said that the table could not be read. Until then all databases are back.
+const failedNoted = time.Hour
+
 // warmNotes says how much of the table is from disk, and what is wrong with what is kept there.
 func (b *Broker) warmNotes() (notes []string) {
+	if b.folderFails != "" {
+		notes = append(notes, b.folderFails)
+	}
 	if b.warm.file == nil {
-		return nil
+		return notes
+	}
+	if b.warm.failed != "" && time.Since(b.started) < failedNoted {
+		notes = append(notes, "the table on disk could not be read at the start, or not all of it: "+b.warm.failed)
 	}
 	stored, all, oldest := b.storedNow()
 	if stored > 0 {

@@ -7,9 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	wire "github.com/miekg/dns"
+
+	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -206,6 +210,48 @@ func TestDepartedServicesAreHeldAfterARestart(t *testing.T) {
 	third.wantCode(sales, tns.CodeUnknownService)
 }
 
+// What operators want outlives the broker with the table, and the zone has what the table has from its first answer on.
+func TestStoredInstancesAreDrainedAndInTheZone(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "state")
+	first := start(t, keptIn(home))
+	first.join("a", "sales")
+	first.join("b", "sales")
+	first.set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Instance: "b"}, Reason: "patching"})
+	dir := first.killed()
+	text, err := os.ReadFile(filepath.Join(home, "intents.json"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "intents.json"), text, 0o600))
+	second := zoned(t, keptIn(dir))
+	for range 4 {
+		if _, at := second.session("sales"); at != "a" {
+			t.Errorf("a client got %s, which is drained", at)
+		}
+	}
+	got, err := lookup(t.Context(), "udp", "127.0.0.1", second.atZone(), "sales.db.example", wire.TypeA)
+	if err != nil || len(got.Answer) == 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// The file may be locked by whoever copies it: it is read all the same, and it is said why it is not written.
+func TestATableThatIsLocked(t *testing.T) {
+	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
+	first.join("a", "sales")
+	dir := first.killed()
+	copier, err := os.Open(filepath.Join(dir, warmName))
+	must(t, err)
+	defer copier.Close()
+	must(t, syscall.Flock(int(copier.Fd()), syscall.LOCK_EX))
+	second := start(t, keptIn(dir))
+	second.session("sales")
+	until(t, "it says so", func() bool {
+		return strings.Contains(second.get("/readyz"), "the table is not kept on disk: another process has locked "+copier.Name())
+	})
+	must(t, copier.Close())
+	second.join("b", "sales")
+	second.onDisk()
+}
+
 // A folder that takes nothing is told of, and keeps nobody from anything.
 func TestATableThatCannotBeKept(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
@@ -236,6 +282,9 @@ func TestFilesThatAreNoTable(t *testing.T) {
 			must(t, os.MkdirAll(dir, 0o700))
 			must(t, os.WriteFile(filepath.Join(dir, warmName), content, 0o600))
 			r := start(t, keptIn(dir))
+			if text := r.get("/readyz"); !strings.Contains(text, `"notes":["the table on disk could not be read at the start, or not all of it: the file is damaged: `) {
+				t.Errorf("it says %s", text)
+			}
 			r.join("b", "sales")
 			r.onDisk()
 			aside, err := os.ReadFile(filepath.Join(dir, warmName+".damaged"))

@@ -128,7 +128,7 @@ func (p *Prober) syncStale(r *servicetable.Registration, now time.Time) {
 	if t == nil {
 		t = &target{key: staleKey(r.ID), since: now}
 		s.targets[t.key] = t
-		s.pending = append(s.pending, action{kind: actReport, event: ProbeEvent{Kind: InstanceStale, Registration: r, Key: r.Key(), Cause: "its registration ended", At: now}})
+		s.pending = append(s.pending, action{kind: actReport, event: ProbeEvent{Kind: InstanceStale, Registration: r, Key: r.Key(), Cause: "it is not registered any more", At: now}})
 		p.enqueue(t, now)
 	}
 	t.stale, t.candidate, t.sweep = r, deepCandidate(r), s.sweep
