@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,36 +22,57 @@ func TestSuccessorsKilled(t *testing.T) {
 	made, died := registrations(t, r.databases...), r.registrationsDied()
 	before, err := r.watch.lineage.Newest()
 	must(t, err)
+	killed := 0
 	for range *upgrades {
-		r.killSuccessor(before)
+		newest := r.killSuccessor(before)
+		if newest == before {
+			killed++
+		}
+		before = newest
 	}
 	if again := registrations(t, r.databases...); again != made {
 		t.Errorf("databases have made %d connections to the broker, before it was %d", again, made)
 	}
 	complain(t, r.b, "a registration ended", r.registrationsDied()[len(died):])
 	r.end()
-	t.Logf("%d successors were killed; of %d connects %d were cut off with one", *upgrades, r.visitors.well+r.connectsMade+r.cut, r.cut)
+	t.Logf("%d successors of %d were killed; of %d connects %d were cut off with one", killed, *upgrades, r.visitors.well+r.connectsMade+r.cut, r.cut)
 }
 
-// killSuccessor begins an upgrade, and kills the successor before anything moves to it.
-func (r *upgradeRig) killSuccessor(before int) {
+// nothingMoves is how long nothing has moved for certain since an upgrade began.
+const nothingMoves = 250 * time.Millisecond
+
+// killSuccessor begins an upgrade, and kills the successor before anything moves to it, or else lets it be. It returns which
+// process serves then.
+func (r *upgradeRig) killSuccessor(before int) (serves int) {
 	ctx := within(r, patience)
-	must(r, syscall.Kill(before, syscall.SIGUSR2))
+	began := time.Now()
+	answered := make(chan error, 1)
+	go func() { // ends with the command, which is waited for below
+		said, code, err := r.b.Command(ctx, "upgrade")
+		if err == nil && code != 0 {
+			err = fmt.Errorf("exit %d: %s", code, said)
+		}
+		answered <- err
+	}()
 	must(r, stage.Eventually(ctx, func() error {
 		all, err := r.watch.lineage.Alive()
-		if err == nil && len(all) != 2 {
-			err = fmt.Errorf("%d generations are alive, none can be killed", len(all))
+		if err != nil || len(all) != 2 || threads(all[1]) < 2 {
+			return fmt.Errorf("generations %v are alive, none can be killed: %w", all, err)
 		}
-		return err
+		serves = all[1]
+		return nil
 	}))
-	must(r, stage.Pause(ctx, rand.N(300*time.Millisecond)))
-	newest, err := r.watch.lineage.Newest()
-	must(r, err)
-	if newest == before {
-		r.Errorf("the successor has ended by itself")
-		return
+	must(r, stage.Pause(ctx, rand.N(nothingMoves)))
+	if time.Since(began) > nothingMoves {
+		must(r, <-answered)
+		_, err := r.watch.await(ctx, before)
+		must(r, err)
+		return serves
 	}
-	must(r, syscall.Kill(newest, syscall.SIGKILL))
+	must(r, syscall.Kill(serves, syscall.SIGKILL))
+	if err := <-answered; err == nil || !strings.Contains(err.Error(), "exit 1") {
+		r.Errorf("an upgrade whose successor was killed: %v", err)
+	}
 	must(r, stage.Eventually(ctx, func() error {
 		all, err := r.watch.lineage.Alive()
 		if err == nil && !slices.Equal(all, []int{before}) {
@@ -59,4 +81,5 @@ func (r *upgradeRig) killSuccessor(before int) {
 		return err
 	}))
 	must(r, r.b.AwaitInstances(ctx, "sales", 2))
+	return before
 }
