@@ -104,6 +104,7 @@ func TestMovedSessionsAreShownAsBefore(t *testing.T) {
 	if moved, _ := old.moveSessions(t.Context(), offerTo(t, successor.resumeSession)); moved != 1 {
 		t.Fatal("it did not move")
 	}
+	until(t, "it has begun", func() bool { return len(successor.relay.Sessions()) == 1 })
 	after := successor.relay.Sessions()[0]
 	before.Idle, after.Idle = 0, 0
 	if !before.Started.Equal(after.Started) {
