@@ -54,8 +54,16 @@ func TestRestartBeforeDatabasesReturn(t *testing.T) {
 	}
 }
 
-// manyRestarts is from how many on it is waited for databases to come back.
+// manyRestarts is from how many on it is waited for databases to come back, and times are what is measured: few restarts are part
+// of a run of all tests, whose processors are busy.
 const manyRestarts = 10
+
+func allowed(d time.Duration) time.Duration {
+	if *restarts < manyRestarts {
+		return max(d, patience/2)
+	}
+	return d
+}
 
 // refusals are the answers that clients should not have got; that a connection ends as its broker does is none.
 func refusals(load *arrivals) (refused []string) {
@@ -75,7 +83,7 @@ func servedAfterStart(t testing.TB, b *stage.Broker, callers []*caller) string {
 	fmt.Fprintln(table, "driver\tfirst connect after the start: p50 / p99 / max\trefused after the start")
 	for _, c := range callers {
 		fmt.Fprintf(table, "%s\t%v\t%d\n", c.name, c.took, len(c.refused))
-		if worst := c.took.percentile(100); worst > soonEnough {
+		if worst := c.took.percentile(100); worst > allowed(soonEnough) {
 			t.Errorf("%s was served %v after a start", c.name, worst)
 		}
 		complain(t, b, c.name, c.refused)

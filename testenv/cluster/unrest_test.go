@@ -242,7 +242,7 @@ func (u *unrest) judge(t testing.TB) {
 		if u.lost = append(u.lost, age); age == 0 {
 			u.newest++
 		}
-		if age > longestLoss {
+		if age > allowed(longestLoss) {
 			t.Errorf("%s: what is known, %+v, was not true any more for %v", r.name, known[r.name], age)
 		}
 	}
