@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"io"
 	"testing"
 
 	"servicebroker/registration"
@@ -41,7 +40,7 @@ func TestADatabaseMovesInItsFirstMessage(t *testing.T) {
 	until(t, "it is admitted", func() bool { return r.open.count()["registration"] == 1 })
 	after, _ := r.succeed(next)
 	r.over()
-	if _, err := io.WriteString(conn.NetConn(), string(stream[half:])); err != nil {
+	if _, err := conn.NetConn().Write(stream[half:]); err != nil {
 		t.Fatal(err)
 	}
 	after.await(func(s *servicetable.Snapshot) bool { _, err := s.Service("sales"); return err == nil })
