@@ -114,7 +114,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	}
 	b := &Broker{
 		config: *config, started: time.Now(), ending: make(chan struct{}), asked: make(chan console.ShutdownRequest, 1), rulesChanged: make(chan struct{}, 1),
-		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: upgrading{committed: make(chan *heir, 1), patience: nearlyDone, trial: trialTime, settle: provenTime, answers: answerTime},
+		events: newEventCounts(), tallyEvery: tallyEvery, process: process, upgrade: newUpgrading(),
 		sockets: sockets{activated: process.Activated},
 	}
 	if p := process.Before; p != nil {

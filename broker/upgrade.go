@@ -59,8 +59,15 @@ type upgrading struct {
 	patience  time.Duration                      // with a predecessor that is about to end
 
 	trial, settle, answers time.Duration // see trialTime
+	prepare, commit, last  time.Duration // see prepareTime; last: endTime
 
 	done, failed atomic.Uint64
+}
+
+func newUpgrading() upgrading {
+	return upgrading{
+		committed: make(chan *heir, 1), patience: nearlyDone, trial: trialTime, settle: provenTime, answers: answerTime, prepare: prepareTime, commit: commitTime, last: endTime,
+	}
 }
 
 // heir is the successor that serves instead of this broker.
@@ -208,18 +215,20 @@ func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
 	if err != nil {
 		b.retained.forget()
 		b.journal.Resume()
-		return nil, h.fail(err)
+		return nil, h.fail(err, b.upgrade.last)
 	}
 	return h, nil
 }
 
-// fail ends a successor that does not serve, and says why with what its end tells.
-func (h *heir) fail(err error) error {
+// fail ends a successor that does not serve, which has a moment to end by itself, and says why with what its end tells.
+func (h *heir) fail(err error, last time.Duration) error {
 	_ = h.channel.Close()
-	patience := time.AfterFunc(endTime, h.process.Kill)
+	patience := time.AfterFunc(last, h.process.Kill)
 	end := h.process.Wait()
 	patience.Stop()
 	switch {
+	case errors.Is(err, handover.ErrDamaged):
+		return fmt.Errorf("%w: the program there may be one that cannot take over", err)
 	case !errors.Is(err, handover.ErrOver):
 		return err
 	case end != nil:
@@ -230,11 +239,11 @@ func (h *heir) fail(err error) error {
 
 // prepare gives the successor what it needs to be ready, and returns once it is.
 func (b *Broker) prepare(ctx context.Context, h *heir) error {
-	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	ctx, cancel := context.WithTimeout(ctx, b.upgrade.prepare)
 	defer cancel()
 	var err error
 	if h.hello, h.format, err = h.channel.Greet(ctx, b.hello()); err != nil {
-		return silent(err, "it did not answer within %v", prepareTime)
+		return silent(err, "it did not answer within %v", b.upgrade.prepare)
 	}
 	for _, s := range b.sockets.open {
 		file, err := s.file()
@@ -256,7 +265,7 @@ func (b *Broker) prepare(ctx context.Context, h *heir) error {
 	if err := h.channel.Send(ctx, recordPrepared, struct{}{}); err != nil {
 		return err
 	}
-	return silent(h.await(ctx, recordReady), "it was not ready within %v", prepareTime)
+	return silent(h.await(ctx, recordReady), "it was not ready within %v", b.upgrade.prepare)
 }
 
 // silent words that there was no answer in time.
@@ -324,7 +333,7 @@ func (h *heir) await(ctx context.Context, word string) error {
 
 // commit lets the successor serve. Nothing that it has been told of is changed before that is certain.
 func (b *Broker) commit(ctx context.Context, h *heir) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	ctx, cancel := context.WithTimeout(ctx, b.upgrade.commit)
 	defer cancel()
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -342,7 +351,7 @@ func (b *Broker) commit(ctx context.Context, h *heir) error {
 		return err
 	}
 	if err := h.await(ctx, recordServing); err != nil {
-		return silent(err, "it did not serve within %v", commitTime)
+		return silent(err, "it did not serve within %v", b.upgrade.commit)
 	}
 	h.served = time.Now()
 	b.succeeded(h)

@@ -41,7 +41,7 @@ func (b *Broker) foundDNS(address string) *dns.Sockets {
 		return nil
 	}
 	all := &dns.Sockets{}
-	l, err := net.FileListener(tcp)
+	l, err := listensAs(socketDNS, tcp)
 	closeFiles([]*os.File{tcp})
 	if err != nil {
 		return nil
@@ -54,7 +54,10 @@ func (b *Broker) foundDNS(address string) *dns.Sockets {
 		}
 		c, err := net.FilePacketConn(file)
 		closeFiles([]*os.File{file})
-		if err != nil {
+		if _, is := c.(*net.UDPConn); err != nil || !is {
+			if c != nil {
+				_ = c.Close()
+			}
 			all.Close()
 			return nil
 		}

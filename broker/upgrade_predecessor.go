@@ -63,6 +63,7 @@ func Succeed(ctx context.Context, channel *handover.Channel) (*Predecessor, erro
 // told takes one of the records before recordPrepared. What a later version adds is left.
 func (p *Predecessor) told(r *handover.Record) error {
 	var err error
+	files := len(r.Files)
 	switch r.Kind {
 	case recordSocket:
 		var key socketKey
@@ -87,7 +88,7 @@ func (p *Predecessor) told(r *handover.Record) error {
 	}
 	_ = r.Decline("not understood")
 	if err == nil {
-		err = fmt.Errorf("%d files", len(r.Files))
+		err = fmt.Errorf("%d files, or the same once more", files)
 	}
 	return fmt.Errorf("a record of kind %s cannot be understood: %w", r.Kind, err)
 }

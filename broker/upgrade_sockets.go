@@ -143,7 +143,7 @@ func (b *Broker) listen(kind, address string, fresh func() (net.Listener, error)
 	var l net.Listener
 	var err error
 	if file := b.sockets.take(key); file != nil {
-		l, err = net.FileListener(file)
+		l, err = listensAs(kind, file)
 		err = errors.Join(err, file.Close())
 	} else {
 		l, err = fresh()
@@ -153,6 +153,21 @@ func (b *Broker) listen(kind, address string, fresh func() (net.Listener, error)
 	}
 	if of, ok := l.(passable); ok {
 		b.sockets.add(key, of.File)
+	}
+	return l, nil
+}
+
+// listensAs makes a listener of a socket, if that is of the sort that is needed.
+func listensAs(kind string, file *os.File) (net.Listener, error) {
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("the socket that was open before cannot be listened on: %w", err)
+	}
+	_, overTCP := l.(*net.TCPListener)
+	_, overUnix := l.(*net.UnixListener)
+	if kind == socketAdmin && !overUnix || kind != socketAdmin && !overTCP {
+		defer l.Close()
+		return nil, fmt.Errorf("the socket that was open before is of another sort, %s", l.Addr().Network())
 	}
 	return l, nil
 }

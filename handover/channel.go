@@ -180,7 +180,7 @@ func (c *Channel) came(f *frame) error {
 	if f.what == whatDeclined {
 		d := &DeclinedError{}
 		if err := json.Unmarshal(f.body, &d.Reason); err != nil {
-			return fmt.Errorf("%w: a reason that is no text", errMalformed)
+			return fmt.Errorf("%w: a reason that is no text", ErrDamaged)
 		}
 		answer = d
 	}
@@ -195,8 +195,8 @@ func (c *Channel) came(f *frame) error {
 
 // gone tells why the channel is over; callers hold mu.
 func (c *Channel) gone() error {
-	if c.cause == nil || errors.Is(c.cause, errMalformed) {
-		return errors.Join(ErrOver, c.cause)
+	if errors.Is(c.cause, ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrOver, c.cause)
 	}
 	return ErrOver
 }

@@ -373,7 +373,7 @@ func TestADifferentBeginningIsNoGreeting(t *testing.T) {
 	if err := b.Send(t.Context(), "odd", 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := a.Greet(t.Context(), Hello{}); !errors.Is(err, errMalformed) {
+	if _, _, err := a.Greet(t.Context(), Hello{}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("%v", err)
 	}
 }
@@ -438,7 +438,7 @@ func TestGarbageEndsTheChannel(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if _, err := c.Receive(ctx); !errors.Is(err, ErrOver) || !errors.Is(err, errMalformed) {
+		if _, err := c.Receive(ctx); !errors.Is(err, ErrOver) || !errors.Is(err, ErrDamaged) {
 			t.Errorf("%q: %v", garbage[:8], err)
 		}
 		cancel()

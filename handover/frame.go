@@ -37,8 +37,8 @@ const (
 	maxKind  = 64
 )
 
-// errMalformed says that the other end sends something else.
-var errMalformed = errors.New("what came over the channel between generations is damaged")
+// ErrDamaged says that the other end sends something else.
+var ErrDamaged = errors.New("what came over the channel between generations is damaged")
 
 type frame struct {
 	what  byte
@@ -126,16 +126,16 @@ func readFrame(from source) (_ *frame, err error) {
 	files, length := int(binary.BigEndian.Uint16(head[6:])), binary.BigEndian.Uint32(head[16:])
 	switch {
 	case string(head[:4]) != magic:
-		return nil, fmt.Errorf("%w: it begins with %q", errMalformed, head[:4])
+		return nil, fmt.Errorf("%w: it begins with %q", ErrDamaged, head[:4])
 	case f.what < whatRecord || f.what > whatReleased:
-		return nil, fmt.Errorf("%w: a frame of the unknown sort %d", errMalformed, f.what)
+		return nil, fmt.Errorf("%w: a frame of the unknown sort %d", ErrDamaged, f.what)
 	case head[5] > maxKind || length > MaxBody:
-		return nil, fmt.Errorf("%w: a kind of %d and a body of %d bytes", errMalformed, head[5], length)
+		return nil, fmt.Errorf("%w: a kind of %d and a body of %d bytes", ErrDamaged, head[5], length)
 	}
 	f.kind = string(r.some(uint32(head[5])))
 	f.body = r.some(length)
 	if r.err == nil && len(f.files) != files {
-		r.err = fmt.Errorf("%w: %d files instead of %d", errMalformed, len(f.files), files)
+		r.err = fmt.Errorf("%w: %d files instead of %d", ErrDamaged, len(f.files), files)
 	}
 	return f, r.err
 }
@@ -155,7 +155,7 @@ func (r *reader) full(into []byte) {
 			r.got.files = append(r.got.files, os.NewFile(uintptr(number), "handover"))
 		}
 		if len(r.got.files) > MaxFiles {
-			err = fmt.Errorf("%w: more than %d files", errMalformed, MaxFiles)
+			err = fmt.Errorf("%w: more than %d files", ErrDamaged, MaxFiles)
 		}
 		at += n
 		r.err = err
@@ -194,7 +194,7 @@ func (s socket) receive(into []byte) (n int, files []int, err error) {
 		}
 	}
 	if err == nil && flags&syscall.MSG_CTRUNC != 0 {
-		err = fmt.Errorf("%w: more than %d files at once, or no numbers left for them here", errMalformed, MaxFiles)
+		err = fmt.Errorf("%w: more than %d files at once, or no numbers left for them here", ErrDamaged, MaxFiles)
 	}
 	return n, files, err
 }
@@ -203,7 +203,7 @@ func (s socket) receive(into []byte) (n int, files []int, err error) {
 func numbersIn(control []byte) (all []int, err error) {
 	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	for i := range messages {
 		numbers, problem := syscall.ParseUnixRights(&messages[i])

@@ -36,10 +36,10 @@ func (c *Channel) Greet(ctx context.Context, mine Hello) (theirs Hello, format i
 	}
 	defer r.closeFiles()
 	if r.Kind != kindHello {
-		return theirs, 0, fmt.Errorf("%w: it begins with %q instead of %q", errMalformed, r.Kind, kindHello)
+		return theirs, 0, fmt.Errorf("%w: it begins with %q instead of %q", ErrDamaged, r.Kind, kindHello)
 	}
 	if err := json.Unmarshal(r.Body, &theirs); err != nil {
-		return theirs, 0, fmt.Errorf("%w: %w", errMalformed, err)
+		return theirs, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	format = min(mine.Newest, theirs.Newest)
 	switch {
