@@ -256,7 +256,7 @@ func TestAnUpgradeThatFailsChangesNothing(t *testing.T) {
 	replace(func() error { return nil })
 	refused("cannot be started", "no such file")
 	for content, want := range map[string]string{
-		"#!/bin/sh\nexit 3\n": "exit status 3", "#!/bin/sh\nexit 0\n": "without a complaint", "#!/bin/sh\nprintf nonsense-nonsense-nonsense >&3\n": "before it could serve",
+		"#!/bin/sh\nexit 3\n": "exit status 3", "#!/bin/sh\nexit 0\n": "without a complaint", "#!/bin/sh\nprintf nonsense-nonsense-nonsense >&3\n": "is damaged: it begins with",
 	} {
 		if err := os.WriteFile(r.program, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
