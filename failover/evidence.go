@@ -56,6 +56,21 @@ func unreachable(err error) bool {
 	return false
 }
 
+// isOurs reports whether err is of this host alone and says nothing about whom it wanted to reach: it has no network yet,
+// nobody who knows names, or no room for a connection.
+func isOurs(err error) bool {
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		return !name.IsNotFound
+	}
+	for _, code := range [...]syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
 // isAnswer reports whether a light probe that ended with err found somebody.
 func isAnswer(err error) bool {
 	if err == nil {

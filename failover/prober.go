@@ -217,7 +217,7 @@ func (p *Prober) LastAlive(c servicetable.Candidate) (time.Time, bool) {
 
 // Lost reports whether r, whose registration connection ended, is to be kept as stale: it is if one of its handlers
 // answered within StaleTimeout. Once the table shows it as stale, it is probed in depth at once and then every
-// Interval, and dropped as soon as that fails.
+// Interval, and dropped as soon as that fails, unless by something that is of this host.
 func (p *Prober) Lost(r *servicetable.Registration) (stale bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

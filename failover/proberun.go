@@ -155,6 +155,11 @@ func (p *Prober) take(t *target, seq uint64, err error) {
 		t.sawAlive(now)
 	case t.stale != nil:
 		t.failedAt, t.err, t.down, t.downAt = now, err, true, now
+		if isOurs(err) { // as a host that starts may be without a network for a while: nothing is known from that
+			t.cause = "probe: " + err.Error()
+			p.schedule(t, now)
+			return
+		}
 		p.drop(t, !isBroken(err), "probe: "+err.Error()) // sessions are ended only where nothing answers
 		return
 	case answered:

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"servicebroker/servicetable"
+	"os"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"servicebroker/servicetable"
 )
 
 // unlink ends the registration connection of c, as a broker would take it.
@@ -80,7 +83,7 @@ func TestStaleInstanceThatFailsIsDropped(t *testing.T) {
 		{fmt.Errorf("listener says: %w", answer{true}), true},
 		{errors.New("whatever it said, somebody is there"), true},
 		{fmt.Errorf("reading: %w", io.EOF), false},
-		{&net.DNSError{Name: "gone"}, false},
+		{&net.DNSError{Name: "gone", IsNotFound: true}, false},
 		{fmt.Errorf("%w: %w", answer{true}, context.DeadlineExceeded), false},
 	} {
 		bubble(t, func(t *testing.T) {
@@ -96,6 +99,38 @@ func TestStaleInstanceThatFailsIsDropped(t *testing.T) {
 			if n := len(w.table.Snapshot().Registrations()); n > 0 {
 				t.Errorf("%v: still there", c.err)
 			}
+		})
+	}
+}
+
+// A host that has no network yet, or no descriptors, learns nothing about its instances.
+func TestAStaleInstanceIsKeptWhileThisHostIsAtFault(t *testing.T) {
+	for _, ours := range []error{
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)},
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)},
+		&net.DNSError{Name: "n", Err: "server misbehaving", IsTemporary: true},
+	} {
+		bubble(t, func(t *testing.T) {
+			w := watch(t, nil)
+			a := w.register("a", "s")
+			w.unlink(a)
+			w.mu.Lock()
+			w.deeply["a"] = ours
+			w.mu.Unlock()
+			pass(60 * time.Second)
+			synctest.Wait()
+			if n := len(w.table.Snapshot().Registrations()); n != 1 {
+				t.Errorf("%v: dropped", ours)
+			}
+			if err := w.prober.Verify(t.Context(), a); err == nil {
+				t.Errorf("%v: taken for alive", ours)
+			}
+			w.mu.Lock()
+			w.deeply["a"] = errRefused()
+			w.mu.Unlock()
+			pass(5 * time.Second)
+			synctest.Wait()
+			w.wantEvents(t, "stale a@n, lost a@n false, gone a@n")
 		})
 	}
 }
