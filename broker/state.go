@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -180,11 +181,14 @@ func listenSocket(path string) (net.Listener, error) {
 			return nil, fmt.Errorf("admin socket: what is left of the last one cannot be removed: %w", err)
 		}
 	}
-	// The socket gets its mode at birth, so that there is no moment in which
-	// others may connect.
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	// The socket has its mode before it has a name (unix(7): its file is created with the mode of the descriptor),
+	// so that there is no moment in which others may connect. A umask would be the whole process's, files and
+	// folders that others create meanwhile included.
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) })
+		return errors.Join(failed, err)
+	}}
+	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w: set ADMIN_SOCKET to a short path this user may write", err)
 	}
