@@ -200,10 +200,21 @@ func (b *Broker) mirrorToConsul() {
 			return l.Publish(s)
 		},
 		Settle: 50 * time.Millisecond, MaxDelay: 200 * time.Millisecond, Resync: resync, Doubt: l.doubt,
-		Log: b.log.With("component", "consul"), Synced: one.synced.note,
+		Writer: l.member.Writer, Log: b.log.With("component", "consul"), Synced: one.synced.note,
 	}
-	one.run, one.status = l.mirror.Run, l.mirror.Status
+	one.run, one.status = l.onceDecided(l.mirror.Run), l.mirror.Status
 	b.mirrors.add(one)
+}
+
+// onceDecided is run, begun when it is known which broker writes, or that it cannot be known.
+func (l *consulLink) onceDecided(run func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) {
+		select {
+		case <-l.member.Decided():
+			run(ctx)
+		case <-ctx.Done():
+		}
+	}
 }
 
 // brokersLook is how often the list of brokers is looked at where they are what is published.

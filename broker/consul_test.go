@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/discovery/consul"
 	"servicebroker/testenv/stage"
 )
@@ -177,6 +178,7 @@ func TestOneOfTwoBrokersLeavesAndTheEntriesStay(t *testing.T) {
 	first.register("sales1", "sales")
 	second.register("sales1", "sales")
 	within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	within(t, 5*time.Second, "the second to stand by", func() error { return standsBy(second, first.Name()) })
 	first.stop()
 	<-first.ended
 	first.ended <- nil
@@ -190,6 +192,20 @@ func TestOneOfTwoBrokersLeavesAndTheEntriesStay(t *testing.T) {
 		return nil
 	})
 	t.Logf("taken over %v after the end of the other", took)
+}
+
+// standsBy says how r is not as a broker is whose copy in Consul the writer keeps.
+func standsBy(r *running, writer string) error {
+	for _, v := range r.mirrorViews() {
+		if v.Name == "consul" && (v.State != console.MirrorStandby || v.Writer != writer || v.Lag != 0 || v.Version == 0) {
+			return fmt.Errorf("%+v", v)
+		}
+	}
+	_, metrics := health(r.t, r.ConsoleAddress(), "/metrics")
+	if !strings.Contains(metrics, `servicebroker_mirror_lag_versions{mirror="consul"} 0`) || strings.Contains(metrics, `mirror_last_success_timestamp_seconds{mirror="consul"}`) {
+		return errors.New(metrics)
+	}
+	return nil
 }
 
 func TestBrokersCanBePublishedInPlaceOfInstances(t *testing.T) {

@@ -115,7 +115,7 @@ func (b *Broker) mirrorViews() []console.MirrorView {
 	for i, m := range b.mirrors.list {
 		s := m.status()
 		views[i] = console.MirrorView{
-			Name: m.name, Destination: m.destination, State: mirrorState(s), Version: s.Version, Applied: s.Applied, Lag: s.Lag,
+			Name: m.name, Destination: m.destination, State: mirrorState(s), Version: s.Version, Applied: s.Applied, Lag: s.Lag, Writer: s.Writer,
 			Syncs: s.Syncs, Failures: s.Failures, Error: s.Error, LastError: timeOrNil(s.LastError), LastSuccess: timeOrNil(s.LastSuccess), Notes: []string{},
 		}
 		if m.notes != nil {
@@ -141,11 +141,13 @@ func (s *sampler) sampleMirrors(out sink) {
 		status := m.status()
 		out.put("mirror_lag_versions", float64(status.Lag), m.name)
 		out.put("mirror_failures", float64(status.Failures), m.name)
-		last := 0.0
-		if !status.LastSuccess.IsZero() {
-			last = seconds(status.LastSuccess)
+		if !status.Standby { // another broker's success is its own to tell
+			last := 0.0
+			if !status.LastSuccess.IsZero() {
+				last = seconds(status.LastSuccess)
+			}
+			out.put("mirror_last_success_timestamp_seconds", last, m.name)
 		}
-		out.put("mirror_last_success_timestamp_seconds", last, m.name)
 		out.put("mirror_syncs_total", float64(m.synced.good.Load()), m.name, "good")
 		out.put("mirror_syncs_total", float64(m.synced.failed.Load()), m.name, "failed")
 		out.put("mirror_syncs_total", float64(m.synced.standby.Load()), m.name, "standby")

@@ -21,7 +21,8 @@ type MirrorView struct {
 	State       string     `json:"state"`       // current, behind, failing, standby (another broker keeps it) or starting
 	Version     uint64     `json:"version"`     // of the table
 	Applied     uint64     `json:"applied"`     // of the table as it is in the copy
-	Lag         uint64     `json:"lag"`         // versions between them
+	Lag         uint64     `json:"lag"`         // changes that the copy does not have; 0 if state is standby
+	Writer      string     `json:"writer"`      // the broker that keeps it, if state is standby and that is known; else empty
 	Syncs       uint64     `json:"syncs"`       // times the copy was brought up to date, or that was tried
 	Failures    int        `json:"failures"`    // in a row
 	Error       string     `json:"error"`       // why the last one failed; empty if it did not
@@ -53,9 +54,14 @@ func WriteMirrors(w io.Writer, list MirrorList, now time.Time) error {
 		if m.LastSuccess != nil {
 			success = span(now.Sub(*m.LastSuccess)) + " ago"
 		}
-		rows = append(rows, []string{
-			m.Name, m.Destination, m.State, fmt.Sprintf("%d of %d", m.Applied, m.Version), fmt.Sprint(m.Lag), success, fmt.Sprint(m.Failures),
-		})
+		state, applied, lag := m.State, fmt.Sprintf("%d of %d", m.Applied, m.Version), fmt.Sprint(m.Lag)
+		if m.State == MirrorStandby { // the other broker tells how far it is
+			applied, lag, success = "-", "-", "-"
+			if m.Writer != "" {
+				state += " (" + printable(m.Writer) + " writes)"
+			}
+		}
+		rows = append(rows, []string{m.Name, m.Destination, state, applied, lag, success, fmt.Sprint(m.Failures)})
 	}
 	err := table(w, "No mirrors: the table is published nowhere. DNS_ADDRESS, DNS_UPDATE and CONSUL_ADDRESS would do that.",
 		"MIRROR | DESTINATION | STATE | VERSION | LAG | LAST SUCCESS | FAILURES", rows)

@@ -21,6 +21,13 @@ func TestMirrors(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
+	for line := range strings.Lines(b.String()) {
+		for name, want := range map[string]string{"elsewhere": "elsewhere 127.0.0.1:8501 standby (b1@host1:1521 writes) - - - 0", "nobody": "nobody 127.0.0.1:8502 standby - - - 0"} {
+			if fields := strings.Fields(line); fields[0] == name && strings.Join(fields, " ") != want {
+				t.Errorf("%q, want %q", line, want)
+			}
+		}
+	}
 	b.Reset()
 	if err := WriteMirrors(&b, MirrorList{}, noon()); err != nil || !strings.Contains(b.String(), "No mirrors") || !strings.Contains(b.String(), "DNS_ADDRESS") {
 		t.Errorf("%q, %v", b.String(), err)

@@ -77,6 +77,8 @@ func newOperated(t *testing.T) *operated {
 			{Name: "dns-update", Destination: "zone example at 192.0.2.53:53", State: MirrorFailing, Version: 12, Applied: 3, Lag: 9, Syncs: 40, Failures: 31,
 				Error: "the DNS primary cannot be reached", LastError: &before, LastSuccess: &long, Notes: []string{}},
 			{Name: "consul", Destination: "127.0.0.1:8500", State: MirrorStarting, Version: 12, Lag: 12, Notes: []string{}},
+			{Name: "elsewhere", Destination: "127.0.0.1:8501", State: MirrorStandby, Writer: "b1@host1:1521", Version: 24, Syncs: 700, Notes: []string{}},
+			{Name: "nobody", Destination: "127.0.0.1:8502", State: MirrorStandby, Version: 24, Notes: []string{}},
 		}
 	}
 	o.Generations = twoGenerations

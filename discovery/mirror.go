@@ -44,6 +44,9 @@ type Mirror[D any] struct {
 	Longest  time.Duration // between two attempts; 0: 30 s
 	Standby  time.Duration // before asking again whether another broker keeps the copy; 0: 1 s
 
+	// Writer names the other broker that keeps the copy, "" if there is none at the moment; nil: that cannot be known.
+	Writer func() string
+
 	Log    *slog.Logger
 	Synced func(took time.Duration, err error) // told of each Sync; may be nil
 
@@ -56,13 +59,16 @@ type Status struct {
 	Name        string
 	Version     uint64    // of the table, now
 	Applied     uint64    // of the table as it is in the copy
-	Lag         uint64    // versions between them
+	Lag         uint64    // changes that the copy does not have; 0 while another broker keeps it, which does not say how far it is
 	Standby     bool      // another broker keeps the copy
+	Writer      string    // which one that is; "" if that is not known
 	Error       string    // why the last Sync failed; "" if it did not
 	Failures    int       // in a row
 	LastError   time.Time // when a Sync failed last
 	LastSuccess time.Time
 	Syncs       uint64 // ever
+
+	seen uint64 // version when another broker kept the copy last
 }
 
 // Status returns how far m has come. It may be called at any time.
@@ -72,7 +78,9 @@ func (m *Mirror[D]) Status() Status {
 	defer m.mu.Unlock()
 	s := m.status
 	s.Name, s.Version = m.Name, version
-	s.Lag = version - min(s.Applied, version)
+	if !s.Standby {
+		s.Lag = version - min(max(s.Applied, s.seen), version)
+	}
 	return s
 }
 
@@ -172,12 +180,15 @@ func (m *Mirror[D]) record(ctx context.Context, version uint64, start time.Time,
 	s := &m.status
 	s.Syncs++
 	before := *s
-	s.Standby, s.Error = errors.Is(err, ErrStandby), ""
+	s.Standby, s.Error, s.Writer = errors.Is(err, ErrStandby), "", ""
 	switch {
 	case err == nil:
 		s.Applied, s.LastSuccess, s.Failures = version, now, 0
 	case s.Standby:
-		s.Failures = 0
+		s.Failures, s.seen = 0, version
+		if m.Writer != nil {
+			s.Writer = m.Writer()
+		}
 	default:
 		s.Error, s.LastError = err.Error(), now
 		s.Failures++
@@ -193,9 +204,16 @@ func (m *Mirror[D]) tell(before, now Status) {
 	switch {
 	case now.Error != "" && now.Error != before.Error:
 		m.Log.Warn("a mirror could not be brought up to date; routing does not depend on it, and it is tried again", "mirror", m.Name, "cause", now.Error)
-	case now.Standby && !before.Standby:
+	case now.Standby && m.Writer == nil && !before.Standby:
 		m.Log.Info("another broker keeps this mirror", "mirror", m.Name)
-	case now.Error == "" && !now.Standby && (before.Failures > 0 || before.Standby):
+	case now.Standby && now.Writer != "" && now.Writer != before.Writer: // while it is "", none does
+		m.Log.Info("another broker keeps this mirror", "mirror", m.Name, "writer", now.Writer)
+	case now.Error != "" || now.Standby: // as before
+	case before.Standby:
+		m.Log.Info("this broker keeps this mirror from now on", "mirror", m.Name, "version", now.Applied)
+	case before.Failures > 0 && before.LastSuccess.IsZero():
+		m.Log.Info("a mirror is up to date", "mirror", m.Name, "version", now.Applied)
+	case before.Failures > 0:
 		m.Log.Info("a mirror is up to date again", "mirror", m.Name, "version", now.Applied)
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -271,7 +274,7 @@ func TestAStandbyAsksAgainEachSecondAndSaysSo(t *testing.T) {
 		running(t, m, func() {
 			table.Apply(instance("s1", "db1", "sales"))
 			<-time.After(10 * time.Second)
-			if s := m.Status(); !s.Standby || s.Error != "" || s.Syncs < 10 || s.Syncs > 15 {
+			if s := m.Status(); !s.Standby || s.Error != "" || s.Lag != 0 || s.Syncs < 10 || s.Syncs > 15 {
 				t.Errorf("status is %+v", s)
 			}
 			p.do(func() { p.outcome = nil })
@@ -282,6 +285,71 @@ func TestAStandbyAsksAgainEachSecondAndSaysSo(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestLagOfAStandbyThatCannotAskCountsFromWhenItCould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &servicetable.Table{}
+		p := &place{outcome: func() error { return ErrStandby }}
+		m := newMirror(table, p)
+		running(t, m, func() {
+			for i := range 30 {
+				table.Apply(instance("s"+strconv.Itoa(i), "db1", "sales"))
+			}
+			<-time.After(3 * time.Second)
+			p.do(func() { p.outcome = func() error { return errors.New("it is away") } })
+			<-time.After(3 * time.Second)
+			if s := m.Status(); s.Standby || s.Error == "" || s.Lag != 0 {
+				t.Errorf("status is %+v: what changed before is in the copy", s)
+			}
+			table.Apply(instance("late", "db1", "sales"))
+			if s := m.Status(); s.Lag != 1 {
+				t.Errorf("status is %+v, want a lag of 1", s)
+			}
+		})
+	})
+}
+
+// What people read says "again" and "another broker" only where that is so.
+func TestTheLogSaysWhatHappened(t *testing.T) {
+	away := errors.New("it is away")
+	for name, c := range map[string]struct {
+		outcomes []error // of Syncs in a row; the last is repeated
+		writers  []string
+		want     string
+	}{
+		"the first is good":         {[]error{nil}, nil, ""},
+		"the first fails":           {[]error{away, nil}, nil, "could not be|a mirror is up to date\""},
+		"a later one fails":         {[]error{nil, away, away, nil}, nil, "could not be|a mirror is up to date again"},
+		"nobody, then this one":     {[]error{ErrStandby, ErrStandby, nil}, []string{"", ""}, "this broker keeps this mirror from now on"},
+		"others, then this one":     {[]error{ErrStandby, ErrStandby, ErrStandby, nil}, []string{"one", "one", "two"}, "writer=one|writer=two|this broker keeps"},
+		"another that has no name":  {[]error{ErrStandby, ErrStandby, nil}, nil, "another broker keeps this mirror|this broker keeps"},
+		"another, and then a fault": {[]error{ErrStandby, away, nil}, []string{"one"}, "writer=one|could not be|a mirror is up to date\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				p, n := &place{}, 0
+				p.outcome = func() error { n++; return c.outcomes[min(n, len(c.outcomes))-1] }
+				m := newMirror(&servicetable.Table{}, p)
+				m.Log = slog.New(slog.NewTextHandler(&log, nil))
+				if c.writers != nil {
+					m.Writer = func() string { return c.writers[min(n, len(c.writers))-1] }
+				}
+				running(t, m, func() { <-time.After(5 * time.Minute) })
+				lines := slices.Collect(strings.Lines(log.String()))
+				want := strings.FieldsFunc(c.want, func(r rune) bool { return r == '|' })
+				for i, line := range lines {
+					if i >= len(want) || !strings.Contains(line, want[i]) {
+						t.Errorf("line %d is %s", i, line)
+					}
+				}
+				if len(lines) != len(want) {
+					t.Errorf("%d lines, want %d:\n%s", len(lines), len(want), log.String())
+				}
+			})
+		})
+	}
 }
 
 func TestADestinationThatHangsIsGivenUpAndTriedAgain(t *testing.T) {

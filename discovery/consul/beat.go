@@ -203,7 +203,7 @@ func (b *beat) lock(ctx context.Context, started time.Time) error {
 		taken, _, err := b.api.KV().Acquire(&api.KVPair{Key: key, Value: []byte(b.Name), Session: b.session}, options)
 		cancel()
 		if err != nil || !taken {
-			b.yield()
+			b.yield("")
 			return err
 		}
 		query, cancel := b.Client.query(ctx)
@@ -214,7 +214,7 @@ func (b *beat) lock(ctx context.Context, started time.Time) error {
 		}
 	}
 	if pair == nil || pair.Session != b.session {
-		b.yield()
+		b.yield(nameIn(pair))
 		return nil
 	}
 	if !b.holds && b.Log != nil {
@@ -222,6 +222,7 @@ func (b *beat) lock(ctx context.Context, started time.Time) error {
 	}
 	b.holds = true
 	b.mu.Lock()
+	b.writer = ""
 	b.lease, b.until = Lease{Key: key, Session: b.session, Fence: pair.ModifyIndex}, started.Add(b.ttl())
 	b.mu.Unlock()
 	return nil
@@ -229,17 +230,28 @@ func (b *beat) lock(ctx context.Context, started time.Time) error {
 
 func (b *beat) lose() {
 	b.session, b.entered = "", false
-	b.yield()
+	b.yield("")
 }
 
-// yield notes that the right to write is not ours.
-func (b *beat) yield() {
+// maxName bounds a broker's name as it is shown.
+const maxName = 300
+
+// nameIn names the broker that has the lock; "" if none has.
+func nameIn(lock *api.KVPair) string {
+	if lock == nil || lock.Session == "" {
+		return ""
+	}
+	return strings.ToValidUTF8(string(lock.Value[:min(len(lock.Value), maxName)]), "?")
+}
+
+// yield notes that the right to write is not ours, but the broker's of that name; "" for none.
+func (b *beat) yield(writer string) {
 	if b.holds && b.Log != nil {
 		b.Log.Info("another broker keeps the entries in Consul from now on")
 	}
 	b.holds = false
 	b.mu.Lock()
-	b.lease = Lease{}
+	b.lease, b.writer = Lease{}, writer
 	b.mu.Unlock()
 }
 

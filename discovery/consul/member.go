@@ -33,6 +33,8 @@ type Member struct {
 	until   time.Time // lease is not ours after this unless renewed
 	failure string
 	passed  bool
+	writer  string        // name of the other broker that may write
+	decided chan struct{} // closed once it has been tried to find out who writes; made when first needed
 }
 
 // Lease is the right to write.
@@ -46,6 +48,35 @@ func (m *Member) Lease() (Lease, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.lease, m.lease.Session != "" && time.Now().Before(m.until)
+}
+
+// Writer names the other broker that writes; "" if none does, or that is not known.
+func (m *Member) Writer() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writer
+}
+
+// Decided is closed once Run has asked, even if in vain, which broker writes.
+func (m *Member) Decided() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.decided == nil {
+		m.decided = make(chan struct{})
+	}
+	return m.decided
+}
+
+// decide has Decided closed.
+func (m *Member) decide() {
+	m.Decided()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.decided:
+	default:
+		close(m.decided)
+	}
 }
 
 // Failure says why this broker is not known in Consul; "" if it is.
@@ -87,6 +118,7 @@ func (m *Member) Run(ctx context.Context) {
 		if ctx.Err() == nil {
 			m.note(err)
 		}
+		m.decide()
 		wait := m.ttl() / 3
 		switch {
 		case failures > 0:
