@@ -221,3 +221,24 @@ func TestPeekHelloOfOthers(t *testing.T) {
 		t.Errorf("%v, %v", hello, err)
 	}
 }
+
+// Bytes put in front of a connection take nothing from it: one half of it can end, and the other goes on.
+func TestReplayEndsOneHalf(t *testing.T) {
+	client, server := connected(t)
+	c := Replay(server, []byte("fir"))
+	must(t, c.(interface{ CloseWrite() error }).CloseWrite())
+	if got, err := io.ReadAll(client); err != nil || len(got) > 0 {
+		t.Errorf("the client reads %q, %v", got, err)
+	}
+	_, err := io.WriteString(client, "st")
+	must(t, err)
+	must(t, client.Close())
+	if got, err := io.ReadAll(c); err != nil || string(got) != "first" {
+		t.Errorf("%q, %v", got, err)
+	}
+	near, far := net.Pipe() // which has no halves
+	must(t, Replay(near, []byte("x")).(interface{ CloseWrite() error }).CloseWrite())
+	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%v", err)
+	}
+}

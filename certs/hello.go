@@ -80,6 +80,14 @@ func (r *replayed) SetLinger(seconds int) error {
 	return nil
 }
 
+// CloseWrite ends our half of the connection underneath. One that has no halves ends whole.
+func (r *replayed) CloseWrite() error {
+	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return r.Conn.Close()
+}
+
 // listening is a connection that only reads: whoever listens must not be heard.
 type listening struct{ io.Reader }
 
