@@ -282,11 +282,10 @@ func (l *consulLink) notes() []string {
 	if n := l.intents.Pending(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d intents are not known to other brokers yet: %s", n, l.intents.Failure()))
 	}
-	if n := l.catalogue.Drift(); n > 0 {
-		if _, writes := l.member.Lease(); writes {
-			notes = append(notes, fmt.Sprintf("%d entries were not as this broker had left them, when it looked last, and were put right", n))
-		} else {
-			notes = append(notes, fmt.Sprintf("%d entries, which another broker keeps, are not as this broker's table would have them", n))
+	look := l.catalogue.Looked()
+	if _, writes := l.member.Lease(); writes != (look.Occasion == consul.Standing) { // else it is of a time before the right to write came or went
+		if note := look.Note(); note != "" {
+			notes = append(notes, note)
 		}
 	}
 	return notes

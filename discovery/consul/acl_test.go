@@ -113,7 +113,7 @@ func (a *agent) works(t *testing.T, name, rights string) error {
 			return err
 		}
 	}
-	if n := w.Drift(); n > 0 { // it does not see what it wrote
+	if n := w.Looked().Entries; n > 0 { // it does not see what it wrote
 		return fmt.Errorf("%d entries differ", n)
 	}
 	l := &listening{Watch: &Watch{Client: w.Client}}

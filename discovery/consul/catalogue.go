@@ -36,7 +36,11 @@ type Catalogue struct {
 	fullAt    time.Time
 	detailsAt time.Time
 	has       state
-	drift     int
+	look      Look
+	intact    bool  // has is what this broker left in Consul
+	by        Lease // it had when all was written last
+	written   bool  // all was, once
+	away      bool  // Consul has been, since
 	problems  []string
 }
 
@@ -70,14 +74,6 @@ const parallel = 8
 // maxEntries bounds how many entries are believed to be there.
 const maxEntries = 200_000
 
-// Drift returns in how many entries Consul differed from this broker's table when it looked last. Where another broker writes, that is
-// by how much the two disagree.
-func (c *Catalogue) Drift() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.drift
-}
-
 // Problems returns what could not be written because others have it, for people.
 func (c *Catalogue) Problems() []string {
 	c.mu.Lock()
@@ -97,43 +93,50 @@ func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 		return err
 	}
 	if c.doubted.Swap(false) {
-		c.known, c.fullAt = false, time.Time{}
+		c.known, c.intact, c.away, c.fullAt = false, false, true, time.Time{}
 	}
 	w := &writer{Client: c.Client, api: client}
-	var fence uint64
+	var lease Lease
 	if c.Member != nil {
-		lease, held := c.Member.Lease()
-		if !held {
+		var held bool
+		if lease, held = c.Member.Lease(); !held {
 			return c.stand(ctx, client, p)
 		}
-		w.guard, fence = c.guard(ctx, lease), lease.Fence
+		w.guard = c.guard(ctx, lease)
+	}
+	if lease != c.by { // somebody else may have written
+		c.known, c.intact = false, false
 	}
 	now := time.Now()
 	full := !c.known || !now.Before(c.fullAt)
+	before := c.has
 	if full {
-		if c.has, err = c.read(ctx, client); err != nil {
+		has, err := c.read(ctx, client)
+		if err != nil {
 			c.known = false
 			return explain(err)
 		}
-		c.fullAt = now.Add(orDefault(c.Full, time.Minute))
+		c.has, c.fullAt = has, now.Add(orDefault(c.Full, time.Minute))
 	}
 	details := !now.Before(c.detailsAt)
-	d := c.differences(ctx, p, details, fence)
+	d := c.differences(ctx, p, details, lease.Fence)
+	look := c.look
 	if full {
-		c.drift = len(d.units)
+		look = c.judge(before, c.has, len(d.units))
 	}
 	c.problems = d.problems
 	if c.has.hidden {
 		c.problems = append(c.problems, "Consul hides nodes or services from the token in CONSUL_TOKEN_FILE, and what is hidden can neither be put right nor told: it needs "+rightsNeeded)
 	}
-	c.known = false // until all is written
+	c.known, c.intact = false, false // until all is written
 	if err := w.run(ctx, d.units); err != nil {
 		if errors.Is(err, errLost) {
 			return fmt.Errorf("%w: %w", discovery.ErrStandby, err)
 		}
 		return err
 	}
-	c.known = true
+	c.known, c.intact, c.by, c.written, c.away = true, true, lease, true, false
+	c.look = look // no sooner: if the lock is lost, Consul itself may be another
 	if details {
 		c.detailsAt = now.Add(orDefault(c.Details, 5*time.Minute))
 	}
@@ -149,14 +152,14 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 
 // stand looks now and then how much what the writing broker wrote differs from what this one would.
 func (c *Catalogue) stand(ctx context.Context, client *api.Client, p Publication) error {
-	c.known = false
+	c.known, c.intact = false, false
 	if now := time.Now(); !now.Before(c.fullAt) {
 		has, err := c.read(ctx, client)
 		if err != nil {
 			return explain(err)
 		}
 		c.has = has
-		c.drift = len(c.differences(ctx, p, false, 0).units)
+		c.look = Look{Standing, len(c.differences(ctx, p, false, 0).units)}
 		c.fullAt = now.Add(orDefault(c.Full, time.Minute))
 	}
 	return discovery.ErrStandby
