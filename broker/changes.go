@@ -238,7 +238,7 @@ func offers(r *servicetable.Registration) map[string]bool {
 func (b *Broker) tell(before, after *servicetable.Registration, reason string) {
 	switch { // drop has told the end
 	case before == nil:
-		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: fmt.Sprintf("%d services", len(after.Services))})
+		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: plural(len(after.Services), "service")})
 	case after != nil && before.Stale && !after.Stale:
 		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: "it is back"})
 	}

@@ -23,7 +23,7 @@ func Check(file, instance string) (*Config, Messages) {
 // Difference is what a configuration would change of a running broker.
 type Difference struct {
 	Now     []ParameterChange `json:"now"`     // put in force by a reload
-	Restart []ParameterChange `json:"restart"` // put in force by a restart
+	Restart []ParameterChange `json:"restart"` // put in force by an upgrade or a restart
 	Out     []RuleChange      `json:"rules_out"`
 	In      []RuleChange      `json:"rules_in"`
 }
@@ -106,6 +106,6 @@ func (d *Difference) Lines() []string {
 		lines = append(lines, "A reload changes the rules:")
 	}
 	lines = append(lines, d.ruleLines()...)
-	section("A restart is needed for:", d.Restart)
+	section("broker upgrade (or a restart) is needed for:", d.Restart)
 	return lines
 }

@@ -40,7 +40,7 @@ func TestDifferenceIsWhatAReloadDoes(t *testing.T) {
   PEERS: those that Consul knows → http://b2:8521 (F:3)
   POLICY: adaptive → sessions (F:3)
   STATIC_SERVICE: none → (STATIC_SERVICE=(NAME=x)(ADDRESS=(PROTOCOL=tcp)(HOST=db1)(PORT=1521))) (F:3)
-A restart is needed for:
+broker upgrade (or a restart) is needed for:
   PROBE_INTERVAL: 9 → 8 (F:3)`, "F", file), strings.Join(d.Lines(), "\n"))
 	result, err := r.Reload(t.Context())
 	if err != nil {

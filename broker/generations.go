@@ -31,8 +31,8 @@ func (b *Broker) Generations() []console.Generation {
 	own.State = console.GenerationMoving
 	select {
 	case <-h.moved:
-		own.State = console.GenerationDraining
-		own.Until = h.until.Load()
+		left := b.leftNow(h).generation()
+		own.State, own.Until = left.State, left.Until
 	default:
 	}
 	return append(all, own, console.Generation{Number: h.number, PID: h.process.PID(), Version: h.hello.Version, Started: h.began, State: console.GenerationServing})

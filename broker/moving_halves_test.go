@@ -104,3 +104,22 @@ func TestSessionsOfMovedClientsEndByHalves(t *testing.T) {
 		})
 	}
 }
+
+// A generation is ending, and is not about to be cut, once nothing is left in it.
+func TestWhatIsLeftInAGeneration(t *testing.T) {
+	until := time.Now().Add(time.Minute)
+	for _, c := range []struct {
+		left  leftPassed
+		state string
+		cut   bool
+	}{
+		{leftPassed{Until: until}, console.GenerationEnding, false},
+		{leftPassed{Clients: 1, Until: until}, console.GenerationDraining, true},
+		{leftPassed{Registrations: 1, Until: until}, console.GenerationDraining, true},
+		{leftPassed{Registrations: 1}, console.GenerationDraining, false},
+	} {
+		if g := c.left.generation(); g.State != c.state || (g.Until != nil) != c.cut {
+			t.Errorf("%+v is shown as %+v", c.left, g)
+		}
+	}
+}

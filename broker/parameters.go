@@ -28,7 +28,7 @@ type Parameter struct {
 	Range   string // or the words it takes
 	Meaning string // for KindMapped what it becomes, for KindReplaced what takes its place
 	Cost    string // what turning it costs
-	Live    bool   // a reload puts it in force; else it waits for a restart
+	Live    bool   // a reload puts it in force; else it waits for an upgrade or a restart
 	// Pending says that the parameter is read and checked while nothing acts on it yet,
 	// and a notice says so. Whoever makes something act on it deletes this from the row.
 	Pending    bool

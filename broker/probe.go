@@ -122,7 +122,7 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 	if n == 0 {
 		return
 	}
-	b.note(r, journal.Event{Kind: journal.SessionsLost, Status: "down", Reason: "FAILURE", Cause: cause, Detail: fmt.Sprintf("%d sessions ended", n)})
+	b.note(r, journal.Event{Kind: journal.SessionsLost, Status: "down", Reason: "FAILURE", Cause: cause, Detail: plural(n, "session") + " ended"})
 	b.log.Warn("sessions ended: their instance is gone and does not answer", "instance", r.Key(), "sessions", n, "cause", cause)
 }
 

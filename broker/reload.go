@@ -82,7 +82,7 @@ func changed(old, c *Config) []string {
 }
 
 // waiting names what a configuration says otherwise than the one the broker was started
-// with, and what is in force only after a restart.
+// with, and what is in force only after an upgrade or a restart.
 func waiting(started, c *Config) []string {
 	var names []string
 	for _, p := range Parameters() {

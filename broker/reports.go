@@ -1,6 +1,10 @@
 package broker
 
-import "servicebroker/relay"
+import (
+	"fmt"
+
+	"servicebroker/relay"
+)
 
 // reporters are told what became of connects and sessions. They are set by [Broker.wire] and
 // do not change while the broker runs; they are called on the connect's own goroutine, must
@@ -24,4 +28,12 @@ func (b *Broker) sessionEnded(s *relay.SessionInfo, err error) {
 	for _, tell := range b.reporters.sessions {
 		tell(s, err)
 	}
+}
+
+// plural words a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -27,7 +27,10 @@ type leftPassed struct {
 
 func (l leftPassed) generation() console.Generation {
 	g := console.Generation{State: console.GenerationDraining, Sessions: l.Sessions, Clients: l.Clients, Registrations: l.Registrations}
-	if !l.Until.IsZero() {
+	switch {
+	case g.Clients == 0 && g.Registrations == 0: // it needs a moment
+		g.State = console.GenerationEnding
+	case !l.Until.IsZero():
 		g.Until = &l.Until
 	}
 	return g

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -16,7 +17,7 @@ type Generation struct {
 	PID           int        `json:"pid"`
 	Version       string     `json:"version"` // of the program; "" while it is not known
 	Started       time.Time  `json:"started"`
-	State         string     `json:"state"`         // starting, serving, moving (what it has, to the next one), draining (what cannot be moved) or ending
+	State         string     `json:"state"`         // starting, serving, moving (what it has, to the next one), draining (what cannot be moved) or ending (nothing is left)
 	Sessions      int        `json:"sessions"`      // relayed ones that are open
 	Clients       int        `json:"clients"`       // connections of clients, sessions among them
 	Registrations int        `json:"registrations"` // connections of databases
@@ -59,10 +60,46 @@ type Moved struct {
 	Stayed int    `json:"stayed"`
 }
 
+// words is what things are called, one of them otherwise than several.
+func (m *Moved) words() string {
+	one := map[string]string{"registrations": "registration", "sessions": "session", "clients that wait": "client that waits"}
+	if text, known := one[m.What]; known && m.Moved == 1 {
+		return text
+	}
+	return m.What
+}
+
 func (s *Server) getGenerations(w http.ResponseWriter, r *http.Request) {
 	if offered(w, r, s.Generations != nil) {
 		s.write(w, http.StatusOK, GenerationList{append([]Generation{}, s.Generations()...)})
 	}
+}
+
+// older are the generations, this one apart, that keep sessions from before an upgrade.
+func (s *Server) older() (keeping []Generation) {
+	if s.Generations == nil {
+		return nil
+	}
+	for _, g := range s.Generations() {
+		if g.Sessions > 0 && g.PID != os.Getpid() && g.State != GenerationStarting && g.State != GenerationServing {
+			keeping = append(keeping, g)
+		}
+	}
+	return keeping
+}
+
+// writeOlder tells of sessions that are not listed.
+func writeOlder(w io.Writer, older []Generation) error {
+	for _, g := range older {
+		until := ""
+		if g.Until != nil {
+			until = " until " + g.Until.Local().Format(time.TimeOnly)
+		}
+		if _, err := fmt.Fprintf(w, "Not listed: %s in generation %d%s (broker generations)\n", plural(g.Sessions, "session"), g.Number, until); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // upgradeTime bounds how long the answer to a wish for an upgrade may take.
@@ -139,7 +176,7 @@ func WriteUpgraded(w io.Writer, u Upgraded, now time.Time) error {
 	}
 	lines := []string{fmt.Sprintf("Generation %d serves: process %d, %s. It took %d ms, %d ms of them until it served.", u.Generation, u.PID, version, u.Took, u.ServedAfter)}
 	for _, m := range u.Moved {
-		line := fmt.Sprintf("Moved: %d %s", m.Moved, m.What)
+		line := fmt.Sprintf("Moved: %d %s", m.Moved, m.words())
 		if m.Stayed > 0 {
 			line += fmt.Sprintf("; %d stay", m.Stayed)
 		}

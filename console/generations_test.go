@@ -42,6 +42,8 @@ func TestUpgradesAsText(t *testing.T) {
 	nothing.Version, nothing.Left = "0.1.0", Generation{}
 	incomplete := anUpgrade()
 	incomplete.Complete = false
+	single := anUpgrade()
+	single.Moved = []Moved{{What: "registrations", Moved: 1}, {What: "sessions", Moved: 1, Stayed: 2}, {What: "clients that wait", Moved: 1}, {What: "totals", Moved: 1}}
 	for _, test := range []struct {
 		u    Upgraded
 		want []string
@@ -49,6 +51,7 @@ func TestUpgradesAsText(t *testing.T) {
 		{anUpgrade(), []string{"Generation 4 serves: process 200, version 0.2.0, before 0.1.0", "95 ms, 41 ms", "Moved: 498 sessions; 2 stay\n", "Moved: 6 registrations\n", "Left in generation 3", "sessions 2, other clients 1, registrations 1", "in 4 min (DRAIN_TIMEOUT)"}},
 		{nothing, []string{"version 0.1.0. It", "Nothing is left in generation 3, which ends."}},
 		{incomplete, []string{"still taking over"}},
+		{single, []string{"\nMoved: 1 registration\n", "\nMoved: 1 session; 2 stay\n", "\nMoved: 1 client that waits\n", "\nMoved: 1 totals\n"}},
 	} {
 		var w strings.Builder
 		if err := WriteUpgraded(&w, test.u, noon()); err != nil {

@@ -160,6 +160,9 @@ func (s *Server) getSessions(w http.ResponseWriter, r *http.Request) {
 			list.Sessions = append(list.Sessions, one)
 		}
 	}
+	if accessOf(r).whole() {
+		list.Older = s.older()
+	}
 	s.write(w, http.StatusOK, list)
 }
 

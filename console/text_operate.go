@@ -150,7 +150,7 @@ func WriteReload(w io.Writer, r ReloadResult) error {
 		fmt.Fprintf(&b, "Changed: %s\n", printable(c))
 	}
 	for _, c := range r.NeedsRestart {
-		fmt.Fprintf(&b, "Not in force before a restart: %s\n", printable(c))
+		fmt.Fprintf(&b, "Not in force before an upgrade (broker upgrade) or a restart: %s\n", printable(c))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

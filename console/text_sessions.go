@@ -11,8 +11,10 @@ import (
 // WriteSessions writes sessions as a table, one a line, as of now.
 func WriteSessions(w io.Writer, list SessionList, now time.Time) error {
 	if len(list.Sessions) == 0 {
-		_, err := io.WriteString(w, "No sessions.\n")
-		return err
+		if _, err := io.WriteString(w, "No sessions.\n"); err != nil {
+			return err
+		}
+		return writeOlder(w, list.Older)
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tCLIENT\tPROGRAM\tMACHINE\tUSER\tSERVICE\tINSTANCE\tUPSTREAM\tSTARTED\tIDLE\tFROM CLIENT\tTO CLIENT\tRULE\tREF")
@@ -23,7 +25,10 @@ func WriteSessions(w io.Writer, list SessionList, now time.Time) error {
 		}
 		writeRow(t, fields...)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeOlder(w, list.Older)
 }
 
 // WriteClient writes who the client of a session is, and what the instance sees of it, as of now.

@@ -57,7 +57,7 @@ func reloadText(r *ReloadReport) string {
 	case !r.OK:
 		return text + "nothing was changed: " + strings.Join(strings.Fields(r.Error), " ")
 	case len(r.NeedsRestart) > 0:
-		return text + "in force, save for what needs a restart: " + strings.Join(r.NeedsRestart, ", ")
+		return text + "in force, save for what needs broker upgrade (or a restart): " + strings.Join(r.NeedsRestart, ", ")
 	}
 	return text + "in force"
 }

@@ -36,9 +36,9 @@ func TestStatusOfAnEmptyBroker(t *testing.T) {
 
 func TestStatusTellsTheLastReload(t *testing.T) {
 	for want, r := range map[string]ReloadReport{
-		"06-MAY-2030 12:00:00 UTC, by file: in force\n":                                                 {OK: true, By: "file"},
-		"06-MAY-2030 12:00:00 UTC, by signal: in force, save for what needs a restart: ADDRESS, SDU\n":  {OK: true, By: "signal", NeedsRestart: []string{"ADDRESS", "SDU"}},
-		"06-MAY-2030 12:00:00 UTC, by operator: nothing was changed: f:1:2: error: a f:2:2: error: b\n": {By: "operator", Error: "f:1:2: error: a\nf:2:2: error: b"},
+		"06-MAY-2030 12:00:00 UTC, by file: in force\n":                                                                    {OK: true, By: "file"},
+		"06-MAY-2030 12:00:00 UTC, by signal: in force, save for what needs broker upgrade (or a restart): ADDRESS, SDU\n": {OK: true, By: "signal", NeedsRestart: []string{"ADDRESS", "SDU"}},
+		"06-MAY-2030 12:00:00 UTC, by operator: nothing was changed: f:1:2: error: a f:2:2: error: b\n":                    {By: "operator", Error: "f:1:2: error: a\nf:2:2: error: b"},
 	} {
 		r.At = noon()
 		if text := statusText(t, Status{LastReload: &r}); !strings.Contains(text, "Last Reload               "+want) {

@@ -69,6 +69,9 @@ type Mark struct {
 // SessionList is the answer of GET /api/v1/sessions.
 type SessionList struct {
 	Sessions []Session `json:"sessions"`
+	// Older are the generations from before an upgrade that keep sessions, which are not among these, whatever was asked for. It is
+	// absent where there are none, and for credentials for some services.
+	Older []Generation `json:"older,omitempty"`
 }
 
 // Session is one client's session that the broker relays.
@@ -162,7 +165,7 @@ type ReloadReport struct {
 	OK           bool      `json:"ok"`                      // else nothing was changed
 	Error        string    `json:"error,omitempty"`         // what is wrong, with its place
 	Changed      []string  `json:"changed,omitempty"`       // parameters and rules that it changed
-	NeedsRestart []string  `json:"needs_restart,omitempty"` // parameters that differ but are in force only after a restart
+	NeedsRestart []string  `json:"needs_restart,omitempty"` // parameters that differ but are in force only after an upgrade or a restart
 	Good         uint64    `json:"good"`                    // reloads since the start that were put in force
 	Bad          uint64    `json:"bad"`                     // those that changed nothing
 }

@@ -120,7 +120,7 @@ type Closed struct {
 type ReloadResult struct {
 	Config       string          `json:"config"`        // the file that is in force now
 	Changed      []string        `json:"changed"`       // parameters and rules that differ from before
-	NeedsRestart []string        `json:"needs_restart"` // parameters that differ but are in force only after a restart
+	NeedsRestart []string        `json:"needs_restart"` // parameters that differ but are in force only after an upgrade or a restart
 	Messages     []ConfigMessage `json:"messages"`      // warnings and notices about the file
 }
 

@@ -11,7 +11,7 @@ import (
 type checkCommand struct {
 	File     string `arg:"" help:"cman.ora to check."`
 	Instance string `arg:"" optional:"" help:"Which instance of the file. Default: CMAN_<hostname>, else the only one."`
-	Diff     bool   `help:"Tell what it would change of the running broker, and what of that needs a restart."`
+	Diff     bool   `help:"Tell what it would change of the running broker, and what of that needs an upgrade or a restart."`
 }
 
 // checkResult is the answer in JSON.

@@ -67,7 +67,7 @@ func TestCheckTellsWhatWouldChange(t *testing.T) {
 	}
 	for _, want := range []string{
 		"CMAN1 would start", "A reload puts in force:\n  POLICY: adaptive → sessions (" + file + ":3)", "  + 1 (RULE=(SRC=*)(DST=db1)(SRV=*)(ACT=accept)) (" + file + ":2)",
-		"A restart is needed for:\n  ADDRESS: (ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0)) → (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1600)) (" + file + ":1)",
+		"broker upgrade (or a restart) is needed for:\n  ADDRESS: (ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0)) → (ADDRESS=(PROTOCOL=tcp)(HOST=cman1)(PORT=1600)) (" + file + ":1)",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s\nwant %s", out, want)

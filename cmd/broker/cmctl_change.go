@@ -91,7 +91,7 @@ func (m *cmctl) reload(ctx context.Context, _ []string) error {
 		fmt.Fprintf(m.t.out, "%s:%d:%d: %s: %s\n", one.File, one.Line, one.Column, one.Severity, one.Text)
 	}
 	for _, one := range result.NeedsRestart {
-		fmt.Fprintf(m.t.out, "Not in force before a restart: %s\n", one)
+		fmt.Fprintf(m.t.out, "Not in force before an upgrade (broker upgrade) or a restart: %s\n", one)
 	}
 	m.done()
 	return nil

@@ -257,7 +257,7 @@ func TestUpgradesInARow(t *testing.T) {
 	}
 	needs := map[string][]float64{}
 	for n := range *upgrades {
-		says(t, []string{"--api", r.api, "upgrade"}, fmt.Sprintf("Generation %d serves", n+3), "Moved: 10 sessions", "Moved: 1 registrations")
+		says(t, []string{"--api", r.api, "upgrade"}, fmt.Sprintf("Generation %d serves", n+3), "Moved: 10 sessions", "Moved: 1 registration")
 		for _, c := range sessions {
 			if _, err := io.WriteString(c, "ping"); err != nil {
 				t.Fatal(err)
