@@ -250,7 +250,7 @@ func (b *Broker) wireFailover() {
 		Drop:     b.dead,
 		Interval: c.ProbeInterval, Timeout: c.ProbeTimeout, StaleTimeout: c.StaleTimeout,
 		Redirecting: func() bool { return b.settings().redirects },
-		Report:      b.probed, Gone: b.gone,
+		Report:      b.probed, Gone: b.gone, WhyStale: b.whyStored,
 		Log: b.log.With("component", "prober"),
 	}
 	b.holds.tell = func(e journal.Event) { b.journal.Add(e) }

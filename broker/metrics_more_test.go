@@ -10,6 +10,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/relay"
 	"servicebroker/tns"
@@ -53,17 +54,18 @@ func metricRows() string {
 
 // everything is a broker that shows every metric there is.
 func everything(t *testing.T) *running {
-	a := newAuthority(t)
+	a, other := newAuthority(t), beside(t, "b2", nil)
 	r := startCounted(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
 		c.TLS.Certificate, c.UpstreamTLS.CA = a.file("host.pem", a.host()), a.ca()
 		c.LogDirectory = t.TempDir()
 		c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 		c.Limits.MaxSessions = 100
-		c.Peers = []string{"http://127.0.0.1:1"}
+		c.Peers = []string{other.api()}
 		c.Rules = relay.Rules{{Action: relay.Accept, Source: relay.HostPattern{Any: true}, Destination: relay.HostPattern{Any: true}, Text: "(RULE=)"}}
 		c.StaticServices = []StaticService{{Name: "old", Instance: "old1", Address: descriptor.Address{Protocol: "tcp", Host: "127.0.0.1", Port: 9}}}
 	})
+	r.awaitPeers(func(l console.PeerList) bool { return len(l.Peers) == 1 && l.Peers[0].State == console.PeerAlive })
 	r.register("s1", "sales")
 	r.ask(sales)
 	r.awaitSeries(series{`connects_total{code="0",outcome="served",route="relay",service="sales"}`: 1})

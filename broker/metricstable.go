@@ -106,7 +106,7 @@ func brokerMetrics() []metric {
 		{name: "brokers_live", kind: gauge, help: "Brokers that are alive, this one and its peers."},
 		{name: "peer_up", kind: gauge, labels: []string{"peer"}, help: "1 if another broker answers, by the address of its API."},
 		{name: "peer_table_differs", kind: gauge, labels: []string{"peer"}, help: "1 while the table of a peer that is alive differs from this one's; broker peers says in what."},
-		{name: "peer_clock_offset_seconds", kind: gauge, labels: []string{"peer"}, help: "How much the clock of a peer is ahead."},
+		{name: "peer_clock_offset_seconds", kind: gauge, labels: []string{"peer"}, help: "How much the clock of a peer is ahead; absent before its first answer."},
 		{name: "peer_questions_total", kind: counter, labels: []string{"outcome"}, help: "Connects that nobody here serves, by what came of asking the peers: found, none, unanswered, kept (the answer of a moment ago was used) or limited (too many asked)."},
 		{name: "ready", kind: gauge, help: "1 if /readyz says yes."},
 		{name: "config_info", kind: gauge, labels: []string{"file", "hash"}, help: "1, with the configuration file in force and a hash of all that was read for it; both are empty where the built-in defaults are."},

@@ -19,6 +19,7 @@ import (
 	"servicebroker/journal"
 	"servicebroker/loadbalance"
 	"servicebroker/peers"
+	"servicebroker/servicetable"
 )
 
 // peering is what this broker has to do with others.
@@ -38,6 +39,7 @@ func (b *Broker) wirePeers() {
 	p.settings.Store(new(commonSettings))
 	p.publisher = peers.Publisher{
 		Snapshot: b.table.Snapshot, Stopping: b.ending, Log: b.log.With("component", "peers"),
+		Stored: func(r *servicetable.Registration) bool { _, is := b.storedAt(r); return is },
 		Self: func() peers.Summary {
 			s := p.settings.Load()
 			return peers.Summary{ID: p.id, Name: b.config.Name, Version: Version, Generation: b.generation(), Started: b.started, Leaving: b.leaving.Load(), Config: s.digest, Settings: s.values}
@@ -234,7 +236,9 @@ func (s *sampler) samplePeers(out sink) {
 		}
 		out.put("peer_up", gaugeOf(p.Alive), p.API)
 		out.put("peer_table_differs", gaugeOf(p.Alive && !p.DiffersSince.IsZero()), p.API)
-		out.put("peer_clock_offset_seconds", p.ClockOffset.Seconds(), p.API)
+		if !p.Started.IsZero() { // else its clock was never seen
+			out.put("peer_clock_offset_seconds", p.ClockOffset.Seconds(), p.API)
+		}
 	}
 	c := s.peering.watcher.Asked()
 	for outcome, n := range map[string]uint64{"found": c.Found, "none": c.None, "unanswered": c.Unanswered, "limited": c.Limited, "kept": c.Kept} {

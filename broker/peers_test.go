@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,29 @@ func TestPeersAreWatched(t *testing.T) {
 		t.Errorf("events %v", kinds)
 	}
 	first.accepted(sales)
+}
+
+// What nobody has told is not a number.
+func TestTheClockOfAPeerThatNeverAnsweredIsNotKnown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	never := "http://" + l.Addr().String()
+	must(t, l.Close())
+	second := beside(t, "b2", nil)
+	first := beside(t, "b1", nil, never, second.api())
+	first.awaitPeers(func(l console.PeerList) bool {
+		states := []string{l.Peers[0].State, l.Peers[1].State}
+		return slices.Contains(states, console.PeerAlive) && slices.Contains(states, console.PeerAway)
+	})
+	text := first.get("/metrics")
+	for metric, want := range map[string]bool{
+		`servicebroker_peer_up{peer="` + never + `"} 0`: true, `servicebroker_peer_clock_offset_seconds{peer="` + never: false,
+		`servicebroker_peer_clock_offset_seconds{peer="` + second.api(): true,
+	} {
+		if strings.Contains(text, metric) != want {
+			t.Errorf("%s: want %v", metric, want)
+		}
+	}
 }
 
 // A list that is the same at all brokers names each of them to itself.

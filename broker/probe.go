@@ -84,9 +84,6 @@ func (b *Broker) probed(e failover.ProbeEvent) {
 		b.balancer.Recovered(e.Registration.Key())
 	case failover.InstanceStale:
 		event.Kind = journal.Stale
-		if at, is := b.storedAt(e.Registration); is {
-			event.Cause = fmt.Sprintf("known from before the start, by the table on disk; heard of last %v before", b.started.Sub(at).Round(time.Second))
-		}
 	default: // spared ones stay in use, and what is gone is told by the table
 		return
 	}

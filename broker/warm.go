@@ -208,6 +208,15 @@ func (b *Broker) storedAt(r *servicetable.Registration) (time.Time, bool) {
 	return at, known
 }
 
+// whyStored words why an instance that is known from disk alone is stale; "" of all others.
+func (b *Broker) whyStored(r *servicetable.Registration) string {
+	at, is := b.storedAt(r)
+	if !is {
+		return ""
+	}
+	return fmt.Sprintf("known from before the start, by the table on disk; heard of last %v before", b.started.Sub(at).Round(time.Second))
+}
+
 // storedNow counts the instances that are known from disk alone, and all; static ones are neither. oldest is when the first of
 // them was heard of last.
 func (b *Broker) storedNow() (stored, all int, oldest time.Time) {

@@ -13,6 +13,7 @@ import (
 
 	wire "github.com/miekg/dns"
 
+	"servicebroker/console"
 	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/registration"
@@ -99,6 +100,25 @@ func TestAKilledBrokersTableIsUsed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A broker that was killed and started is not said to have lost what it has from disk, here or by its peers.
+func TestPeersTellARestartFromALoss(t *testing.T) {
+	live := beside(t, "b2", func(c *Config) { c.StateDirectory = filepath.Join(t.TempDir(), "state") })
+	live.join("a", "sales")
+	dir := live.killed()
+	restarted := beside(t, "b1", func(c *Config) {
+		c.StateDirectory, c.StaleTimeout, c.ProbeInterval = dir, time.Minute, time.Minute
+	}, live.api())
+	asks := beside(t, "b3", nil, restarted.api())
+	asks.join("a", "sales")
+	for r, want := range map[*running]string{restarted: "known from disk here since the start, not registered again yet", asks: "known from disk there since"} {
+		r.awaitPeers(func(l console.PeerList) bool {
+			p := l.Peers[0]
+			return len(p.Differences) == 1 && strings.HasPrefix(p.Differences[0].Cause, want)
+		})
+	}
+	restarted.saysOf(journal.Stale, "known from before the start")
 }
 
 // What is from disk comes after all that lives, and is gone when it does not answer.

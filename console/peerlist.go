@@ -78,9 +78,11 @@ func (s *Server) getTable(w http.ResponseWriter, r *http.Request) {
 func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 	var rows [][]string
 	for _, p := range list.Peers {
-		rows = append(rows, []string{
-			p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, generationText(p.Generation), fmt.Sprint(p.Services), fmt.Sprint(p.Instances), p.tableText(now), fmt.Sprintf("%d ms", p.ClockOffset),
-		})
+		services, instances, clock := fmt.Sprint(p.Services), fmt.Sprint(p.Instances), fmt.Sprintf("%d ms", p.ClockOffset)
+		if p.unseen() {
+			services, instances, clock = "-", "-", "-"
+		}
+		rows = append(rows, []string{p.Name, p.API, p.State, span(now.Sub(p.Since)), p.Version, generationText(p.Generation), services, instances, p.tableText(now), clock})
 	}
 	err := table(w, "No peers: this broker knows of no other. PEERS or CONSUL_ADDRESS would tell it of them.",
 		"PEER | API | STATE | FOR | VERSION | GENERATION | SERVICES | INSTANCES | TABLE | CLOCK", rows)
@@ -100,6 +102,9 @@ func WritePeers(w io.Writer, list PeerList, now time.Time) error {
 	}
 	return err
 }
+
+// unseen tells that the peer never answered: what it has, and what its clock says, is not known.
+func (p *PeerView) unseen() bool { return p.Started == nil }
 
 // lines tell what is worth knowing of a peer.
 func (p *PeerView) lines() []string {

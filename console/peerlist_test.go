@@ -29,7 +29,7 @@ func TestPeersAsText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"0.1.0    2           3         2", "differs for", "sales1@db1: READY here, absent there: the database is not registered there", "hr1@db2 a, b and 3 more: READY here, BLOCKED there",
-		"and 7 differences more", "the configuration differs in POLICY", "its clock differs", "away", "connection refused", "self", "share the load: 2 (those that are alive)",
+		"away   1 min 30 s  -        -           -         -          -                       -\n", "-4000 ms", "and 7 differences more", "the configuration differs in POLICY", "its clock differs", "away", "connection refused", "self", "share the load: 2 (those that are alive)",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, text.String())

@@ -55,6 +55,8 @@ type Prober struct {
 	Gone func(r *servicetable.Registration, answered bool, cause string)
 	// Probed is told of each probe and its outcome, by many goroutines at a time. nil is silent.
 	Probed func(c servicetable.Candidate, deep bool, took time.Duration, err error)
+	// WhyStale words why a stale instance is in the table, for events; nil or "": its registration ended.
+	WhyStale func(*servicetable.Registration) string
 	// Log is silent if nil.
 	Log *slog.Logger
 

@@ -1,12 +1,15 @@
 package failover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -223,4 +226,28 @@ func TestBlockedIsProbedAndNotEjected(t *testing.T) {
 		}
 		w.wantEjected(t, "")
 	})
+}
+
+// Whoever knows why an instance is stale has the say, in the log too.
+func TestWhyAnInstanceIsStale(t *testing.T) {
+	for why, want := range map[string]string{"": "it is not registered any more", "known from disk": "known from disk"} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			told := ""
+			w := watch(t, func(p *Prober) {
+				p.Log = slog.New(slog.NewTextHandler(&log, nil))
+				p.WhyStale = func(*servicetable.Registration) string { return why }
+				p.Report = func(e ProbeEvent) { told = e.Cause }
+			})
+			one := w.register("a", "sales")
+			stale := *one.Registration
+			stale.Stale = true
+			w.table.Apply(stale)
+			w.settle()
+			w.stop()
+			if told != want || !strings.Contains(log.String(), `cause="`+want+`"`) {
+				t.Errorf("told %q, logged %s, want %q", told, log.String(), want)
+			}
+		})
+	}
 }

@@ -128,10 +128,20 @@ func (p *Prober) syncStale(r *servicetable.Registration, now time.Time) {
 	if t == nil {
 		t = &target{key: staleKey(r.ID), since: now}
 		s.targets[t.key] = t
-		s.pending = append(s.pending, action{kind: actReport, event: ProbeEvent{Kind: InstanceStale, Registration: r, Key: r.Key(), Cause: "it is not registered any more", At: now}})
+		s.pending = append(s.pending, action{kind: actReport, event: ProbeEvent{Kind: InstanceStale, Registration: r, Key: r.Key(), Cause: p.whyStale(r), At: now}})
 		p.enqueue(t, now)
 	}
 	t.stale, t.candidate, t.sweep = r, deepCandidate(r), s.sweep
+}
+
+// whyStale tells why an instance is in the table that is not registered.
+func (p *Prober) whyStale(r *servicetable.Registration) string {
+	if p.WhyStale != nil {
+		if why := p.WhyStale(r); why != "" {
+			return why
+		}
+	}
+	return "it is not registered any more"
 }
 
 // deepCandidate picks what to ask a stale instance for: a service that took connects, at a handler that serves it,

@@ -88,9 +88,16 @@ func compareRows(here, there *Row) []Difference {
 	var all []Difference
 	for s, names := range differing {
 		slices.Sort(names)
-		all = append(all, Difference{
+		d := Difference{
 			Instance: here.Key, Services: names[:min(len(names), mostNamed)], Count: len(names), Here: s.here, There: s.there, Cause: meaning(s.here, s.there),
-		})
+		}
+		switch {
+		case here.Stored && status(s.here) == stale:
+			d.Cause = "known from disk here since the start, not registered again yet: databases come back within about a minute"
+		case there.Stored && status(s.there) == stale:
+			d.Cause = "known from disk there since that broker's start, not registered again yet: databases come back within about a minute"
+		}
+		all = append(all, d)
 	}
 	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.Here+"\x00"+a.There, b.Here+"\x00"+b.There) })
 	if d := lag(here, there); d != nil {
@@ -109,9 +116,17 @@ func statesOf(r *Row) map[string]string {
 	return all
 }
 
+// stale is the status of what is kept of an instance that is not registered.
+const stale = "STALE"
+
+// status is a state without what keeps clients from it.
+func status(state string) string {
+	word, _, _ := strings.Cut(state, " ")
+	return word
+}
+
 // meaning words a difference of states.
 func meaning(here, there string) string {
-	status := func(state string) string { s, _, _ := strings.Cut(state, " "); return s }
 	switch {
 	case there == "":
 		return "the database does not offer it there, or has not said so yet"
@@ -119,7 +134,7 @@ func meaning(here, there string) string {
 		return "the database does not offer it here, or has not said so yet"
 	case strings.Contains(here+there, "quarantined"):
 		return "it is quarantined at one of them: compare REGISTRANT, and what was approved"
-	case status(here) == "STALE" || status(there) == "STALE":
+	case status(here) == stale || status(there) == stale:
 		return "one of them has lost the registration"
 	case status(here) != status(there):
 		return "the database's last word to one of them did not come to the other"

@@ -44,6 +44,7 @@ type Row struct {
 	Key     string                    `json:"key"`                   // "sales1@db1"
 	LoadAge *int64                    `json:"load_age_ms,omitempty"` // nil where load was never reported
 	Offers  map[string]listed[string] `json:"offers"`                // names of services by their state: "READY", "READY draining"
+	Stored  bool                      `json:"stored,omitempty"`      // what is stale of it is known from disk since the start, and was not lost
 }
 
 // Answer is what a broker would give its own clients of what was asked for.

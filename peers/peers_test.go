@@ -217,6 +217,43 @@ func TestDigestsAreOfTablesWithoutLoad(t *testing.T) {
 	}
 }
 
+// What is stale since a start, and was not lost, is said to be that; brokers of before that say it of none.
+func TestInstancesKnownFromDiskAreNotCalledLost(t *testing.T) {
+	stale := database("sales1", "db1", "sales")
+	stale.Stale = true
+	restarted, lives := newBroker(t, "b1"), newBroker(t, "b2")
+	restarted.table.Apply(stale)
+	lives.table.Apply(database("sales1", "db1", "sales"))
+	lost := restarted.Summary(true).Rows
+	restarted.Stored = func(r *servicetable.Registration) bool { return r.ID == stale.ID }
+	restarted.table.Apply(stale)
+	restarted.ledger.lookAt = time.Time{}
+	text, err := json.Marshal(restarted.Summary(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := decodeSummary(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := lives.Summary(true).Rows
+	for _, c := range []struct {
+		here, there []Row
+		want        string
+	}{
+		{lost, ready, "sales1@db1 sales: STALE here, READY there: one of them has lost the registration"},
+		{read.Rows, ready, "sales1@db1 sales: STALE here, READY there: known from disk here since the start, not registered again yet"},
+		{ready, read.Rows, "sales1@db1 sales: READY here, STALE there: known from disk there since that broker's start, not registered again yet"},
+	} {
+		if all, _ := compare(c.here, c.there); len(all) != 1 || !strings.HasPrefix(all[0].String(), c.want) {
+			t.Errorf("%v, want %s", all, c.want)
+		}
+	}
+	if digestOf(lost) != digestOf(read.Rows) {
+		t.Error("it makes another table")
+	}
+}
+
 func TestWhatOthersAreTold(t *testing.T) {
 	b := newBroker(t, "b1")
 	many := make([]string, 2*mostTold)

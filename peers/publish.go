@@ -25,6 +25,8 @@ type Publisher struct {
 	Snapshot func() *servicetable.Snapshot
 	// Self fills in what is not of the table, and Settings.
 	Self func() Summary
+	// Stored tells of a stale registration whether it is known from disk alone; nil: none is.
+	Stored func(*servicetable.Registration) bool
 	// Stopping ends those that wait for a change; nil: nothing does.
 	Stopping <-chan struct{}
 	// Pause is between two looks at the whole table; 0: a second. Shorter tells others sooner, and costs a look at the whole
@@ -45,7 +47,7 @@ func (p *Publisher) entry() (*entry, time.Duration) {
 		p.ledger.Pause = time.Second
 	}
 	p.ledger.mu.Unlock()
-	return p.ledger.look(p.Snapshot())
+	return p.ledger.look(p.Snapshot(), p.Stored)
 }
 
 // ServeHTTP answers requests for TablePath and OffersPath.

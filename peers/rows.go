@@ -14,8 +14,8 @@ import (
 	"servicebroker/servicetable"
 )
 
-// rowsOf lists what a table has, by key: what several registrations of one instance say is together in one row.
-func rowsOf(snapshot *servicetable.Snapshot, now time.Time) []Row {
+// rowsOf lists what a table has, by key: what several registrations of one instance say is together in one row. stored may be nil.
+func rowsOf(snapshot *servicetable.Snapshot, stored func(*servicetable.Registration) bool, now time.Time) []Row {
 	byKey := map[string]*Row{}
 	for _, e := range snapshot.Services() {
 		for i := range e.Instances {
@@ -31,6 +31,9 @@ func rowsOf(snapshot *servicetable.Snapshot, now time.Time) []Row {
 			}
 			state := stateOf(in)
 			row.Offers[state] = append(row.Offers[state], printable(strings.ToLower(e.Name)))
+			if in.Registration.Stale && stored != nil && stored(in.Registration) {
+				row.Stored = true
+			}
 			if at := in.Registration.LoadAt; !at.IsZero() {
 				age := max(0, now.Sub(at).Milliseconds())
 				if row.LoadAge == nil || age < *row.LoadAge {
@@ -117,7 +120,7 @@ const lookPart = 20
 
 // look returns what the table has, and 0; or where it was looked at a moment ago what it had then, and after how long to
 // look again.
-func (l *ledger) look(snapshot *servicetable.Snapshot) (*entry, time.Duration) {
+func (l *ledger) look(snapshot *servicetable.Snapshot, stored func(*servicetable.Registration) bool) (*entry, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -127,7 +130,7 @@ func (l *ledger) look(snapshot *servicetable.Snapshot) (*entry, time.Duration) {
 	if l.entry != nil && now.Before(l.lookAt) {
 		return l.entry, l.lookAt.Sub(now)
 	}
-	e := &entry{rows: rowsOf(snapshot, now), version: snapshot.Version(), services: snapshot.ServiceCount(), at: now}
+	e := &entry{rows: rowsOf(snapshot, stored, now), version: snapshot.Version(), services: snapshot.ServiceCount(), at: now}
 	e.digest = digestOf(e.rows)
 	l.entry, l.version = e, e.version
 	l.lookAt = now.Add(max(l.Pause, lookPart*time.Since(now)))
