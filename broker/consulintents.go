@@ -19,6 +19,7 @@ type sharing struct {
 	*consul.Intents
 	changed chan struct{}   // has room for one: somebody else may want something else now
 	refused map[string]bool // keys of those that cannot be carried out here, of which it has been told; used by adopt alone
+	own     map[string]bool // keys of those that were set here and hold; guarded by operations.setting
 }
 
 // sharedWithin bounds how long an operator waits until the other brokers can know what he wants.
@@ -29,7 +30,7 @@ const maxToldRefused = 1000
 
 // openShared reads the copy, and offers to others what they may not know yet.
 func (b *Broker) openShared() {
-	s := &sharing{changed: make(chan struct{}, 1), refused: map[string]bool{}}
+	s := &sharing{changed: make(chan struct{}, 1), refused: map[string]bool{}, own: map[string]bool{}}
 	s.Intents = &consul.Intents{
 		Client: b.consul.client, Origin: b.Name(), Path: b.stateFile("consul-intents.json"), Log: b.log.With("component", "consul"),
 		Changed: func() {
@@ -49,7 +50,21 @@ func (b *Broker) openShared() {
 			b.logUnshared(s.Offer(i.Key(), sharedValue(i), endOf(i), i.Created))
 		}
 	}
+	b.operations.setting.Lock()
+	b.noteOwn(s.All())
+	b.operations.setting.Unlock()
 	s.Changed()
+}
+
+// noteOwn remembers which of all intents were set here; operations.setting is held.
+func (b *Broker) noteOwn(all map[string]consul.Shared) {
+	own := map[string]bool{}
+	for key, s := range all {
+		if !s.Removed && s.Origin == b.Name() {
+			own[key] = true
+		}
+	}
+	b.consul.intents.own = own
 }
 
 // sharedValue is an intent as others get it. IDs are each broker's own.
@@ -76,6 +91,7 @@ func (b *Broker) logUnshared(err error) {
 // share tells other brokers of an intent, as soon as that can be; b.operations.setting is held.
 func (b *Broker) share(i intent.Intent) {
 	if b.consul != nil {
+		b.consul.intents.own[i.Key()] = true
 		b.logUnshared(b.consul.intents.Put(i.Key(), sharedValue(i), endOf(i)))
 	}
 }
@@ -141,7 +157,13 @@ func (b *Broker) adopt(now time.Time) {
 	slices.SortFunc(set, func(a, b intent.Intent) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Key(), b.Key()))
 	})
+	before := map[string]intent.Intent{}
+	for _, i := range b.operations.store.All() {
+		before[i.Key()] = i
+	}
 	changed, removed, err := b.operations.store.Merge(set, gone)
+	own := b.consul.intents.own
+	b.noteOwn(all)
 	if err != nil {
 		b.log.Error("other brokers' intents", "cause", err.Error())
 	}
@@ -161,8 +183,13 @@ func (b *Broker) adopt(now time.Time) {
 		b.operations.mu.Unlock()
 		e := intentEvent(journal.IntentSet, i)
 		e.Detail += ", set at " + all[i.Key()].Origin
+		if old, was := before[i.Key()]; was && own[i.Key()] { // somebody here counts on it
+			e.Detail = fmt.Sprintf("%s, set here, is replaced by %s", old, e.Detail)
+			b.log.Warn("an operator's intent that was set here is replaced by another broker's", "was", old.String(), "intent", i.String(), "id", i.ID, "broker", all[i.Key()].Origin)
+		} else {
+			b.log.Info("operator's intent, from another broker", "intent", i.String(), "id", i.ID, "broker", all[i.Key()].Origin)
+		}
 		b.journal.Add(e)
-		b.log.Info("operator's intent, from another broker", "intent", i.String(), "id", i.ID, "broker", all[i.Key()].Origin)
 	}
 }
 

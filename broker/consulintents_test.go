@@ -14,6 +14,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/intent"
+	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/testenv/stage"
 	"servicebroker/tns"
@@ -73,8 +74,8 @@ func TestAnIntentSetAtOneBrokerActsAtAll(t *testing.T) {
 	}
 	within(t, 5*time.Second, "it to be gone from Consul's DNS", offering(c, "sales", "sales:sales1@dbhost critical"))
 	at := all[2].Intents()[0]
-	if _, err := all[2].EndIntent(t.Context(), at.ID); err != nil {
-		t.Fatal(err)
+	if ended, err := all[2].EndIntent(t.Context(), at.ID); err != nil || ended.Origin != all[0].Name() {
+		t.Fatalf("%v: taken back, and set at %q", err, ended.Origin)
 	}
 	for _, r := range all {
 		within(t, 5*time.Second, "the end of the drain", wanting(r, ""))
@@ -115,6 +116,35 @@ func TestConflictingIntentsComeToTheSameEverywhere(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Who set a weight learns there that another broker's operator set another one; who never did is told of no loss.
+func TestTheReplacementOfAnIntentIsTold(t *testing.T) {
+	c := startConsul(t)
+	all := sharingBrokers(t, c, "one", "two", "three")
+	first := all[0].set(intent.Intent{Kind: intent.Weight, Value: 25, Target: intent.Target{Instance: "sales1"}})
+	within(t, 5*time.Second, "the first", wanting(all[1], wants(all[0])))
+	all[1].set(intent.Intent{Kind: intent.Weight, Value: 50, Target: intent.Target{Instance: "sales1"}})
+	for _, r := range all {
+		within(t, 5*time.Second, "the second", wanting(r, "weight/instance=sales1 50  true "+all[1].Name()+" yes"))
+		var details []string
+		within(t, 5*time.Second, "events", func() error {
+			details = nil
+			for _, e := range r.journal.Events(journal.Filter{Kinds: []journal.Kind{journal.IntentSet}}) {
+				details = append(details, e.Detail)
+			}
+			if len(details) != 2 {
+				return fmt.Errorf("events are %q", details)
+			}
+			return nil
+		})
+		is := slices.ContainsFunc(details, func(d string) bool {
+			return strings.HasPrefix(d, first.String()+", set here, is replaced by ") && strings.HasSuffix(d, ", set at "+all[1].Name()) && strings.Contains(d, "50")
+		})
+		if is != (r == all[0]) {
+			t.Errorf("%s has %q", r.config.Name, details)
+		}
+	}
 }
 
 func TestIntentsSetWhileConsulIsAwayAreSharedLater(t *testing.T) {

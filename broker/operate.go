@@ -222,7 +222,9 @@ func (b *Broker) EndIntent(ctx context.Context, id string) (console.IntentView, 
 	view, err := b.endIntent(id)
 	if err == nil {
 		b.awaitShared(ctx, view.Intent)
+		setAt := view.Origin // what others know of it now is where it was taken back
 		b.viewShared(&view)
+		view.Origin = setAt
 	}
 	return view, err
 }
@@ -237,8 +239,8 @@ func (b *Broker) endIntent(id string) (console.IntentView, error) {
 	if err != nil {
 		return console.IntentView{}, err
 	}
-	b.unshare(i)
 	view := b.viewIntent(i)
+	b.unshare(i)
 	b.ended(i, "taken back")
 	return view, nil
 }

@@ -84,6 +84,36 @@ func WriteIntent(w io.Writer, v IntentView, now time.Time) error {
 	return err
 }
 
+// WriteTakenBack writes an intent that holds no more.
+func WriteTakenBack(w io.Writer, v IntentView, now time.Time) error {
+	text := fmt.Sprintf("taken back: %s %s of %s, set", v.ID, kindText(v.Intent), targetText(v.Target))
+	if v.Origin != "" {
+		text += " at " + v.Origin
+	}
+	text += " " + ago(v.Created, now)
+	if v.Reason != "" {
+		text += " (" + v.Reason + ")"
+	}
+	if p := v.Progress; waitsForSessions(v) {
+		text += fmt.Sprintf("; %d of %s were left", p.SessionsLeft, plural(max(p.SessionsAtStart, p.SessionsLeft), "session"))
+	}
+	if v.Shared == SharedNotYet {
+		text += "; other brokers do not know it yet, and will as soon as Consul is there"
+	}
+	_, err := fmt.Fprintln(w, printable(text))
+	return err
+}
+
+// WriteAllTakenBack writes intents that hold no more, one a line.
+func WriteAllTakenBack(w io.Writer, list IntentList, now time.Time) error {
+	for _, v := range list.Intents {
+		if err := WriteTakenBack(w, v, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // WriteHeld writes for which services connects wait, then each of them, as of now.
 func WriteHeld(w io.Writer, list HeldList, now time.Time) error {
 	if list.Total == 0 {

@@ -32,6 +32,7 @@ func writers(word string) map[string]func(io.Writer) error {
 		"events":  func(w io.Writer) error { return WriteEvents(w, EventList{[]journal.Event{event}}) },
 		"intents": func(w io.Writer) error { return WriteIntents(w, IntentList{[]IntentView{view}}, noon()) },
 		"intent":  func(w io.Writer) error { return WriteIntent(w, view, noon()) },
+		"undone":  func(w io.Writer) error { return WriteAllTakenBack(w, IntentList{[]IntentView{view}}, noon()) },
 		"held":    func(w io.Writer) error { return WriteHeld(w, heldList(held, "", 9), noon()) },
 		"quarantine": func(w io.Writer) error {
 			return WriteQuarantine(w, QuarantineList{[]QuarantineEntry{{ID: word, Service: word, Instance: word, Peer: word, Database: word, Cause: word}}}, noon())

@@ -128,7 +128,7 @@ func (u *undoing) undo(ctx context.Context, t *terminal, global *cli, kinds ...i
 			return &exitError{exitUsage, errors.New("give either --id or a target")}
 		}
 		view, err := global.client().EndIntent(ctx, u.ID)
-		return show(t, global, view, err, asOfNow(console.WriteIntent))
+		return show(t, global, view, err, asOfNow(console.WriteTakenBack))
 	}
 	wanted, err := u.parse()
 	if err != nil {
@@ -156,7 +156,7 @@ func (u *undoing) undo(ctx context.Context, t *terminal, global *cli, kinds ...i
 	if len(ended.Intents) == 0 {
 		return nothingToUndo(wanted, kinds[0], others)
 	}
-	return show(t, global, ended, nil, asOfNow(console.WriteIntents))
+	return show(t, global, ended, nil, asOfNow(console.WriteAllTakenBack))
 }
 
 func isKind(k intent.Kind, kinds []intent.Kind) bool {

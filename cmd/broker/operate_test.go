@@ -53,11 +53,11 @@ func TestIntentsAreSetAndUndone(t *testing.T) {
 
 	fails(t, on("resume", "--service", "sales"), exitNo, "--id "+drain.ID)
 	fails(t, on("release", "--service", "sales"), exitNo, "hold of exactly service=sales")
-	says(t, on("resume", "--instance", "SALES1@db1", "--service", "Sales"), "new memory")
-	says(t, on("release", "--database", "prod"), "hold")
+	says(t, on("resume", "--instance", "SALES1@db1", "--service", "Sales"), "taken back: "+drain.ID+" drain of service sales, instance sales1@db1, set 0 s ago (new memory); ")
+	says(t, on("release", "--database", "prod"), "taken back: ", "hold of database prod, set 0 s ago\n")
 	fails(t, on("release", "--database", "prod"), exitNo, "broker intents lists what is")
 	says(t, on("resume", "--instance", "sales2"), "maintenance")
-	says(t, on("resume", "--id", o.store.All()[0].ID), "weight 50 %")
+	says(t, on("resume", "--id", o.store.All()[0].ID), "taken back: ", "weight 50 % of node db1, set ")
 	fails(t, on("resume", "--id", "none"), exitNo, "none")
 	if left := o.store.All(); len(left) != 2 || left[0].Kind != intent.Weight || left[1].Target.Network == "" {
 		t.Errorf("left in force: %v", left)
