@@ -370,7 +370,8 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 		b.passConsul() // to the one that may go on serving
 		b.Shutdown(console.ShutdownRequest{Abort: true})
 	}
-	b.log.Info("broker started", "generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath())
+	started := []any{"generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath()}
+	b.log.Info("broker started", append(started, b.aboutOthers()...)...)
 
 	limit, next, follow := b.untilSucceeded(ctx, abort, serving)
 	b.freezeWarm()

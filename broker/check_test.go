@@ -372,3 +372,19 @@ func TestCheckLooksForFiles(t *testing.T) {
 		}
 	}
 }
+
+// Who copies the first sample there is has a configuration of which the broker has nothing to say.
+func TestTheFirstSampleIsClean(t *testing.T) {
+	page, err := os.ReadFile("../docs/getting-started.md")
+	must(t, err)
+	_, rest, _ := strings.Cut(string(page), "# cman.ora\n")
+	sample, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("there is no sample")
+	}
+	path := filepath.Join(t.TempDir(), "cman.ora")
+	must(t, os.WriteFile(path, []byte(sample), 0o600))
+	if _, messages := ReadConfig(path, ""); len(messages) > 0 {
+		t.Errorf("%v", messages)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,13 +117,66 @@ func (b *Broker) identity() console.Identity {
 		Version: VersionInfo(), Started: b.started, Config: absolute(b.config.File),
 		LogLevel: b.levelWord(), LogDir: b.settings().config.LogDirectory, TraceDir: b.traceFiles().Directory, TraceLevel: b.traceLevel(),
 		Console: b.ConsoleAddress(), REST: b.RESTAddress(), Socket: b.SocketPath(), Route: b.settings().config.Mode.String(),
-		LastReload: b.files.lastReload(),
+		LastReload: b.files.lastReload(), Generation: b.generation(), Others: b.others(),
 	}
 	i.Version.Instance, i.Version.Release = b.config.Name, tns.VersionText(b.config.VSNNUM)
 	for _, at := range b.endpoints() {
 		i.Listening = append(i.Listening, console.Endpoint{Protocol: at.Protocol, Host: at.Host, Port: at.Port})
 	}
 	return i
+}
+
+// dnsAddress is where the zone is served; "" if it is not.
+func (b *Broker) dnsAddress() string {
+	if b.dns.sockets == nil {
+		return ""
+	}
+	return b.dns.sockets.TCP.Addr().String()
+}
+
+// aboutOthers is the same for a log, as far as it is configured.
+func (b *Broker) aboutOthers() (attributes []any) {
+	o := b.others()
+	if o.DNS != nil {
+		attributes = append(attributes, "dns_zone", o.DNS.Zone)
+		if o.DNS.Address != "" {
+			attributes = append(attributes, "dns", o.DNS.Address)
+		}
+		if o.DNS.Primary != "" {
+			attributes = append(attributes, "dns_primary", o.DNS.Primary)
+		}
+	}
+	if o.Consul != nil {
+		attributes = append(attributes, "consul", o.Consul.Address)
+	}
+	if all := b.config.Peers; len(all) > 0 {
+		attributes = append(attributes, "peers", strings.Join(all, ","))
+	}
+	return attributes
+}
+
+// others tells what this broker has to do with DNS, Consul and other brokers.
+func (b *Broker) others() console.Others {
+	var o console.Others
+	if c := &b.config.DNS; c.published() {
+		o.DNS = &console.DNSPlace{Zone: c.Zone, Address: b.dnsAddress(), Primary: c.Update.Primary}
+	}
+	if b.consul != nil {
+		o.Consul = &console.ConsulPlace{Address: b.config.Consul.Address, Problem: b.consul.member.Failure()}
+	}
+	var count console.PeerCount
+	for _, p := range b.peering.watcher.Peers() {
+		if p.Self || p.Duplicate {
+			continue
+		}
+		if count.Known++; p.Alive {
+			count.Alive++
+		}
+	}
+	if count.Known > 0 {
+		o.Peers = &count
+	}
+	return o
 }
 
 // consoleCertificates shows the certificates in use in the words of the API.

@@ -123,6 +123,9 @@ func TestTheReplacementOfAnIntentIsTold(t *testing.T) {
 	c := startConsul(t)
 	all := sharingBrokers(t, c, "one", "two", "three")
 	first := all[0].set(intent.Intent{Kind: intent.Weight, Value: 25, Target: intent.Target{Instance: "sales1"}})
+	if status := all[0].get("/api/v1/status"); !strings.Contains(status, `"consul":{"address":"`+c.Address+`"}`) {
+		t.Error(status)
+	}
 	within(t, 5*time.Second, "the first", wanting(all[1], wants(all[0])))
 	all[1].set(intent.Intent{Kind: intent.Weight, Value: 50, Target: intent.Target{Instance: "sales1"}})
 	for _, r := range all {

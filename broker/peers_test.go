@@ -189,6 +189,25 @@ func TestPeersAreWatched(t *testing.T) {
 	first.accepted(sales)
 }
 
+// Status and the line of the start name what this broker goes by.
+func TestStatusNamesOthers(t *testing.T) {
+	second := beside(t, "b2", nil)
+	first := beside(t, "b1", func(c *Config) { c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example" }, second.api())
+	first.awaitPeers(func(l console.PeerList) bool { return l.Peers[0].State == console.PeerAlive })
+	status := first.get("/api/v1/status")
+	for _, want := range []string{`"generation":1`, `"dns":{"zone":"db.example","address":"` + first.atZone() + `"}`, `"peers":{"alive":1,"known":1}`} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status has no %s: %s", want, status)
+		}
+	}
+	if strings.Contains(status, `"consul"`) || strings.Contains(second.get("/api/v1/status"), `"dns"`) {
+		t.Error("status names what is not configured")
+	}
+	if got := fmt.Sprint(first.aboutOthers()); got != "[dns_zone db.example dns "+first.atZone()+" peers "+second.api()+"]" || len(second.aboutOthers()) > 0 {
+		t.Errorf("the log says %s", got)
+	}
+}
+
 // What nobody has told is not a number.
 func TestTheClockOfAPeerThatNeverAnsweredIsNotKnown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

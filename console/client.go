@@ -205,7 +205,7 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err // without the address, which is named anyway
 	}
-	todo := "start it with \"broker serve\", or name another one with --api or BROKER_API"
+	todo := "start it with \"broker serve\", or say where it is: TNS_ADMIN=the folder of its cman.ora, or --api (BROKER_API) with the address of its console, or with unix:STATE_DIRECTORY/admin.sock where it has such a folder"
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, misnamed := errors.AsType[x509.HostnameError](err)
 	switch {

@@ -99,6 +99,9 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	}{
 		{closed.URL, true, "broker serve"},
 		{closed.URL, true, "BROKER_API"},
+		{closed.URL, true, "TNS_ADMIN="},
+		{closed.URL, true, "--api"},
+		{closed.URL, true, "unix:STATE_DIRECTORY/admin.sock"},
 		{"unix:" + filepath.Join(folder, "none.sock"), true, "broker serve"},
 		{stranger, true, "something else answers"},
 		{refuser, true, "something else answers"},

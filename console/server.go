@@ -122,6 +122,9 @@ type Identity struct {
 	TraceLevel string
 
 	LastReload *ReloadReport // nil: the configuration is that of the start
+
+	Generation int // of the process; 0: not known
+	Others
 }
 
 func (s *Server) getServices(w http.ResponseWriter, r *http.Request) {

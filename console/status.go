@@ -27,10 +27,10 @@ func (v seen) status(snapshot *servicetable.Snapshot) Status {
 		Console: id.Console, REST: id.REST, Listening: id.Listening, Ready: len(reasons) == 0, Reasons: reasons, Notes: v.notes(), TableVersion: snapshot.Version(),
 		Services: snapshot.ServiceCount(), Registrations: len(v.registrations(snapshot)), Sessions: len(v.sessions()),
 		Release: id.Version.Release, Machine: id.Machine, PID: id.PID, Socket: id.Socket, LogLevel: id.LogLevel, LogDir: id.LogDir, TraceDir: id.TraceDir, TraceLevel: id.TraceLevel,
-		AdminRequests: v.adminRequests.Load(), AdminOpen: int(v.adminOpen.Load()), LastReload: id.LastReload,
+		AdminRequests: v.adminRequests.Load(), AdminOpen: int(v.adminOpen.Load()), LastReload: id.LastReload, Generation: id.Generation, Others: id.Others,
 	}
 	if !v.by.whole() {
-		st.Services, st.LastReload = len(v.entries(snapshot)), nil // which may quote what is about others
+		st.Services, st.LastReload, st.Others = len(v.entries(snapshot)), nil, Others{} // which may quote what is about others
 	}
 	if !id.Started.IsZero() {
 		st.Uptime = v.now().Sub(id.Started).Milliseconds()

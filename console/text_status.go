@@ -36,6 +36,12 @@ func WriteStatus(w io.Writer, s Status) error {
 		line("Configuration File", s.Config)
 	}
 	line("Last Reload", reloadText(s.LastReload))
+	if s.Generation > 0 {
+		line("Generation", fmt.Sprintf("%d since %s", s.Generation, strings.ToUpper(s.Started.UTC().Format("02-Jan-2006 15:04:05 MST"))))
+	}
+	line("DNS", s.DNS.text())
+	line("Consul", s.Consul.text())
+	line("Peers", s.Peers.text())
 	line("Console", s.Console)
 	line("REST", s.REST)
 	line("Table", fmt.Sprintf("version %d: %d service(s), %d instance(s)", s.TableVersion, s.Services, s.Registrations))
@@ -45,6 +51,40 @@ func WriteStatus(w io.Writer, s Status) error {
 	b.WriteString(listenerDone)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// text is "" for none.
+func (d *DNSPlace) text() string {
+	if d == nil {
+		return ""
+	}
+	text := "zone " + d.Zone
+	if d.Address != "" {
+		text += " at " + d.Address
+	}
+	if d.Primary != "" {
+		text += ", written to " + d.Primary
+	}
+	return text
+}
+
+// text is "" for none.
+func (c *ConsulPlace) text() string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Problem != "":
+		return c.Address + ": " + c.Problem
+	}
+	return c.Address + ": this broker is known there"
+}
+
+// text is "" for none.
+func (p *PeerCount) text() string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d alive", p.Alive, p.Known)
 }
 
 // reloadText tells of a reload in one line.

@@ -34,6 +34,28 @@ func TestStatusOfAnEmptyBroker(t *testing.T) {
 	golden(t, "status-empty.txt", statusText(t, s.all().status(s.snapshot())))
 }
 
+func TestStatusTellsOfOthers(t *testing.T) {
+	s := testServer(&servicetable.Table{})
+	others := Others{DNS: &DNSPlace{Zone: "db.example", Address: "127.0.0.1:8053", Primary: "ns1:53"}, Consul: &ConsulPlace{Address: "c1:8500", Problem: "it is away\x1b"}, Peers: &PeerCount{1, 2}}
+	s.Identity = func() Identity { return Identity{Started: noon(), Generation: 3, Others: others} }
+	st := s.all().status(s.snapshot())
+	for _, want := range []string{
+		"Generation                3 since 06-MAY-2030 12:00:00 UTC\n", "DNS                       zone db.example at 127.0.0.1:8053, written to ns1:53\n",
+		"Consul                    c1:8500: it is away", "Peers                     1 of 2 alive\n",
+	} {
+		if text := statusText(t, st); !strings.Contains(text, want) || strings.Contains(text, "\x1b") {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+	st.Consul = &ConsulPlace{Address: "c1:8500"}
+	if text := statusText(t, st); !strings.Contains(text, "c1:8500: this broker is known there\n") {
+		t.Error(text)
+	}
+	if text := statusText(t, Status{}); strings.Contains(text, "Consul") || strings.Contains(text, "DNS") || strings.Contains(text, "Peers") || strings.Contains(text, "Generation") {
+		t.Error(text)
+	}
+}
+
 func TestStatusTellsTheLastReload(t *testing.T) {
 	for want, r := range map[string]ReloadReport{
 		"06-MAY-2030 12:00:00 UTC, by file: in force\n":                                                                    {OK: true, By: "file"},

@@ -154,8 +154,37 @@ type Status struct {
 	AdminRequests uint64     `json:"admin_requests"`            // over the admin socket, since the start
 	AdminOpen     int        `json:"admin_open"`                // of them that are not answered yet
 
+	Generation int `json:"generation,omitempty"` // of the process, counted from 1
+	Others         // for whoever may see all
+
 	LastReload *ReloadReport    `json:"last_reload,omitempty"` // absent: the configuration is that of the start
 	Summary    []ServiceSummary `json:"summary,omitempty"`     // sorted by name
+}
+
+// Others is what a broker has to do with others, each absent where that is not configured.
+type Others struct {
+	DNS    *DNSPlace    `json:"dns,omitempty"`
+	Consul *ConsulPlace `json:"consul,omitempty"`
+	Peers  *PeerCount   `json:"peers,omitempty"`
+}
+
+// DNSPlace is where the table is shown in DNS.
+type DNSPlace struct {
+	Zone    string `json:"zone"`
+	Address string `json:"address,omitempty"` // host:port where this broker serves it; absent: it does not
+	Primary string `json:"primary,omitempty"` // host:port of the server to which it is written; absent: there is none
+}
+
+// ConsulPlace is the Consul that this broker goes by.
+type ConsulPlace struct {
+	Address string `json:"address"`
+	Problem string `json:"problem,omitempty"` // why this broker is not known there now; absent if it is
+}
+
+// PeerCount counts the other brokers that this one looks at.
+type PeerCount struct {
+	Alive int `json:"alive"`
+	Known int `json:"known"` // those among them
 }
 
 // ReloadReport tells what came of the last reload.
