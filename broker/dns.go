@@ -17,6 +17,7 @@ import (
 
 	"servicebroker/discovery"
 	"servicebroker/discovery/dns"
+	"servicebroker/peers"
 	"servicebroker/servicetable"
 )
 
@@ -128,6 +129,9 @@ func (b *Broker) wireDNS() {
 		m := &mirror{name: "dns-update", destination: "zone " + b.config.DNS.Zone + " at " + u.Primary}
 		of := b.dnsMirrorTo(u, m)
 		m.run = of.Run
+		if l := b.consul; l != nil {
+			u.Writing, of.Writer, m.run = b.writesZone, l.member.Writer, l.onceDecided(of.Run)
+		}
 		m.notes = func() []string {
 			var notes []string
 			for _, name := range u.Foreign() {
@@ -137,6 +141,9 @@ func (b *Broker) wireDNS() {
 		}
 		if !b.config.DNS.Update.Leave {
 			m.withdraw = func(ctx context.Context) error {
+				if b.othersGoOn(ctx) {
+					return nil
+				}
 				err := u.Sync(ctx, dns.Publication{TTL: uint32(b.config.DNS.TTL.Seconds()), Zones: []dns.Zone{{Name: b.config.DNS.Zone + "."}}})
 				if errors.Is(err, discovery.ErrStandby) { // another one keeps it
 					return nil
@@ -146,6 +153,26 @@ func (b *Broker) wireDNS() {
 		}
 		b.mirrors.add(m)
 	}
+}
+
+// writesZone tells whether this broker writes a zone elsewhere that others write as well: the one that has the lock in Consul
+// does, each where nobody is known to have it.
+func (b *Broker) writesZone() bool {
+	m := b.consul.member
+	_, held := m.Lease()
+	return held || m.Writer() == "" || m.Failure() != ""
+}
+
+// othersGoOn tells whether there are other brokers, with the same table as far as anybody knows, which do not end themselves.
+func (b *Broker) othersGoOn(ctx context.Context) bool {
+	if slices.ContainsFunc(b.peering.watcher.Peers(), func(p peers.State) bool { return p.Alive && !p.Leaving }) {
+		return true
+	}
+	if b.consul == nil {
+		return false
+	}
+	alive, err := b.consul.member.Brokers(ctx)
+	return err == nil && len(alive) > 1
 }
 
 // dnsMirrorTo is what keeps a destination equal to the table.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
+
+	"servicebroker/console"
 )
 
 // startBIND runs BIND with a zone statement, in which %KEY% is the name of a key that the broker has too, until the test ends, and
@@ -118,4 +121,52 @@ func TestAPrimaryIsWrittenUntilTheBrokerEnds(t *testing.T) {
 		}
 		awaitAnswer(t, primary, "hr.db.example", wire.TypeA, "192.0.2.99")
 	}
+}
+
+// Of two brokers that write one zone elsewhere one stands by, and nothing is taken out of it while either lives.
+func TestTwoBrokersKeepOneZoneAtAPrimary(t *testing.T) {
+	c := startConsul(t)
+	key := tsigFile(t, 0o600)
+	primary := startBIND(t, `"example" { type primary; file "example.zone"; update-policy { grant %KEY% subdomain db.example; }; allow-transfer { key %KEY%; }; }`)
+	named := func(name string) *running {
+		return start(t, func(config *Config) {
+			config.Name, config.Consul.Address = name, c.Address
+			config.DNS.Zone, config.DNS.Update = "db.example", DNSUpdate{Primary: primary, Zone: "example", Key: key}
+		})
+	}
+	first := named("one")
+	within(t, 10*time.Second, "the first to write", func() error {
+		if !first.writesZone() || first.consul.member.Writer() != "" {
+			return errors.New("it does not")
+		}
+		if _, held := first.consul.member.Lease(); !held {
+			return errors.New("it has no lock")
+		}
+		return nil
+	})
+	second := named("two")
+	first.register("sales1", "sales")
+	second.register("sales1", "sales")
+	awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "127.0.0.1")
+	stands := func(r *running) error {
+		for _, v := range r.mirrorViews() {
+			if v.Name == "dns-update" && (v.State == console.MirrorStandby) != (r == second) {
+				return fmt.Errorf("%s: %+v", r.Name(), v)
+			}
+		}
+		return nil
+	}
+	within(t, 10*time.Second, "the second to stand by", func() error { return errors.Join(stands(first), stands(second)) })
+	first.stop()
+	<-first.ended
+	first.ended <- nil
+	if got, err := lookup(t.Context(), "udp", "127.0.0.1", primary, "sales.db.example", wire.TypeA); err != nil || inWords(got) != "127.0.0.1" {
+		t.Errorf("after the end of the first: %v %v", got, err)
+	}
+	second.register("hr2", "pay")
+	awaitAnswer(t, primary, "pay.db.example", wire.TypeA, "127.0.0.1")
+	second.stop()
+	<-second.ended
+	second.ended <- nil
+	awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "NXDOMAIN")
 }
