@@ -157,16 +157,46 @@ func (i *issuance) begin(ctx context.Context) (stop func()) {
 	config.Issuers = []certmagic.Issuer{issuer}
 	i.config = certmagic.New(i.cache, config)
 	var working sync.WaitGroup
+	var missing []string
 	for _, name := range i.names {
 		if _, err := i.config.CacheManagedCertificate(ctx, name); err != nil {
-			working.Go(func() { i.obtain(ctx, name) })
+			missing = append(missing, name)
 		}
+	}
+	first := make(chan struct{}) // closed when the first of them has been issued
+	for n, name := range missing {
+		working.Go(func() {
+			if n == 0 {
+				defer close(first)
+			} else {
+				i.awaitAccount(ctx, first)
+			}
+			i.obtain(ctx, name)
+		})
 	}
 	close(i.loaded)
 	working.Go(func() { _ = i.cache.RenewManagedCertificates(ctx) }) // what has become due meanwhile; it logs
 	return func() {
 		i.cache.Stop()
 		working.Wait()
+	}
+}
+
+// accountTime is long enough for an account to be made.
+const accountTime = 15 * time.Second
+
+// awaitAccount lets whoever is first make the account where none has an address: certmagic takes the folder of one that is being
+// made, which is named default, for an address, and the authority refuses that.
+func (i *issuance) awaitAccount(ctx context.Context, first <-chan struct{}) {
+	if i.acme.Email != "" {
+		return
+	}
+	timer := time.NewTimer(accountTime)
+	defer timer.Stop()
+	select {
+	case <-first:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
