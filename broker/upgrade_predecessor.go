@@ -132,7 +132,7 @@ func (p *Predecessor) leftover(now time.Time) string {
 		word string
 	}{{l.Sessions, "session"}, {l.Clients - l.Sessions, "client"}, {l.Registrations, "registration"}} {
 		if one.n > 0 {
-			kept = append(kept, severalOf(one.n, one.word))
+			kept = append(kept, plural(one.n, one.word))
 		}
 	}
 	if kept == nil {
@@ -143,13 +143,6 @@ func (p *Predecessor) leftover(now time.Time) string {
 		text += " until " + l.Until.Format(time.TimeOnly) + ", for " + max(l.Until.Sub(now), 0).Round(time.Second).String()
 	}
 	return text
-}
-
-func severalOf(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // takeEarly hands parts that were given early to those that they are of. It is for New.
