@@ -33,7 +33,10 @@ check:
 fuzz:
 	@scripts/fuzz $(FUZZTIME)
 
-bench:
+# The broker beside HAProxy, nginx, a bare server and none, by turns; BENCH='-only connects -peers relay,haproxy -rounds 3 -time 1s'
+# for a first look.
+bench: build
+	@scripts/bench $(BENCH)
 	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./limits ./relay/...
 	$(GO) test -count 1 -v -run TestOthersAreServedBesideAFlood ./testenv/flood -args -full
 

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// measure is one thing that is measured of several peers.
+type measure struct {
+	group string // by which it is chosen
+	title string
+	peers []string
+	unit  string // of "rate"
+	run   func(ctx context.Context, l *lab, p *peer, lasting time.Duration) (figures, error)
+}
+
+// comparison is a ratio of two peers' figures that has a target.
+type comparison struct {
+	group, title  string // of the measure
+	figure        string
+	ours, theirs  string
+	least         float64 // the ratio's target; 0: there is none
+	most          float64 // where less is better
+	what, because string
+}
+
+var (
+	connecting = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "nginx"}
+	carrying   = []string{"direct", "relay", "haproxy", "nginx"}
+	pouring    = []string{"direct", "relay", "haproxy", "haproxy-splice", "nginx"}
+)
+
+// measures are all there are, in the order of the table.
+func measures() []measure {
+	var all []measure
+	for _, n := range []int{1, 16, 64} {
+		all = append(all, measure{group: "connects", title: fmt.Sprintf("connects, %d at a time", n), peers: connecting, unit: "/s", run: connectsOf(n)})
+	}
+	for _, n := range []int{1, 16, 256} {
+		all = append(all, measure{group: "roundtrips", title: fmt.Sprintf("round trips of %d bytes, %s", messageSize, plural(n, "session")), peers: carrying, unit: "/s", run: roundTripsOf(n)})
+	}
+	for _, n := range []int{1, 4} {
+		all = append(all, measure{group: "bulk", title: "bulk, " + plural(n, "stream"), peers: pouring, unit: "MB/s", run: bulkOf(n)})
+	}
+	return all
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func connectsOf(n int) func(context.Context, *lab, *peer, time.Duration) (figures, error) {
+	return func(_ context.Context, _ *lab, p *peer, lasting time.Duration) (figures, error) {
+		found, err := p.connects.run(n, lasting)
+		if err != nil {
+			return nil, err
+		}
+		return found.figures(), found.why
+	}
+}
+
+func roundTripsOf(n int) func(context.Context, *lab, *peer, time.Duration) (figures, error) {
+	return func(_ context.Context, _ *lab, p *peer, lasting time.Duration) (figures, error) {
+		found, err := roundTrips(p.address, p.connects.packet, n, lasting)
+		if err != nil {
+			return nil, err
+		}
+		return found.figures(), nil
+	}
+}
+
+func bulkOf(n int) func(context.Context, *lab, *peer, time.Duration) (figures, error) {
+	return func(_ context.Context, _ *lab, p *peer, lasting time.Duration) (figures, error) {
+		rate, err := bulk(p.address, p.connects.packet, n, lasting)
+		return figures{"rate": rate}, err
+	}
+}
+
+// comparisons are what is promised.
+func comparisons() []comparison {
+	all := []comparison{
+		{group: "connects", title: "connects, 64 at a time", figure: "rate", ours: "relay", theirs: "haproxy", least: 1.2},
+		{group: "connects", title: "connects, 64 at a time", figure: "p99", ours: "relay", theirs: "haproxy", most: 1},
+	}
+	for _, n := range []int{1, 16, 64} {
+		all = append(all, comparison{group: "connects", title: fmt.Sprintf("connects, %d at a time", n), figure: "rate", ours: "decide", theirs: "bare", least: 0.9})
+	}
+	for _, n := range []int{1, 16, 256} {
+		all = append(all, comparison{group: "roundtrips", title: fmt.Sprintf("round trips of %d bytes, %s", messageSize, plural(n, "session")), figure: "rate", ours: "relay", theirs: "haproxy", least: 1.2})
+	}
+	for _, n := range []int{1, 4} {
+		all = append(all, comparison{group: "bulk", title: "bulk, " + plural(n, "stream"), figure: "rate", ours: "relay", theirs: "haproxy", least: 2})
+	}
+	return all
+}
