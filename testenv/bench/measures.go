@@ -17,12 +17,11 @@ type measure struct {
 
 // comparison is a ratio of two peers' figures that has a target.
 type comparison struct {
-	group, title  string // of the measure
-	figure        string
-	ours, theirs  string
-	least         float64 // the ratio's target; 0: there is none
-	most          float64 // where less is better
-	what, because string
+	group, title string // of the measure
+	figure       string
+	ours, theirs string
+	least        float64 // the ratio's target; 0: there is none
+	most         float64 // where less is better
 }
 
 var (

@@ -41,7 +41,11 @@ func start(folder, name, program string, arguments ...string) (*process, error) 
 	return p, nil
 }
 
+// stop ends the process and its children: workers of nginx live on without their master.
 func (p *process) stop() {
+	for _, pid := range p.family()[1:] {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 }

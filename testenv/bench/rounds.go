@@ -18,7 +18,6 @@ type options struct {
 	peers    []string // empty: all
 	rounds   int
 	lasting  time.Duration
-	write    string
 	progress io.Writer
 }
 
