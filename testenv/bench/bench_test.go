@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	if err := o.report(ctx, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{`(?m)^\| relay .*\| +[1-9]`, `(?m)^\| decide .*\| +[1-9]`, `rate, decide to bare +\| [0-9.]+ `, "Bulk, 4 streams"} {
+	for _, want := range []string{`(?m)^\| relay .*\| +[1-9]`, `(?m)^\| decide .*\| +[1-9]`, `rate, decide / bare +\| [0-9.]+ `, "Bulk, 4 streams"} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("nothing like %s in\n%s", want, out.String())
 		}

@@ -30,8 +30,18 @@ const (
 type peer struct {
 	name     string
 	address  string
-	process  *process // who is measured; nil for the backend itself
+	process  *process // who is measured
 	connects connects // the load that suits it
+
+	unregister func() // of a broker: ends the registration with it and waits
+}
+
+// stop ends the peer, for others that share its process as well.
+func (p *peer) stop() {
+	if p.unregister != nil {
+		p.unregister()
+	}
+	p.process.stop()
 }
 
 // lab is everything that runs.
@@ -43,10 +53,7 @@ type lab struct {
 	instance    string // address of the backend
 	peers       map[string]*peer
 	missing     []string
-	processes   []*process
-	agents      sync.WaitGroup
-	standing    context.Context // ends when the lab is struck
-	unregister  context.CancelFunc
+	brokers     int // that have been started
 }
 
 func hasStream(options string) bool {
@@ -60,55 +67,35 @@ func set(ctx context.Context, bin string, cores int) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{folder: folder, bin: bin, cores: cores, peers: map[string]*peer{}}
-	l.standing, l.unregister = context.WithCancel(context.WithoutCancel(ctx))
 	if l.self, err = os.Executable(); err != nil {
 		return l, err
 	}
-	if l.backend, err = l.own(start(folder, "backend", l.self, "backend")); err != nil {
+	if l.backend, err = start(folder, "backend", l.self, "backend"); err != nil {
 		return l, err
 	}
 	l.instance, err = l.backend.ready(ctx)
 	return l, err
 }
 
-func (l *lab) own(p *process, err error) (*process, error) {
-	if err == nil {
-		l.processes = append(l.processes, p)
-	}
-	return p, err
-}
-
 // strike ends everything.
 func (l *lab) strike() {
-	l.unregister()
-	l.agents.Wait()
-	for _, p := range l.processes {
+	for _, p := range l.peers {
 		p.stop()
+	}
+	if l.backend != nil {
+		l.backend.stop()
 	}
 	os.RemoveAll(l.folder)
 }
 
-// add starts the peers that are named and waits until each answers as it should. One that is not on this machine is noted.
+// add starts the peers that are named and are not there yet, and waits until each answers as it should. One that is not on this
+// machine is noted.
 func (l *lab) add(ctx context.Context, names []string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	var broker *peer
 	for _, name := range names {
 		if l.peers[name] != nil {
 			continue
 		}
-		var p *peer
-		var err error
-		if isBroker(name) {
-			if broker == nil {
-				if broker, err = l.startBroker(ctx); err != nil {
-					return err
-				}
-			}
-			p = &peer{name: name, address: broker.address, process: broker.process}
-		} else {
-			p, err = l.startPeer(ctx, name)
-		}
+		p, err := l.start(ctx, name, l.broker())
 		if errors.Is(err, errMissing) {
 			if !slices.Contains(l.missing, err.Error()) {
 				l.missing = append(l.missing, err.Error())
@@ -116,12 +103,42 @@ func (l *lab) add(ctx context.Context, names []string) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
-		l.suit(p)
 		l.peers[name] = p
-		if err := l.answers(ctx, p); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// start starts a peer and waits until it answers as it should. What is a broker's is done by the one that is given, if there is any.
+func (l *lab) start(ctx context.Context, name string, broker *peer) (p *peer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	switch {
+	case !isBroker(name):
+		p, err = l.startPeer(ctx, name)
+	case broker != nil:
+		p = broker
+	default:
+		p, err = l.startBroker()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	p = &peer{name: name, address: p.address, process: p.process, unregister: p.unregister}
+	l.suit(p)
+	if err := l.answers(ctx, p); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// broker is a peer that is one, if there is any.
+func (l *lab) broker() *peer {
+	for name, p := range l.peers {
+		if isBroker(name) {
+			return p
 		}
 	}
 	return nil
@@ -149,7 +166,7 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 		return &peer{name: name, address: l.instance, process: l.backend}, nil
 	}
 	if name == "bare" {
-		process, err := l.own(start(l.folder, name, l.self, "bare", "-to", l.instance))
+		process, err := start(l.folder, name, l.self, "bare", "-to", l.instance)
 		if err != nil {
 			return nil, err
 		}
@@ -163,11 +180,11 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 	var process *process
 	switch name {
 	case "haproxy":
-		process, err = l.own(l.startHAProxy(name, "", address, l.instance))
+		process, err = l.startHAProxy(name, "", address, l.instance)
 	case "haproxy-splice":
-		process, err = l.own(l.startHAProxy(name, "  option splice-auto", address, l.instance))
+		process, err = l.startHAProxy(name, "  option splice-auto", address, l.instance)
 	case "nginx":
-		process, err = l.own(l.startNginx(address, l.instance))
+		process, err = l.startNginx(address, l.instance)
 	default:
 		err = fmt.Errorf("there is no such peer: %s", strings.Join(peerNames, ", "))
 	}
@@ -205,35 +222,43 @@ const brokerConfig = `BENCH = (CONFIGURATION=
 `
 
 // startBroker starts a broker as in production, with its log in a file, and has the backend registered with it.
-func (l *lab) startBroker(ctx context.Context) (*peer, error) {
+func (l *lab) startBroker() (*peer, error) {
 	address, err := stage.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(address)
-	name := fmt.Sprintf("broker%d", len(l.processes))
+	l.brokers++
+	name := fmt.Sprintf("broker%d", l.brokers)
 	file := filepath.Join(l.folder, name+".ora")
 	if err := os.WriteFile(file, fmt.Appendf(nil, brokerConfig, port, filepath.Join(l.folder, name)), 0o600); err != nil {
 		return nil, err
 	}
-	process, err := l.own(start(l.folder, name, filepath.Join(l.bin, "broker"), "serve", "-c", file))
+	unregister, err := register(address, l.instance)
 	if err != nil {
 		return nil, err
 	}
-	return &peer{address: address, process: process}, l.register(address)
+	process, err := start(l.folder, name, filepath.Join(l.bin, "broker"), "serve", "-c", file)
+	if err != nil {
+		unregister()
+		return nil, err
+	}
+	return &peer{address: address, process: process, unregister: unregister}, nil
 }
 
-// register has the backend registered with a broker, as a database registers, for as long as the lab stands.
-func (l *lab) register(broker string) error {
-	r, err := describe("bench1", l.instance, carried, moved)
+// register has an instance registered with a broker, as a database registers, until it is told to end.
+func register(broker, address string) (end func(), err error) {
+	r, err := describe("bench1", address, carried, moved)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	agent := registration.Agent{
 		Brokers: []string{broker}, Describe: func() servicetable.Registration { return r }, AsDatabase: true, Retry: 50 * time.Millisecond,
 	}
-	l.agents.Go(func() { _ = agent.Run(l.standing) }) // fails only where it is made wrong, and then nothing answers
-	return nil
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = agent.Run(ctx) }) // fails only where it is made wrong, and then nothing answers
+	return func() { cancel(); running.Wait() }, nil
 }
 
 // describe is the registration of an instance that has one handler for all its services.

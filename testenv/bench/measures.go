@@ -11,15 +11,24 @@ type measure struct {
 	group string // by which it is chosen
 	title string
 	peers []string
-	unit  string // of "rate"
+	shown []column
 	run   func(ctx context.Context, l *lab, p *peer, lasting time.Duration) (figures, error)
 }
 
-// comparison is a ratio of two peers' figures that has a target.
+// column is a figure in the measure's table. The first one is shown with its spread.
+type column struct{ figure, title string }
+
+var (
+	timed  = []column{{"rate", "/s"}, {"p50", "p50 µs"}, {"p99", "p99 µs"}}
+	poured = []column{{"rate", "MB/s"}}
+	held   = []column{{"kB", "kB a session"}, {"files", "descriptors a session"}, {"woken", "100 woken, slowest ms"}}
+)
+
+// comparison is a figure, or the ratio of two peers' figures, that has a target.
 type comparison struct {
 	group, title string // of the measure
 	figure       string
-	ours, theirs string
+	ours, theirs string  // theirs is empty where the figure itself has the target
 	least        float64 // the ratio's target; 0: there is none
 	most         float64 // where less is better
 }
@@ -34,15 +43,15 @@ var (
 func measures() []measure {
 	var all []measure
 	for _, n := range []int{1, 16, 64} {
-		all = append(all, measure{group: "connects", title: fmt.Sprintf("connects, %d at a time", n), peers: connecting, unit: "/s", run: connectsOf(n)})
+		all = append(all, measure{group: "connects", title: fmt.Sprintf("connects, %d at a time", n), peers: connecting, shown: timed, run: connectsOf(n)})
 	}
 	for _, n := range []int{1, 16, 256} {
-		all = append(all, measure{group: "roundtrips", title: fmt.Sprintf("round trips of %d bytes, %s", messageSize, plural(n, "session")), peers: carrying, unit: "/s", run: roundTripsOf(n)})
+		all = append(all, measure{group: "roundtrips", title: fmt.Sprintf("round trips of %d bytes, %s", messageSize, plural(n, "session")), peers: carrying, shown: timed, run: roundTripsOf(n)})
 	}
 	for _, n := range []int{1, 4} {
-		all = append(all, measure{group: "bulk", title: "bulk, " + plural(n, "stream"), peers: pouring, unit: "MB/s", run: bulkOf(n)})
+		all = append(all, measure{group: "bulk", title: "bulk, " + plural(n, "stream"), peers: pouring, shown: poured, run: bulkOf(n)})
 	}
-	return all
+	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, run: idle})
 }
 
 func plural(n int, what string) string {
@@ -94,5 +103,9 @@ func comparisons() []comparison {
 	for _, n := range []int{1, 4} {
 		all = append(all, comparison{group: "bulk", title: "bulk, " + plural(n, "stream"), figure: "rate", ours: "relay", theirs: "haproxy", least: 2})
 	}
-	return all
+	title := fmt.Sprintf("%d idle sessions", idleSessions)
+	return append(all,
+		comparison{group: "idle", title: title, figure: "kB", ours: "relay", most: 4},
+		comparison{group: "idle", title: title, figure: "files", ours: "relay", most: 2},
+		comparison{group: "idle", title: title, figure: "woken", ours: "relay", most: 50})
 }

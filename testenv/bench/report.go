@@ -11,33 +11,43 @@ import (
 func writeTables(w io.Writer, found results, chosen []measure) {
 	for _, m := range chosen {
 		of := found[m.title]
-		rows := [][]string{{"", m.unit, "least – most", "p50 µs", "p99 µs", "to direct"}}
+		direct := of["direct"]
+		head := []string{"", m.shown[0].title, "least – most"}
+		for _, c := range m.shown[1:] {
+			head = append(head, c.title)
+		}
+		if len(direct) > 0 {
+			head = append(head, "to direct")
+		}
+		rows := [][]string{head}
 		for _, name := range m.peers {
 			s := of[name]
 			if len(s) == 0 {
 				continue
 			}
-			rate := s.spread("rate")
-			row := []string{name, number(rate.median), number(rate.least) + " – " + number(rate.most), "", "", ""}
-			if _, timed := s[0]["p50"]; timed {
-				row[3], row[4] = number(s.spread("p50").median), number(s.spread("p99").median)
+			main := s.spread(m.shown[0].figure)
+			row := []string{name, number(main.median), number(main.least) + " – " + number(main.most)}
+			for _, c := range m.shown[1:] {
+				row = append(row, number(s.spread(c.figure).median))
 			}
-			if r := ratio(s, of["direct"], "rate"); r.median > 0 {
-				row[5] = fmt.Sprintf("%.2f", r.median)
+			if len(direct) > 0 {
+				row = append(row, fmt.Sprintf("%.2f", ratio(s, direct, m.shown[0].figure).median))
 			}
 			rows = append(rows, row)
 		}
-		fmt.Fprintf(w, "\n%s\n\n", capital(m.title))
-		writeTable(w, rows)
+		if len(rows) > 1 {
+			fmt.Fprintf(w, "\n%s\n\n", capital(m.title))
+			writeTable(w, rows)
+		}
 	}
 }
 
-// writeComparisons writes the ratios that have targets.
+// writeComparisons writes what has targets.
 func writeComparisons(w io.Writer, found results) {
-	rows := [][]string{{"", "ratio", "least – most", "target", ""}}
+	rows := [][]string{{"", "median", "least – most", "target", ""}}
 	for _, c := range comparisons() {
-		r := ratio(found[c.title][c.ours], found[c.title][c.theirs], c.figure)
-		if r.median == 0 {
+		r := c.of(found)
+		if r == (spread{}) {
 			continue
 		}
 		target, reached := fmt.Sprintf("≥ %g", c.least), r.median >= c.least
@@ -45,14 +55,38 @@ func writeComparisons(w io.Writer, found results) {
 			target, reached = fmt.Sprintf("≤ %g", c.most), r.median <= c.most
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%s: %s, %s to %s", c.title, c.figure, c.ours, c.theirs), fmt.Sprintf("%.2f", r.median),
-			fmt.Sprintf("%.2f – %.2f", r.least, r.most), target, map[bool]string{true: "reached", false: "missed"}[reached],
+			c.String(), fmt.Sprintf("%.2f", r.median), fmt.Sprintf("%.2f – %.2f", r.least, r.most), target,
+			map[bool]string{true: "reached", false: "missed"}[reached],
 		})
 	}
 	if len(rows) > 1 {
-		fmt.Fprint(w, "\nRatios within the same round, and what they should be\n\n")
+		fmt.Fprint(w, "\nTargets. Where two are named it is the ratio of their figures in the same round.\n\n")
 		writeTable(w, rows)
 	}
+}
+
+// of is the spread of the comparison's figure, or ratio.
+func (c comparison) of(found results) spread {
+	ours := found[c.title][c.ours]
+	if c.theirs == "" {
+		return ours.spread(c.figure)
+	}
+	return ratio(ours, found[c.title][c.theirs], c.figure)
+}
+
+func (c comparison) String() string {
+	figure := c.figure
+	for _, m := range measures() {
+		for _, shown := range m.shown {
+			if m.title == c.title && shown.figure == figure && figure != "rate" {
+				figure = shown.title
+			}
+		}
+	}
+	if c.theirs == "" {
+		return fmt.Sprintf("%s: %s, %s", c.title, figure, c.ours)
+	}
+	return fmt.Sprintf("%s: %s, %s / %s", c.title, strings.TrimSuffix(figure, " µs"), c.ours, c.theirs)
 }
 
 // writeTable writes rows as a Markdown table with columns of equal width; the first row is the head.

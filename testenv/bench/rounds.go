@@ -48,6 +48,9 @@ func (o *options) measureAll(ctx context.Context, l *lab) (results, error) {
 		began := time.Now()
 		found[m.title] = map[string]series{}
 		for _, name := range m.peers { // warm
+			if m.group == "idle" { // whose peers are fresh ones each time
+				break
+			}
 			if _, err := m.run(ctx, l, l.peers[name], o.lasting/warming); err != nil {
 				return found, fmt.Errorf("%s of %s: %w", m.title, name, err)
 			}

@@ -137,6 +137,21 @@ func answerError(b []byte) error {
 	return fmt.Errorf("packet of type %d: %.200q", b[4], b[8:max(8, size)])
 }
 
+// roundTrip sends a message and waits until as much came back.
+func (s session) roundTrip(message, into []byte) error {
+	if _, err := write(int(s), message); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	for n := 0; n < len(message); {
+		more, err := read(int(s), into)
+		if err != nil || more == 0 {
+			return fmt.Errorf("no echo: %w", errors.Join(err, errClosed))
+		}
+		n += more
+	}
+	return nil
+}
+
 func (s session) close() { syscall.Close(int(s)) }
 
 // openSessions opens as many one after the other; what is open when that fails is closed.
