@@ -3,6 +3,7 @@
 GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
+ONLY ?=
 RELOADS ?= 1000
 KILLS ?= 30
 KNOWN ?=
@@ -30,8 +31,9 @@ check:
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 
+# Every fuzz target for FUZZTIME, two at a time; ends with what was found. FUZZTIME=10m for a long run, ONLY=tns or ONLY=Conversations for some of them.
 fuzz:
-	@scripts/fuzz $(FUZZTIME)
+	@ONLY='$(ONLY)' scripts/fuzz $(FUZZTIME)
 
 # The broker beside HAProxy, nginx, a bare server and none, by turns; BENCH='-only connects -peers relay,haproxy -rounds 3 -time 1s'
 # for a first look.
