@@ -38,11 +38,11 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out strings.Builder
-	o := options{bin: bin, only: []string{"connects", "bulk"}, peers: []string{"bare", "relay", "redirect", "decide"}, rounds: 1, lasting: 10 * time.Millisecond, progress: io.Discard}
+	o := options{bin: bin, only: []string{"connects", "bulk", "tls"}, peers: []string{"bare", "relay", "redirect", "decide", "relay-tls"}, rounds: 1, lasting: 10 * time.Millisecond, progress: io.Discard}
 	if err := o.report(ctx, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{`(?m)^\| relay .*\| +[1-9]`, `(?m)^\| decide .*\| +[1-9]`, `rate, decide / bare +\| [0-9.]+ `, "Bulk, 4 streams"} {
+	for _, want := range []string{`(?m)^\| relay .*\| +[1-9]`, `(?m)^\| decide .*\| +[1-9]`, `rate, decide / bare +\| [0-9.]+ `, "Bulk, 4 streams", "Bulk over TLS 1.3, 4 streams"} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("nothing like %s in\n%s", want, out.String())
 		}
@@ -54,7 +54,7 @@ func TestLoadsAgainstABackend(t *testing.T) {
 	l := place(t)
 	c := connects{target: l.instance, packet: connectPacket(carried), want: tns.TypeAccept}
 	found, err := c.run(3, 30*time.Millisecond)
-	if err != nil || found.failed > 0 || len(found.took) == 0 || found.over != 30*time.Millisecond {
+	if err != nil || found.failed > 0 || len(found.took) == 0 {
 		t.Errorf("%d connects in %v, %d failed: %v, %v", len(found.took), found.over, found.failed, found.why, err)
 	}
 	c.want = tns.TypeRedirect

@@ -26,10 +26,9 @@ const warming = 5 // a fifth
 
 // run keeps n connects under way.
 func (c *connects) run(n int, lasting time.Duration) (*latencies, error) {
-	began := time.Now()
-	count, end := began.Add(lasting/warming), began.Add(lasting/warming+lasting)
+	when := windowOf(lasting)
 	return inLoops(n, func(slots int) (*latencies, error) {
-		l, err := c.loop(count, end)
+		l, err := c.loop(when)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +56,7 @@ type connectLoop struct {
 	first, second *syscall.SockaddrInet4
 	poller        *poller
 	slots         map[int]*slot // by descriptor
-	count, end    time.Time
+	when          window
 	found         latencies
 }
 
@@ -70,8 +69,8 @@ type slot struct {
 	answer   [1024]byte
 }
 
-func (c *connects) loop(count, end time.Time) (*connectLoop, error) {
-	l := &connectLoop{connects: c, slots: map[int]*slot{}, count: count, end: end}
+func (c *connects) loop(when window) (*connectLoop, error) {
+	l := &connectLoop{connects: c, slots: map[int]*slot{}, when: when}
 	var err error
 	if l.first, err = sockaddr(c.target); err != nil {
 		return nil, err
@@ -96,7 +95,6 @@ func (l *connectLoop) run(slots int) (*latencies, error) {
 	for range slots {
 		l.begin(new(slot))
 	}
-	l.found.over = l.end.Sub(l.count)
 	for {
 		events, err := l.poller.wait(50 * time.Millisecond)
 		if err != nil {
@@ -108,7 +106,7 @@ func (l *connectLoop) run(slots int) (*latencies, error) {
 			}
 		}
 		now := time.Now()
-		if now.After(l.end) {
+		if l.found.enough(l.when, now) {
 			l.countHung(now)
 			return &l.found, nil
 		}
@@ -228,8 +226,8 @@ func (l *connectLoop) again(fd int, s *slot, failed error) {
 	l.forget(fd)
 	if failed != nil {
 		l.found.fail(failed)
-	} else if now.After(l.count) && now.Before(l.end) {
-		l.found.add(now.Sub(s.began))
+	} else {
+		l.found.done(l.when, s.began, now)
 	}
 	l.begin(s)
 }

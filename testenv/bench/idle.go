@@ -111,9 +111,9 @@ func wake(some []session) (time.Duration, error) {
 			return 0, fmt.Errorf("%d of %d that were woken do not answer: %w", len(missing), len(some), errors.Join(err, syscall.ETIMEDOUT))
 		}
 		for _, e := range events {
-			n, err := read(int(e.Fd), into)
-			if err != nil || n == 0 {
-				return 0, fmt.Errorf("woken, a session ended: %w", errors.Join(err, errClosed))
+			n, err := session(e.Fd).Read(into)
+			if err != nil {
+				return 0, fmt.Errorf("woken: %w", err)
 			}
 			if missing[int(e.Fd)] -= n; missing[int(e.Fd)] <= 0 {
 				delete(missing, int(e.Fd))

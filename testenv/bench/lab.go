@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,7 @@ const (
 type peer struct {
 	name     string
 	address  string
+	secure   string   // of a broker: its address for TLS
 	process  *process // who is measured
 	connects connects // the load that suits it
 
@@ -51,6 +53,7 @@ type lab struct {
 	self        string // this program
 	backend     *process
 	instance    string // address of the backend
+	authority   *authority
 	peers       map[string]*peer
 	missing     []string
 	brokers     int // that have been started
@@ -68,6 +71,9 @@ func set(ctx context.Context, bin string, cores int) (*lab, error) {
 	}
 	l := &lab{folder: folder, bin: bin, cores: cores, peers: map[string]*peer{}}
 	if l.self, err = os.Executable(); err != nil {
+		return l, err
+	}
+	if l.authority, err = newAuthority(folder); err != nil {
 		return l, err
 	}
 	if l.backend, err = start(folder, "backend", l.self, "backend"); err != nil {
@@ -125,7 +131,7 @@ func (l *lab) start(ctx context.Context, name string, broker *peer) (p *peer, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p = &peer{name: name, address: p.address, process: p.process, unregister: p.unregister}
+	p = &peer{name: name, address: p.address, secure: p.secure, process: p.process, unregister: p.unregister}
 	l.suit(p)
 	if err := l.answers(ctx, p); err != nil {
 		p.stop()
@@ -144,7 +150,9 @@ func (l *lab) broker() *peer {
 	return nil
 }
 
-func isBroker(name string) bool { return name == "relay" || name == "redirect" || name == "decide" }
+func isBroker(name string) bool {
+	return name == "relay" || name == "relay-tls" || name == "redirect" || name == "decide"
+}
 
 // suit says what a client of the peer does.
 func (l *lab) suit(p *peer) {
@@ -157,6 +165,8 @@ func (l *lab) suit(p *peer) {
 	case "redirect":
 		p.connects.packet, p.connects.want = connectPacket(moved), tns.TypeRedirect
 		p.connects.follow, p.connects.followPacket = l.instance, connectPacket(moved)
+	case "relay-tls":
+		p.address = p.secure
 	}
 }
 
@@ -183,6 +193,8 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 		process, err = l.startHAProxy(name, "", address, l.instance)
 	case "haproxy-splice":
 		process, err = l.startHAProxy(name, "  option splice-auto", address, l.instance)
+	case "haproxy-tls":
+		process, err = l.startHAProxy(name, "", address+l.authority.bind(), l.instance)
 	case "nginx":
 		process, err = l.startNginx(address, l.instance)
 	default:
@@ -192,11 +204,18 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 }
 
 // peerNames are all of them.
-var peerNames = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "haproxy-splice", "nginx"}
+var peerNames = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "haproxy-splice", "nginx", "relay-tls", "haproxy-tls"}
 
 // answers waits until a peer answers a connect.
 func (l *lab) answers(ctx context.Context, p *peer) error {
 	return p.process.until(ctx, func() error {
+		if strings.HasSuffix(p.name, "-tls") {
+			c, err := openSecure(p.address, l.authority.client(tls.VersionTLS13), p.connects.packet)
+			if err == nil {
+				c.NetConn().Close()
+			}
+			return err
+		}
 		to, err := sockaddr(p.address)
 		if err != nil {
 			return err
@@ -215,9 +234,10 @@ func (l *lab) answers(ctx context.Context, p *peer) error {
 
 const brokerConfig = `BENCH = (CONFIGURATION=
   (ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%s))
+  (ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=%s))
   (RULE_LIST=(RULE=(SRC=127.0.0.1)(DST=*)(SRV=*)(ACT=accept)))
   (PARAMETER_LIST=
-    (STATE_DIRECTORY=%s)(CONSOLE_ADDRESS=127.0.0.1:0)
+    (STATE_DIRECTORY=%s)(CONSOLE_ADDRESS=127.0.0.1:0)(TLS_CERTIFICATE=%s)(TLS_KEY=%s)
     (SERVICE=(NAME=` + moved + `)(ROUTE=redirect))))
 `
 
@@ -227,11 +247,14 @@ func (l *lab) startBroker() (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(address)
+	secure, err := stage.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
 	l.brokers++
 	name := fmt.Sprintf("broker%d", l.brokers)
 	file := filepath.Join(l.folder, name+".ora")
-	if err := os.WriteFile(file, fmt.Appendf(nil, brokerConfig, port, filepath.Join(l.folder, name)), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, brokerConfig, portOf(address), portOf(secure), filepath.Join(l.folder, name), l.authority.certificate, l.authority.key), 0o600); err != nil {
 		return nil, err
 	}
 	unregister, err := register(address, l.instance)
@@ -243,8 +266,10 @@ func (l *lab) startBroker() (*peer, error) {
 		unregister()
 		return nil, err
 	}
-	return &peer{address: address, process: process, unregister: unregister}, nil
+	return &peer{address: address, secure: secure, process: process, unregister: unregister}, nil
 }
+
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 // register has an instance registered with a broker, as a database registers, until it is told to end.
 func register(broker, address string) (end func(), err error) {

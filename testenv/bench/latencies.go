@@ -13,6 +13,34 @@ type latencies struct {
 	why    error // of the first failure
 }
 
+// window is when a load counts what it does.
+type window struct{ count, end time.Time }
+
+// windowOf begins now, after a time to warm up.
+func windowOf(lasting time.Duration) window {
+	count := time.Now().Add(lasting / warming)
+	return window{count, count.Add(lasting)}
+}
+
+// enough tells whether a load may end: the window has passed, and something has been counted. Where not even one was done in it, the
+// first that is done later counts, in as much time as it took.
+func (l *latencies) enough(w window, now time.Time) bool {
+	return now.After(w.end) && (len(l.took) > 0 || l.failed > 0 || now.After(w.end.Add(patience)))
+}
+
+// done counts what began and is done now, if that is in the window.
+func (l *latencies) done(w window, began, now time.Time) {
+	switch {
+	case now.Before(w.count):
+	case now.Before(w.end):
+		l.add(now.Sub(began))
+		l.over = w.end.Sub(w.count)
+	case len(l.took) == 0:
+		l.add(now.Sub(began))
+		l.over = now.Sub(w.count)
+	}
+}
+
 func (l *latencies) add(d time.Duration) { l.took = append(l.took, d) }
 
 func (l *latencies) fail(why error) {
@@ -41,7 +69,7 @@ func join(parts ...*latencies) *latencies {
 // figures are rate per second, p50 and p99 in µs.
 func (l *latencies) figures() figures {
 	slices.Sort(l.took)
-	f := figures{"rate": float64(len(l.took)) / l.over.Seconds(), "failed": float64(l.failed)}
+	f := figures{"rate": float64(len(l.took)) / max(l.over, time.Nanosecond).Seconds(), "failed": float64(l.failed)}
 	if len(l.took) > 0 {
 		f["p50"], f["p99"] = l.at(0.50), l.at(0.99)
 		f["slowest"] = micros(l.took[len(l.took)-1])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 )
@@ -29,13 +30,13 @@ type comparison struct {
 	group, title string // of the measure
 	figure       string
 	ours, theirs string  // theirs is empty where the figure itself has the target
-	least        float64 // the ratio's target; 0: there is none
-	most         float64 // where less is better
+	least, most  float64 // the target, 0 where there is none
 }
 
 var (
 	connecting = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "nginx"}
 	carrying   = []string{"direct", "relay", "haproxy", "nginx"}
+	secured    = []string{"relay-tls", "haproxy-tls"}
 	pouring    = []string{"direct", "relay", "haproxy", "haproxy-splice", "nginx"}
 )
 
@@ -51,7 +52,22 @@ func measures() []measure {
 	for _, n := range []int{1, 4} {
 		all = append(all, measure{group: "bulk", title: "bulk, " + plural(n, "stream"), peers: pouring, shown: poured, run: bulkOf(n)})
 	}
+	all = append(all, secureMeasures()...)
 	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, run: idle})
+}
+
+func secureMeasures() []measure {
+	var all []measure
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+		for _, resumed := range []bool{false, true} {
+			title := "connects over " + tls.VersionName(version) + map[bool]string{false: ", full handshakes", true: ", resumed"}[resumed]
+			all = append(all, measure{group: "tls", title: title, peers: secured, shown: timed, run: secureConnects(version, resumed)})
+		}
+	}
+	for _, n := range []int{1, 4} {
+		all = append(all, measure{group: "tls", title: "bulk over TLS 1.3, " + plural(n, "stream"), peers: secured, shown: poured, run: secureBulk(n)})
+	}
+	return all
 }
 
 func plural(n int, what string) string {
@@ -102,6 +118,9 @@ func comparisons() []comparison {
 	}
 	for _, n := range []int{1, 4} {
 		all = append(all, comparison{group: "bulk", title: "bulk, " + plural(n, "stream"), figure: "rate", ours: "relay", theirs: "haproxy", least: 2})
+	}
+	for _, m := range secureMeasures() {
+		all = append(all, comparison{group: m.group, title: m.title, figure: "rate", ours: "relay-tls", theirs: "haproxy-tls"})
 	}
 	title := fmt.Sprintf("%d idle sessions", idleSessions)
 	return append(all,

@@ -50,19 +50,25 @@ func writeComparisons(w io.Writer, found results) {
 		if r == (spread{}) {
 			continue
 		}
-		target, reached := fmt.Sprintf("≥ %g", c.least), r.median >= c.least
-		if c.most > 0 {
-			target, reached = fmt.Sprintf("≤ %g", c.most), r.median <= c.most
-		}
-		rows = append(rows, []string{
-			c.String(), fmt.Sprintf("%.2f", r.median), fmt.Sprintf("%.2f – %.2f", r.least, r.most), target,
-			map[bool]string{true: "reached", false: "missed"}[reached],
-		})
+		target, verdict := c.judge(r.median)
+		rows = append(rows, []string{c.String(), fmt.Sprintf("%.2f", r.median), fmt.Sprintf("%.2f – %.2f", r.least, r.most), target, verdict})
 	}
 	if len(rows) > 1 {
-		fmt.Fprint(w, "\nTargets. Where two are named it is the ratio of their figures in the same round.\n\n")
+		fmt.Fprint(w, "\nRatios and targets. Where two are named it is the ratio of their figures in the same round.\n\n")
 		writeTable(w, rows)
 	}
+}
+
+// judge says what the target is and whether a median reaches it.
+func (c comparison) judge(median float64) (target, verdict string) {
+	verdicts := map[bool]string{true: "reached", false: "missed"}
+	switch {
+	case c.least > 0:
+		return fmt.Sprintf("≥ %g", c.least), verdicts[median >= c.least]
+	case c.most > 0:
+		return fmt.Sprintf("≤ %g", c.most), verdicts[median <= c.most]
+	}
+	return "–", ""
 }
 
 // of is the spread of the comparison's figure, or ratio.

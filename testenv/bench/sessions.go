@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,20 +21,19 @@ func roundTrips(target string, packet []byte, n int, lasting time.Duration) (*la
 		return nil, err
 	}
 	defer closeAll(all)
-	began := time.Now()
-	count, end := began.Add(lasting/warming), began.Add(lasting/warming+lasting)
+	when := windowOf(lasting)
 	var mu sync.Mutex
 	return inLoops(n, func(slots int) (*latencies, error) {
 		mu.Lock()
 		mine := all[:slots]
 		all = all[slots:]
 		mu.Unlock()
-		return exchange(mine, count, end)
+		return exchange(mine, when)
 	})
 }
 
 // exchange is one goroutine's part of the round trips.
-func exchange(mine []session, count, end time.Time) (*latencies, error) {
+func exchange(mine []session, when window) (*latencies, error) {
 	p, err := newPoller()
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func exchange(mine []session, count, end time.Time) (*latencies, error) {
 			return nil, fmt.Errorf("first packet: %w", err)
 		}
 	}
-	found := &latencies{over: end.Sub(count)}
+	found := new(latencies)
 	for {
 		events, err := p.wait(50 * time.Millisecond)
 		if err != nil {
@@ -65,25 +65,23 @@ func exchange(mine []session, count, end time.Time) (*latencies, error) {
 		now := time.Now()
 		for _, e := range events {
 			s := states[int(e.Fd)]
-			n, err := read(int(e.Fd), into)
-			if err == syscall.EAGAIN {
+			n, err := session(e.Fd).Read(into)
+			if errors.Is(err, syscall.EAGAIN) {
 				continue
 			}
-			if err != nil || n == 0 {
-				return nil, fmt.Errorf("a session ended: %w", errors.Join(err, errClosed))
+			if err != nil {
+				return nil, err
 			}
 			if s.got += n; s.got < messageSize {
 				continue
 			}
 			now = time.Now()
-			if now.After(count) && now.Before(end) {
-				found.add(now.Sub(s.sent))
-			}
+			found.done(when, s.sent, now)
 			if err := send(int(e.Fd), s); err != nil {
 				return nil, fmt.Errorf("send: %w", err)
 			}
 		}
-		if now.After(end) {
+		if found.enough(when, now) {
 			return found, nil
 		}
 	}
@@ -101,36 +99,50 @@ func bulk(target string, packet []byte, n int, lasting time.Duration) (float64, 
 	}
 	defer closeAll(all)
 	ask := message(asking, messageSize)
+	var sources []io.Reader
+	for _, s := range all {
+		if _, err := write(int(s), ask); err != nil {
+			return 0, fmt.Errorf("ask for bulk: %w", err)
+		}
+		sources = append(sources, s)
+	}
+	return receive(sources, lasting)
+}
+
+// receive reads from all sources at once and returns MB/s.
+func receive(sources []io.Reader, lasting time.Duration) (float64, error) {
 	var received atomic.Int64
 	var over atomic.Bool
 	var running sync.WaitGroup
-	failed := make([]error, n)
-	for i, s := range all {
-		running.Go(func() { failed[i] = s.receive(ask, &received, &over) })
+	failed := make([]error, len(sources))
+	for i, s := range sources {
+		running.Go(func() {
+			into := make([]byte, 256<<10)
+			for !over.Load() && failed[i] == nil {
+				var n int
+				n, failed[i] = s.Read(into)
+				received.Add(int64(n))
+			}
+		})
 	}
 	timer := time.NewTimer(lasting / warming)
 	<-timer.C
 	before, began := received.Load(), time.Now()
-	timer.Reset(lasting)
-	<-timer.C
+	for received.Load() == before && time.Since(began) < patience || time.Since(began) < lasting {
+		timer.Reset(lasting)
+		<-timer.C
+	}
 	amount, took := received.Load()-before, time.Since(began)
 	over.Store(true)
 	running.Wait()
 	return float64(amount) / 1e6 / took.Seconds(), errors.Join(failed...)
 }
 
-// receive asks for bulk and counts what comes.
-func (s session) receive(ask []byte, received *atomic.Int64, over *atomic.Bool) error {
-	if _, err := write(int(s), ask); err != nil {
-		return fmt.Errorf("ask for bulk: %w", err)
+// Read reads what is there, as io.Reader has it.
+func (s session) Read(into []byte) (int, error) {
+	n, err := read(int(s), into)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("a session ended: %w", errors.Join(err, errClosed))
 	}
-	into := make([]byte, 256<<10)
-	for !over.Load() {
-		n, err := read(int(s), into)
-		if err != nil || n == 0 {
-			return fmt.Errorf("bulk ended: %w", errors.Join(err, errClosed))
-		}
-		received.Add(int64(n))
-	}
-	return nil
+	return n, nil
 }

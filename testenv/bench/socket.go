@@ -84,9 +84,9 @@ func (s session) open(to *syscall.SockaddrInet4, from [4]byte, packet []byte) er
 	var b [1024]byte
 	n := 0
 	for {
-		more, err := read(fd, b[n:])
-		if err != nil || more == 0 {
-			return fmt.Errorf("no answer to CONNECT: %w", errors.Join(err, errClosed))
+		more, err := s.Read(b[n:])
+		if err != nil {
+			return fmt.Errorf("no answer to CONNECT: %w", err)
 		}
 		n += more
 		switch kind := answered(b[:n]); kind {
@@ -143,9 +143,9 @@ func (s session) roundTrip(message, into []byte) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	for n := 0; n < len(message); {
-		more, err := read(int(s), into)
-		if err != nil || more == 0 {
-			return fmt.Errorf("no echo: %w", errors.Join(err, errClosed))
+		more, err := s.Read(into)
+		if err != nil {
+			return fmt.Errorf("no echo: %w", err)
 		}
 		n += more
 	}
