@@ -3,7 +3,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +73,7 @@ type Broker struct {
 	known      registrations // guarded by changing
 
 	security security
+	runsAs   string // by RUN_AS_USER; "": whoever started it
 	state    *stateDir
 	// folderFails says what is missing because the state folder's disk failed at the start; "": nothing.
 	folderFails string
@@ -123,7 +123,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	b.setLevel(config.LogLevel)
 	b.logTo(log)
 	b.security.changed = make(chan struct{}, 1)
-	err := cmp.Or(preparePeers(&b.config), b.bind())
+	err := b.bind()
 	if err == nil {
 		var secured *tlsInUse
 		if secured, err = b.prepareTLS(&b.config); err == nil {
@@ -132,7 +132,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 	}
 	if err != nil {
 		b.closeListeners()
-		return nil, err
+		return nil, b.refusedTo(err)
 	}
 	b.wire()
 	b.keepTable()
@@ -169,7 +169,7 @@ func (b *Broker) bind() error {
 	if err := b.bindREST(); err != nil {
 		return err
 	}
-	for _, open := range []func() error{b.bindSocket, b.openIntents, b.openConsul, b.bindDNS} {
+	for _, open := range []func() error{b.bindZone, b.confine, b.loadREST, func() error { return preparePeers(&b.config) }, b.bindSocket, b.openIntents, b.openConsul, b.bindDNS} {
 		if err := open(); err != nil {
 			return err
 		}

@@ -104,6 +104,7 @@ type Config struct {
 	PeerAskTimeout  time.Duration   // PEER_ASK_TIMEOUT; 0: peers are not asked on behalf of connects
 
 	ConsoleAddress string // CONSOLE_ADDRESS, host:port; empty: off
+	Privileges     Privileges
 	StateDirectory string // STATE_DIRECTORY; empty: StateDirectoryFor(Name)
 	AdminSocket    string // ADMIN_SOCKET; empty: admin.sock in the state directory
 	VSNNUM         uint32 // version that refusals and the version command claim, tns.md 3; 0 hides it
@@ -167,6 +168,7 @@ func DefaultConfig() *Config {
 		TraceFileNum:     1,
 		Consul:           ConsulSettings{Prefix: "broker/"},
 		ConsoleAddress:   "127.0.0.1:8521",
+		Privileges:       Privileges{NoNew: true},
 		VSNNUM:           defaultVSNNUM,
 		ConfigWatch:      true,
 		ConfigPoll:       10 * time.Second,
@@ -197,7 +199,7 @@ func (c *Config) stateDirectory() (string, error) {
 	if c.StateDirectory != "" {
 		return c.StateDirectory, nil
 	}
-	return StateDirectoryFor(c.Name)
+	return c.Privileges.stateFor(c.Name)
 }
 
 // SocketPath returns where the admin socket is.

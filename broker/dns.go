@@ -39,7 +39,7 @@ type dnsMirror struct {
 // maxProblems bounds how many are shown.
 const maxProblems = 50
 
-// bindDNS listens for questions, and prepares what DNS is told.
+// bindDNS prepares what DNS is told.
 func (b *Broker) bindDNS() error {
 	c := &b.config
 	if !c.DNS.published() {
@@ -76,14 +76,21 @@ func (b *Broker) bindDNS() error {
 	if err := server.Check(); err != nil {
 		return fmt.Errorf("DNS_ADDRESS: %w", err)
 	}
-	if b.dns.sockets == nil { // else they were handed over
-		sockets, err := b.listenDNS(c.DNS.Address)
-		if err != nil {
-			return fmt.Errorf("DNS_ADDRESS: %w: %s", err, dnsRemedy(err))
-		}
-		b.dns.sockets = sockets
-	}
 	b.dns.server = server
+	return nil
+}
+
+// bindZone listens for questions, if the configuration says where and for which zone.
+func (b *Broker) bindZone() error {
+	c := &b.config.DNS
+	if !c.published() || c.Zone == "" || c.Address == "" {
+		return nil
+	}
+	sockets, err := b.listenDNS(c.Address)
+	if err != nil {
+		return fmt.Errorf("DNS_ADDRESS: %w: %s", err, dnsRemedy(err))
+	}
+	b.dns.sockets = sockets
 	return nil
 }
 
@@ -104,7 +111,7 @@ func dnsRemedy(err error) string {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "somebody serves DNS there, such as systemd-resolved on 127.0.0.53: name another address of this host, or another port, such as 0.0.0.0:8053"
 	case errors.Is(err, syscall.EACCES):
-		return "ports below 1024 are for the system: choose another, such as 0.0.0.0:8053, or give the broker the right to it (CAP_NET_BIND_SERVICE)"
+		return "ports below 1024 are for the system: choose another, such as 0.0.0.0:8053, or give the broker the right to it (CAP_NET_BIND_SERVICE; RUN_AS_LOW_PORTS=on where root starts it)"
 	}
 	return "choose another, or off"
 }

@@ -66,7 +66,7 @@ func listenRemedy(err error) string {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "this host has no such address: write (HOST=0.0.0.0) for all that it has, or one of them"
 	case errors.Is(err, syscall.EACCES):
-		return "ports below 1024 are for the system: choose another PORT, or give the broker the right to it (CAP_NET_BIND_SERVICE)"
+		return "ports below 1024 are for the system: choose another PORT, or give the broker the right to it (CAP_NET_BIND_SERVICE; RUN_AS_LOW_PORTS=on where root starts it)"
 	}
 	return "stop whoever listens there, or change HOST or PORT"
 }

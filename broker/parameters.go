@@ -43,7 +43,7 @@ type Parameter struct {
 // unless the unit says otherwise, and may carry ms, s, min or h.
 func Parameters() []Parameter {
 	all := slices.Concat(connectParameters(), routeParameters(), limitParameters(), registrationParameters(), tlsParameters(),
-		addressParameters(), consulParameters(), dnsParameters(), logParameters(), oracleParameters(), replacedParameters())
+		addressParameters(), consulParameters(), dnsParameters(), logParameters(), oracleParameters(), privilegeParameters(), replacedParameters())
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all
 }

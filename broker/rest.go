@@ -22,21 +22,29 @@ type restAPI struct {
 // maxRESTConnections bounds what strangers can keep open there.
 const maxRESTConnections = 512
 
-// bindREST listens on REST_ADDRESS, once the credentials are good.
+// bindREST listens on REST_ADDRESS.
 func (b *Broker) bindREST() error {
 	c := &b.config
 	if !c.servesREST() {
 		return nil
 	}
 	b.rest.logins = &console.Logins{File: c.RESTCredentials, Log: b.log.With("component", "audit")}
-	if err := b.rest.logins.Load(); err != nil {
-		return fmt.Errorf("REST_CREDENTIALS: %w", err)
-	}
 	l, err := b.listenHTTP(socketREST, c.RESTAddress)
 	if err != nil {
 		return fmt.Errorf("REST_ADDRESS: %w: choose another, or off", err)
 	}
 	b.rest.listener = netutil.LimitListener(l, maxRESTConnections)
+	return nil
+}
+
+// loadREST reads who may use it.
+func (b *Broker) loadREST() error {
+	if b.rest.logins == nil {
+		return nil
+	}
+	if err := b.rest.logins.Load(); err != nil {
+		return fmt.Errorf("REST_CREDENTIALS: %w", err)
+	}
 	return nil
 }
 

@@ -25,6 +25,9 @@ type Process struct {
 	Before *Predecessor
 	// Activated are sockets that were open before.
 	Activated []ActivatedSocket
+	// Confine gives up for good what privileges do not grant, having made the folders that are to be the user's. It returns as whom
+	// the process goes on, "" if that is as before, and what people should know. nil: nothing is given up.
+	Confine func(p Privileges, folders []string) (as string, warnings []string, err error)
 	// Notify tells the service manager how the broker is, in the words of sd_notify(3); nil: there is none.
 	Notify func(state string)
 }

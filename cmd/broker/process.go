@@ -105,7 +105,7 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 		return broker.Process{}, err
 	}
 	self.keeper = inheritedKeeper()
-	p := broker.Process{Start: self.start, Notify: notifier(self.keeper, log)}
+	p := broker.Process{Start: self.start, Notify: notifier(self.keeper, log), Confine: confine}
 	for _, file := range append(activation.Files(true), passedSockets()...) {
 		p.Activated = append(p.Activated, broker.ActivatedSocket{Name: file.Name(), File: file})
 	}

@@ -34,6 +34,7 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 		}
 		return nil
 	}
+	_ = coreDumps(false) // before anything is read that must not be in one; what the configuration says comes later
 	log, flush := c.logger(t)
 	defer flush()
 	process, err := c.process(ctx, log)

@@ -72,6 +72,11 @@ func (a *administered) spawn() (*starting, error) {
 		return nil, err
 	}
 	s := &starting{log: filepath.Join(filepath.Dir(path), "broker.log")}
+	if as, err := accountOf(a.config.Privileges); err == nil && os.Geteuid() == 0 { // whose it is to be, if it is not there
+		if err := makeFolder(filepath.Dir(path), as); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
