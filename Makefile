@@ -5,13 +5,14 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 10s
 ONLY ?=
 RELOADS ?= 1000
+SOAK ?= 5m
 KILLS ?= 30
 KNOWN ?=
 UPGRADES ?= 100
 RESTARTS ?= 200
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns chaos soak cluster upgrades restarts sim image package chart clean
+.PHONY: build run test check fuzz bench bench-dns chaos soak reloads cluster upgrades restarts sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -50,8 +51,13 @@ bench-dns: build
 chaos: build
 	@$(GO) run ./testenv/chaos
 
+# Real drivers for minutes, or hours (SOAK=8h), while brokers and databases are killed, frozen, cut off, upgraded, flooded, starved
+# and shown other times of day; prints a table. SOAKFLAGS="-seed 7" draws the same again, "-only upgrade" some of it.
+soak: build
+	@$(GO) run ./testenv/soak -for $(SOAK) $(SOAKFLAGS)
+
 # The configuration reloaded a thousand times under load, half of the times from a broken file.
-soak:
+reloads:
 	$(GO) test ./testenv/drivers -count=1 -timeout 20m -v -run 'TestReloads$$' -args -reloads $(RELOADS)
 
 # One of three brokers killed every 10 s under 200 connects/s of real drivers with lists of addresses; prints a table.

@@ -119,6 +119,7 @@ func brokerMetrics() []metric {
 		{name: "certificate_expiry_timestamp_seconds", kind: gauge, labels: []string{"certificate", "subject", "kind"}, help: "Until when a certificate in use is good, seconds since 1970. certificate is its file or the name it was issued for; kind is own (shown to the other side) or authority (by which the other side's is judged). The first 200."},
 		{name: "log_lines_written_total", kind: counter, labels: []string{"file"}, help: "Lines written to the files of LOG_DIRECTORY: listener or instance."},
 		{name: "log_lines_dropped_total", kind: counter, labels: []string{"file"}, help: "Lines for the files of LOG_DIRECTORY that found no room because the volume was too slow or away."},
+		{name: "goroutines", kind: gauge, help: "Goroutines of this process: what grows while connections do not is a leak."},
 		{name: "journal_events", kind: gauge, help: "Events that are kept."},
 		{name: "journal_explanations", kind: gauge, help: "Explanations of connects that are kept."},
 	}

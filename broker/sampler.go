@@ -162,6 +162,7 @@ func (s *sampler) sampleBroker(out sink) {
 	}
 	out.put("ready", ready)
 	events, explanations := s.journal.Sizes()
+	out.put("goroutines", float64(runtime.NumGoroutine()))
 	out.put("journal_events", float64(events))
 	out.put("journal_explanations", float64(explanations))
 	for kind, n := range s.events.kinds {

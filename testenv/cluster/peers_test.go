@@ -56,7 +56,7 @@ func TestPeersOverTLS(t *testing.T) {
 func startPeers(t *testing.T, known string) (all [brokers]*stage.Broker) {
 	a := newAuthority(t)
 	file := func(name, text string) string {
-		path := filepath.Join(a.folder, name)
+		path := filepath.Join(a.Folder, name)
 		must(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
@@ -65,7 +65,7 @@ func startPeers(t *testing.T, known string) (all [brokers]*stage.Broker) {
 	line, err := add.Output()
 	must(t, err)
 	parameters := []string{
-		a.parameter(), "REST_CREDENTIALS=" + file("rest", string(line)), "PEER_CREDENTIALS=" + file("peers", "peer:a good password\n"), "PEER_CA=" + file("ca.pem", a.certificate(t)),
+		a.Parameter(), "REST_CREDENTIALS=" + file("rest", string(line)), "PEER_CREDENTIALS=" + file("peers", "peer:a good password\n"), "PEER_CA=" + file("ca.pem", certificate(t, a)),
 		"HOLD_TIMEOUT=0", "STALE_TIMEOUT=0",
 	}
 	var addresses, urls [brokers]string
@@ -96,8 +96,8 @@ func startPeers(t *testing.T, known string) (all [brokers]*stage.Broker) {
 }
 
 // certificate is that of the broker, which is its own authority, without the key.
-func (a *authority) certificate(t *testing.T) string {
-	text, err := os.ReadFile(filepath.Join(a.folder, "host.pem"))
+func certificate(t *testing.T, a *stage.Authority) string {
+	text, err := os.ReadFile(filepath.Join(a.Folder, "host.pem"))
 	must(t, err)
 	before, _, _ := strings.Cut(string(text), "-----BEGIN PRIVATE KEY")
 	return before

@@ -1,20 +1,8 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,41 +13,11 @@ import (
 	"servicebroker/testenv/stage"
 )
 
-// authority is the certificate of a broker, which its clients trust.
-type authority struct {
-	folder string // with host.pem for the broker, ewallet.pem for clients
-	client *tls.Config
-}
-
-func newAuthority(t testing.TB) *authority {
+func newAuthority(t testing.TB) *stage.Authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := stage.NewAuthority(t.TempDir())
 	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	keyText := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-	a := &authority{folder: t.TempDir(), client: &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}}
-	a.client.RootCAs.AppendCertsFromPEM(certificate)
-	must(t, os.WriteFile(filepath.Join(a.folder, "host.pem"), bytes.Join([][]byte{certificate, keyText}, nil), 0o600))
-	must(t, os.WriteFile(filepath.Join(a.folder, "ewallet.pem"), bytes.Join([][]byte{keyText, certificate}, nil), 0o600))
 	return a
-}
-
-// parameter names the certificate to the broker.
-func (a *authority) parameter() string {
-	return "TLS_CERTIFICATE=" + filepath.Join(a.folder, "host.pem")
-}
-
-func (a *authority) descriptor(address, service string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return fmt.Sprintf("(DESCRIPTION=(ADDRESS=(PROTOCOL=tcps)(HOST=localhost)(PORT=%s))(CONNECT_DATA=(SERVICE_NAME=%s))"+
-		"(SECURITY=(SSL_SERVER_DN_MATCH=yes)(MY_WALLET_DIRECTORY=%s)))", port, service, a.folder)
 }
 
 // secureTally sums up the sessions over TLS.
@@ -130,10 +88,10 @@ func (r *upgradeRig) enterOverTLS(ctx context.Context, i int) *inGeneration {
 
 func (r *upgradeRig) enterSecure(ctx context.Context, d drivers.Looper) *staying {
 	if own, ok := d.(drivers.GoOra); ok {
-		own.TLS = r.authority.client
+		own.TLS = r.authority.Client
 		d = own
 	}
-	return r.converse(ctx, d, r.authority.descriptor(r.b.Further[0], "sales"))
+	return r.converse(ctx, d, r.authority.Descriptor(r.b.Further[0], "sales"))
 }
 
 // converse connects, and begins to work.

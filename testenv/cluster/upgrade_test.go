@@ -58,7 +58,7 @@ func TestUpgrades(t *testing.T) {
 type upgradeRig struct {
 	testing.TB
 	b         *stage.Broker
-	authority *authority
+	authority *stage.Authority
 	databases []*stage.Database
 	watch     *generations
 	drivers   []drivers.Looper
@@ -93,7 +93,7 @@ func newUpgradeRig(t *testing.T) *upgradeRig {
 	a := newAuthority(t)
 	r := &upgradeRig{TB: t, stop: make(chan struct{}), middle: map[string]*tally{}, authority: a, drivers: realDrivers(t)}
 	r.b = startBrokerAt(t, stage.BrokerOptions{Addresses: []string{"(ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=0))"},
-		Parameters: []string{a.parameter(), fmt.Sprint("DRAIN_TIMEOUT=", drain.Seconds())}})
+		Parameters: []string{a.Parameter(), fmt.Sprint("DRAIN_TIMEOUT=", drain.Seconds())}})
 	for i := range 2 {
 		r.databases = append(r.databases, startDatabase(t, stage.DatabaseOptions{Instance: fmt.Sprint("sales", i+1),
 			Services: []string{"sales", "hr"}, Arguments: []string{"--private"}}, r.b))

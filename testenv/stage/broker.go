@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,8 @@ type Broker struct {
 	Socket  string   // path of its admin socket, over which changes are allowed
 	program string
 	folder  string
+	state   string
+	keep    string // file that its log is added to
 	http    *http.Client
 	admin   *http.Client
 }
@@ -38,6 +41,8 @@ type BrokerOptions struct {
 	Parameters []string // further entries of PARAMETER_LIST
 	Addresses  []string // further ADDRESS entries
 	Rules      []string // RULE_LIST; empty: everyone may have everything
+	State      string   // folder of its state; empty: one of its own that is removed with it
+	KeepLog    string   // file that its log is added to; empty: it is kept in memory alone, all of it
 }
 
 // started is the line by which a broker tells where it is.
@@ -45,7 +50,7 @@ var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses="?\[(\
 
 // StartBroker starts a broker by a cman.ora of its own and returns once it answers. Stop ends it.
 func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
-	b := &Broker{program: o.Program}
+	b := &Broker{program: o.Program, keep: o.KeepLog}
 	if b.folder, err = os.MkdirTemp("", "broker-"); err != nil { // short, for the admin socket's sake
 		return nil, err
 	}
@@ -54,7 +59,8 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 			b.Stop()
 		}
 	}()
-	if err := os.WriteFile(b.ConfigFile(), o.CMANOra(b.folder), 0o600); err != nil {
+	b.state = cmp.Or(o.State, b.folder)
+	if err := os.WriteFile(b.ConfigFile(), o.CMANOra(b.state), 0o600); err != nil {
 		return nil, err
 	}
 	b.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
@@ -65,14 +71,14 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 }
 
 func (b *Broker) start(ctx context.Context) (err error) {
-	if b.Process, err = Start("broker", b.program, "serve", "-v", "-c", b.ConfigFile()); err != nil {
+	if b.Process, err = StartKept("broker", b.keep, b.program, "serve", "-v", "-c", b.ConfigFile()); err != nil {
 		return err
 	}
 	said, err := b.AwaitLine(ctx, started)
 	if err != nil {
 		return err
 	}
-	b.Address, b.Further, b.Console, b.Socket = said[1], strings.Fields(said[2]), said[3], filepath.Join(b.folder, "admin.sock")
+	b.Address, b.Further, b.Console, b.Socket = said[1], strings.Fields(said[2]), said[3], filepath.Join(b.state, "admin.sock")
 	return Eventually(ctx, func() error {
 		_, _, err := b.Get("/livez")
 		return err

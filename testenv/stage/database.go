@@ -41,6 +41,7 @@ type DatabaseOptions struct {
 	Listen    string        // host:port; empty: any port
 	Retry     time.Duration // between attempts to reach a broker; 0: 100 ms
 	Arguments []string      // further ones
+	KeepLog   string        // file that its log is added to; empty: it is kept in memory alone, all of it
 }
 
 var ready = regexp.MustCompile(`(?m)^ready (\S+)$`)
@@ -71,7 +72,7 @@ func (d *Database) start(ctx context.Context) (err error) {
 		arguments = append(arguments, "--remote-listener", strings.Join(o.Brokers, ","))
 	}
 	program, arguments := o.Network.command(o.Program, append(arguments, o.Arguments...))
-	if d.Process, err = Start("testdb "+o.Instance, program, arguments...); err != nil {
+	if d.Process, err = StartKept("testdb "+o.Instance, o.KeepLog, program, arguments...); err != nil {
 		return err
 	}
 	said, err := d.AwaitLine(ctx, ready)

@@ -20,13 +20,23 @@ type Log struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
 	changed chan struct{} // closed when more is there
+	file    *os.File      // that it is added to; nil: none, and all of it stays in memory
 }
+
+// keptInMemory is how much of a log that is in a file stays in memory, at least.
+const keptInMemory = 256 << 10
 
 // Write adds to the log.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text.Write(p)
+	if l.file != nil {
+		_, _ = l.file.Write(p)
+		if l.text.Len() > 2*keptInMemory {
+			l.text.Next(l.text.Len() - keptInMemory)
+		}
+	}
 	close(l.changed)
 	l.changed = make(chan struct{})
 	return len(p), nil
@@ -49,17 +59,29 @@ type Process struct {
 
 // Start starts a program. It gets a SIGKILL at the latest when the thread that started it ends.
 func Start(name, program string, arguments ...string) (*Process, error) {
+	return StartKept(name, "", program, arguments...)
+}
+
+// StartKept starts a program whose log is added to a file, of which only the end stays in memory; "" is no file.
+func StartKept(name, log, program string, arguments ...string) (_ *Process, err error) {
 	p := &Process{Name: name, exited: make(chan struct{})}
 	p.Log.changed = make(chan struct{})
+	if log != "" {
+		if p.Log.file, err = os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	p.cmd = exec.Command(program, arguments...)
 	p.cmd.Env = QuickExit()
 	p.cmd.Stdout, p.cmd.Stderr = &p.Log, &p.Log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
+		_ = p.Log.file.Close() // of nil, too
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	go func() { // ends with the process, which Kill ends
 		_ = p.cmd.Wait()
+		_ = p.Log.file.Close()
 		close(p.exited)
 	}()
 	return p, nil

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -179,6 +180,13 @@ func (t *Tap) Sightings() []Sighting {
 		all[i] = *s
 	}
 	return all
+}
+
+// Forget drops what was seen of connections that had ended by a time.
+func (t *Tap) Forget(by time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen = slices.DeleteFunc(t.seen, func(s *Sighting) bool { return !s.Ended.IsZero() && s.Ended.Before(by) })
 }
 
 func (t *Tap) hold(c net.Conn) {
