@@ -40,6 +40,7 @@ func (r *reader) checkDNS() {
 		r.say(r.at["DNS_UPDATE"], SeverityError, "DNS_ZONE %s is not within ZONE %s of the primary: name the zone there that it is in", c.Zone, c.Update.Zone)
 	}
 	r.checkProofs()
+	r.checkShared()
 }
 
 // isWithin tells whether a name is that of a zone or below it.

@@ -275,7 +275,7 @@ func (c *Config) checkFiles() Messages {
 		{"TLS_CERTIFICATE", c.TLS.Certificate}, {"TLS_KEY", c.TLS.Key}, {"TLS_CLIENT_CA", c.TLS.ClientCA},
 		{"TLS_WALLET", c.TLS.Wallet}, {"TLS_WALLET_PASSWORD_FILE", c.TLS.WalletPasswordFile},
 		{"UPSTREAM_TLS", c.UpstreamTLS.CA}, {"UPSTREAM_TLS", c.UpstreamTLS.Certificate}, {"UPSTREAM_TLS", c.UpstreamTLS.Key},
-		{"REST_CREDENTIALS", c.RESTCredentials}, {"CONSUL_TOKEN_FILE", c.Consul.TokenFile},
+		{"REST_CREDENTIALS", c.RESTCredentials}, {"ACME_SHARED_KEY", c.ACME.SharedKey}, {"CONSUL_TOKEN_FILE", c.Consul.TokenFile},
 		{"CONSUL_TLS", c.Consul.CA}, {"CONSUL_TLS", c.Consul.Certificate}, {"CONSUL_TLS", c.Consul.Key},
 		{"LOG_DIRECTORY", c.LogDirectory}, {"TRACE_DIRECTORY", c.TraceDirectory},
 	} {

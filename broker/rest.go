@@ -70,7 +70,11 @@ func (m *tlsMaker) rest() error {
 	t := &m.config.TLS
 	s := &certs.Source{Certificate: t.Certificate, Key: t.Key, Wallet: t.Wallet, WalletPasswordFile: t.WalletPasswordFile}
 	if at := slices.IndexFunc(m.places, m.config.byACME); !t.hasCertificate() && at >= 0 {
-		s = &certs.Source{ACME: m.sourceFor(m.places[at]).ACME}
+		issued, err := m.sourceFor(m.places[at])
+		if err != nil {
+			return fmt.Errorf("REST_ADDRESS: %w", err)
+		}
+		s = &certs.Source{ACME: issued.ACME}
 	}
 	s.MinVersion, s.Log = t.MinVersion, m.log
 	s.CipherSuites, _ = certs.ParseCipherSuites(t.CipherSuites)

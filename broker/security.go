@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 
 	"servicebroker/certs"
 	"servicebroker/descriptor"
+	"servicebroker/discovery/consul"
 )
 
 // security is the broker's side of TLS: certificates of its listening addresses, and
@@ -56,6 +58,7 @@ type tlsMaker struct {
 	places []tlsPlace // the listening addresses in their order
 	before *tlsInUse  // may be nil
 	proofs func() (certmagic.DNSProvider, string)
+	consul *consul.Client // for what brokers share; may be nil
 	log    *slog.Logger
 	made   tlsInUse
 }
@@ -84,7 +87,10 @@ func (m *tlsMaker) place(i int) error {
 	if !strings.EqualFold(place.address.Protocol, "tcps") {
 		return nil
 	}
-	source, err := m.use(m.sourceFor(place))
+	source, err := m.sourceFor(place)
+	if err == nil {
+		source, err = m.use(source)
+	}
 	if err == nil && !place.settings.Passthrough {
 		_, err = source.ServerConfig()
 	}
@@ -131,13 +137,16 @@ func sourceKey(s *certs.Source) string {
 	key := fmt.Sprintf("%q %q %q %q %q %d %q %d %d", s.Certificate, s.Key, s.Wallet, s.WalletPasswordFile, s.CA, s.Clients, s.ClientDNs, s.MinVersion, s.CipherSuites)
 	if a := s.ACME; a != nil {
 		key += fmt.Sprintf(" acme %q %q %q %q %q %v %q", a.Directory, a.Names, a.Email, a.Storage, a.Roots, a.CheckInterval, a.Resolver)
+		if f, is := a.Shared.(*consul.Files); is {
+			key += fmt.Sprintf(" shared %x", sha256.Sum256(f.Secret))
+		}
 	}
 	return key
 }
 
 // sourceFor is where the certificate of a listening address comes from: its own, else that
 // of ACME, else the one for all.
-func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
+func (m *tlsMaker) sourceFor(place tlsPlace) (*certs.Source, error) {
 	c := m.config
 	settings := c.TLS.with(place.settings.TLS)
 	s := &certs.Source{
@@ -149,17 +158,21 @@ func (m *tlsMaker) sourceFor(place tlsPlace) *certs.Source {
 		s.CipherSuites = append(s.CipherSuites, suite...)
 	}
 	if !c.byACME(place) {
-		return s
+		return s, nil
+	}
+	shared, err := c.acmeShared(m.consul)
+	if err != nil {
+		return nil, err
 	}
 	first := m.places[slices.IndexFunc(m.places, c.byACME)]
 	s.ACME = &certs.ACME{
-		Directory: c.ACME.Directory, Names: c.ACME.Names, Email: c.ACME.Email, Roots: c.ACME.Roots, Storage: c.acmeStorage(),
+		Directory: c.ACME.Directory, Names: c.ACME.Names, Email: c.ACME.Email, Roots: c.ACME.Roots, Storage: c.acmeStorage(), Shared: shared,
 		Host: first.address.Host, Port: first.address.Port, CheckInterval: c.ACME.CheckInterval,
 	}
 	if c.ACME.Challenge == challengeDNS && m.proofs != nil {
 		s.ACME.DNS, s.ACME.Resolver = m.proofs()
 	}
-	return s
+	return s, nil
 }
 
 // byACME tells whether the certificate of a place is one that ACME issues.
@@ -230,6 +243,9 @@ func (c *Config) listening(i int) ListenSettings {
 // prepareTLS makes of c what useTLS puts in use, if all of it can be.
 func (b *Broker) prepareTLS(c *Config) (*tlsInUse, error) {
 	maker := tlsMaker{config: c, places: b.places(c), before: b.security.current.Load(), proofs: b.proofs, log: b.log.With("component", "certificates")}
+	if b.consul != nil {
+		maker.consul = b.consul.client
+	}
 	return maker.all()
 }
 

@@ -167,6 +167,8 @@ func TestCheckOfCertificates(t *testing.T) {
 	a := newAuthority(t)
 	good, broken := a.file("good.pem", a.host()), a.write("broken.pem", []byte("nothing"))
 	old := a.file("old.pem", a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "old"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}))
+	secret, short := a.write("secret", []byte("0123456789abcdef\n")), a.write("short", []byte("abc\n"))
+	const acme = "(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)"
 	other := a.write("other.key", pemOf("EC PRIVATE KEY", []byte{1}))
 	for _, tc := range []struct{ parameters, want string }{
 		{"(TLS_CERTIFICATE=" + good + ")", ""},
@@ -176,8 +178,12 @@ func TestCheckOfCertificates(t *testing.T) {
 		{"(TLS_CERTIFICATE=" + good + ")(UPSTREAM_TLS=(CA=" + broken + "))", "error: UPSTREAM_TLS: " + broken + " holds no certificate"},
 		{"(TLS_WALLET=" + broken + ")", "is it a PKCS#12 file?"},
 		{"(TLS_CERTIFICATE=/nowhere.pem)", "warning: TLS_CERTIFICATE: there is no /nowhere.pem"},
-		{"(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)(ACME_CHALLENGE=dns-01)", "error: ACME_CHALLENGE=dns-01 needs a zone to put proofs into"},
-		{"(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)", ""},
+		{acme + "(ACME_CHALLENGE=dns-01)", "error: ACME_CHALLENGE=dns-01 needs a zone to put proofs into"},
+		{acme, ""},
+		{acme + "(ACME_SHARED_KEY=" + secret + ")", "error: ACME_SHARED_KEY shares certificates through Consul: add CONSUL_ADDRESS"},
+		{acme + "(CONSUL_ADDRESS=127.0.0.1:8500)(ACME_SHARED_KEY=" + secret + ")", ""},
+		{acme + "(CONSUL_ADDRESS=127.0.0.1:8500)(ACME_SHARED_KEY=" + short + ")", "the secret has 3 bytes, too few: give at least 16 random ones"},
+		{"(TLS_CERTIFICATE=" + good + ")(CONSUL_ADDRESS=127.0.0.1:8500)(ACME_SHARED_KEY=" + secret + ")", "warning: ACME_SHARED_KEY has no effect without ACME_NAMES"},
 		{"(TLS_CERTIFICATE=" + good + ")(SSL_CIPHER_SUITES=(SSL_RSA_WITH_RC4_128_MD5))", "(it is left out)"},
 	} {
 		_, messages := Check(write(t, "CMAN1=(CONFIGURATION=\n(ADDRESS=(PROTOCOL=tcps)(HOST=cman1)(PORT=2484))\n"+goodRules+"(PARAMETER_LIST="+tc.parameters+"))"), "")

@@ -94,6 +94,7 @@ type ACMESettings struct {
 	Names     []string // ACME_NAMES: empty is off
 	Email     string   // ACME_EMAIL
 	Challenge string   // ACME_CHALLENGE: tls-alpn or dns-01
+	SharedKey string   // ACME_SHARED_KEY: file of the secret by which brokers share what is issued; empty: they do not
 	Roots     string   // ACME_ROOTS, PEM: by whom the directory is trusted; empty: whom the system trusts
 
 	CheckInterval time.Duration // ACME_CHECK_INTERVAL

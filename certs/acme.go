@@ -25,7 +25,8 @@ type ACME struct {
 	Names     []string // DNS names to be certified, a certificate each; the first is shown to clients that ask for none of them
 	Email     string   // where the authority writes about trouble; may be empty
 	// Storage is a folder for accounts, keys and certificates, all readable by us alone.
-	// Shared, if set, is used instead: brokers that share names share it.
+	// Shared, if set, is used instead: brokers that share names share it, and each shows the
+	// proofs of the others, since the authority calls any of them.
 	Storage string
 	Shared  certmagic.Storage
 	// Roots is a PEM file of the authorities by whom the directory itself is trusted; "":
@@ -168,10 +169,11 @@ func (i *issuance) begin(ctx context.Context) (stop func()) {
 		working.Go(func() {
 			if n == 0 {
 				defer close(first)
-			} else {
-				i.awaitAccount(ctx, first)
+				i.obtain(ctx, name, i.acme.Shared != nil && i.acme.Email == "")
+				return
 			}
-			i.obtain(ctx, name)
+			i.awaitAccount(ctx, first)
+			i.obtain(ctx, name, false)
 		})
 	}
 	close(i.loaded)
@@ -207,14 +209,39 @@ const (
 	longestPause  = 6 * time.Hour
 )
 
-// obtain has a certificate for name issued and uses it. The others do not suffer if that
-// cannot be.
-func (i *issuance) obtain(ctx context.Context, name string) {
-	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
-		err := i.config.ObtainCertAsync(ctx, name) // which only means that it asks nobody on a terminal
-		if err == nil {
-			_, err = i.config.CacheManagedCertificate(ctx, name)
+// sharedTurn is how long a broker may try to have a certificate issued while others, which may be
+// better placed, wait: certmagic tries for weeks, and holds its lock.
+const sharedTurn = 3 * time.Minute
+
+// accountLock is held while an account may be made that brokers share.
+const accountLock = "account"
+
+// issue has a certificate for name issued and uses it; alone, where brokers of which each
+// would make an account share one, as in awaitAccount.
+func (i *issuance) issue(ctx context.Context, name string, alone bool) error {
+	if i.acme.Shared != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, sharedTurn)
+		defer cancel()
+	}
+	if alone {
+		if err := i.config.Storage.Lock(ctx, accountLock); err != nil {
+			return err
 		}
+		defer func() { _ = i.config.Storage.Unlock(context.WithoutCancel(ctx), accountLock) }()
+	}
+	if err := i.config.ObtainCertAsync(ctx, name); err != nil { // Async only means that it asks nobody on a terminal
+		return err
+	}
+	_, err := i.config.CacheManagedCertificate(ctx, name)
+	return err
+}
+
+// obtain issues until there is a certificate for name. The others do not suffer if that
+// cannot be.
+func (i *issuance) obtain(ctx context.Context, name string, alone bool) {
+	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+		err := i.issue(ctx, name, alone)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -244,8 +271,12 @@ func (i *issuance) ready(ctx context.Context) error {
 	}
 }
 
-// prove answers the authority's call.
+// prove answers the authority's call. Whoever calls for another name makes nobody look for
+// a proof of it.
 func (i *issuance) prove(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if !slices.Contains(i.names, strings.ToLower(hello.ServerName)) {
+		return nil, fmt.Errorf("no proof for %q: it is none of ACME_NAMES", hello.ServerName)
+	}
 	if err := i.ready(hello.Context()); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/certmagic"
 )
 
 // toolFolder is where scripts/testdeps puts programs, relative to this package's folder.
@@ -253,4 +255,44 @@ func TestACMEWithPebble(t *testing.T) {
 	m.listener = serve(t, next)
 	running(t, next)
 	m.certified(t, name)
+}
+
+// Two brokers of one name, of which the authority reaches only one: that shows the other's proof, and both have the one certificate.
+func TestACMESharedByTwo(t *testing.T) {
+	const name = "db1.example.com"
+	f, port := newFolder(t), freePort(t)
+	p := startPebble(t, port, time.Hour)
+	var log logged
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	shared := &certmagic.FileStorage{Path: filepath.Join(string(f), "shared")}
+	one := func(email string) *Source {
+		return loaded(t, &Source{Log: log.logger(), ACME: &ACME{
+			Directory: p.directory, Names: []string{name}, Email: email, Shared: shared, Roots: p.roots, Host: "127.0.0.1", Port: port, CheckInterval: 200 * time.Millisecond}})
+	}
+	reached, other := one(""), one("dba@example.com")
+	m := &mutualACME{listener: serveAt(t, reached, at(port)), root: p.root(t)}
+	behind := &mutualACME{listener: serve(t, other), root: m.root}
+	issued := func(m *mutualACME) (cert *x509.Certificate) {
+		until(t, 60*time.Second, "certified", func() error {
+			state, _, err := m.handshake(&tls.Config{ServerName: name, InsecureSkipVerify: true})
+			if err == nil {
+				cert = state.PeerCertificates[0]
+				err = cert.VerifyHostname(name)
+			}
+			return err
+		})
+		return cert
+	}
+	must(t, shared.Lock(t.Context(), accountLock)) // so that the one that is reached has to wait
+	running(t, reached)
+	running(t, other)
+	first := issued(behind)
+	must(t, shared.Unlock(t.Context(), accountLock))
+	if !issued(m).Equal(first) {
+		t.Error("it was issued twice")
+	}
 }
