@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,27 +19,40 @@ import (
 // asProgram has the test's own binary be the program, so that its roles can be processes.
 const asProgram = "SERVICEBROKER_BENCH_ROLE"
 
+// programs is a folder with the broker.
+var programs string
+
 func TestMain(m *testing.M) {
-	flag.Parse()
 	if os.Getenv(asProgram) != "" {
 		main()
 		return
 	}
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	flag.Parse()
 	os.Setenv(asProgram, "1") // for children
-	os.Exit(m.Run())
+	var err error
+	if programs, err = os.MkdirTemp("", "servicebroker-bench-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(programs)
+	build := exec.Command("go", "build", "-o", filepath.Join(programs, "broker"), "servicebroker/cmd/broker")
+	if said, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "the broker cannot be built: %v\n%s", err, said)
+		return 1
+	}
+	return m.Run()
 }
 
 // The whole of it, in no time: a broker, a bare server and none, all loads. What comes out is no figure to tell of.
 func TestRun(t *testing.T) {
-	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(bin, "broker"), "servicebroker/cmd/broker")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out strings.Builder
-	o := options{bin: bin, only: []string{"connects", "bulk", "tls"}, peers: []string{"bare", "relay", "redirect", "decide", "relay-tls"}, rounds: 1, lasting: 10 * time.Millisecond, progress: io.Discard}
+	o := options{bin: programs, only: []string{"connects", "bulk", "tls"}, peers: []string{"bare", "relay", "redirect", "decide", "relay-tls"}, rounds: 1, lasting: 10 * time.Millisecond, progress: io.Discard}
 	if err := o.report(ctx, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -107,6 +121,58 @@ func TestUnknownPeer(t *testing.T) {
 		if err := run(t.Context(), arguments, io.Discard); err == nil {
 			t.Errorf("%v is taken", arguments)
 		}
+	}
+}
+
+// A broker with others registered, a storm of theirs, and a fresh process for each measurement: as small as they can be.
+func TestLandscapes(t *testing.T) {
+	l := place(t)
+	l.bin = programs
+	small := landscape{"few", registrants{Name: "other", Instances: 3, Services: 2, Sharing: 3}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p, err := l.startLandscape(ctx, &small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.peers[storming] = &peer{name: storming, address: p.address, process: p.process, unregister: p.unregister, others: p.others}
+	l.suit(l.peers[storming])
+	if err := p.hasInstances(5); err == nil || !strings.Contains(err.Error(), "4 of 5") {
+		t.Errorf("4 instances and a fifth: %v", err)
+	}
+	if f, err := besideStorm(ctx, l, l.peers[storming], 50*time.Millisecond); err != nil || f["rate"] <= 0 {
+		t.Errorf("%v, %v", f, err)
+	}
+	if f, err := decisionsOf(2)(ctx, l, p, 10*time.Millisecond); err != nil || f["p50"] <= 0 {
+		t.Errorf("%v, %v", f, err)
+	}
+	if err := usedSessions(l.peers[storming], 3, func(all []session) error {
+		_, err := wake(all)
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	l.keep(func(string) bool { return false })
+	if p.process.cmd.ProcessState == nil || p.others.cmd.ProcessState == nil {
+		t.Error("who is not needed any more runs on")
+	}
+}
+
+func TestRegistrantsHaveAddresses(t *testing.T) {
+	r := registrants{Port: 1521, Name: "db", Instances: 70000, Services: 1, Sharing: 1}
+	for i, want := range map[int]string{0: "127.1.0.0:1521", 511: "127.1.1.255:1521", 65536: "127.2.0.0:1521"} {
+		if got := r.address(i); got != want {
+			t.Errorf("%d: %s instead of %s", i, got, want)
+		}
+	}
+	r.Services, r.Sharing = 2, 20
+	agent, err := r.agent(45, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := agent.Describe(), agent.Describe()
+	if first.Instance != "db_45" || first.Services[1].Name != "db2_1" || first.Load == second.Load {
+		t.Errorf("%+v, then load %d", first, second.Load)
 	}
 }
 

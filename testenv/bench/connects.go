@@ -19,6 +19,8 @@ type connects struct {
 	// follow is where a redirected client goes, with which packet; "" where the first answer is all.
 	follow       string
 	followPacket []byte
+	// rate is how many are begun in a second, whatever becomes of those before; 0: the next as soon as one is over.
+	rate float64
 }
 
 // warming is the part of a measurement's time that comes first and does not count.
@@ -92,11 +94,18 @@ func (l *connectLoop) close() {
 }
 
 func (l *connectLoop) run(slots int) (*latencies, error) {
+	began, wait := time.Now(), 50*time.Millisecond
+	if l.rate > 0 {
+		slots, wait = 0, time.Millisecond
+	}
 	for range slots {
 		l.begin(new(slot))
 	}
-	for {
-		events, err := l.poller.wait(50 * time.Millisecond)
+	for n := 0; ; {
+		for ; float64(n) < time.Since(began).Seconds()*l.rate; n++ {
+			l.begin(new(slot))
+		}
+		events, err := l.poller.wait(wait)
 		if err != nil {
 			return nil, fmt.Errorf("epoll: %w", err)
 		}
@@ -229,7 +238,9 @@ func (l *connectLoop) again(fd int, s *slot, failed error) {
 	} else {
 		l.found.done(l.when, s.began, now)
 	}
-	l.begin(s)
+	if l.rate == 0 {
+		l.begin(s)
+	}
 }
 
 // countHung counts those as failed for whom no answer comes.

@@ -32,16 +32,21 @@ type peer struct {
 	name     string
 	address  string
 	secure   string   // of a broker: its address for TLS
+	console  string   // of a broker
 	process  *process // who is measured
 	connects connects // the load that suits it
 
-	unregister func() // of a broker: ends the registration with it and waits
+	unregister func()   // of a broker: ends the registration with it and waits
+	others     *process // who else is registered with it; nil: nobody
 }
 
 // stop ends the peer, for others that share its process as well.
 func (p *peer) stop() {
 	if p.unregister != nil {
 		p.unregister()
+	}
+	if p.others != nil {
+		p.others.stop()
 	}
 	p.process.stop()
 }
@@ -52,7 +57,8 @@ type lab struct {
 	cores       int
 	self        string // this program
 	backend     *process
-	instance    string // address of the backend
+	instance    string   // address of the backend
+	wide        *process // a backend at all addresses of this machine; nil: not needed yet
 	authority   *authority
 	peers       map[string]*peer
 	missing     []string
@@ -88,8 +94,10 @@ func (l *lab) strike() {
 	for _, p := range l.peers {
 		p.stop()
 	}
-	if l.backend != nil {
-		l.backend.stop()
+	for _, p := range []*process{l.backend, l.wide} {
+		if p != nil {
+			p.stop()
+		}
 	}
 	os.RemoveAll(l.folder)
 }
@@ -116,11 +124,39 @@ func (l *lab) add(ctx context.Context, names []string) error {
 	return nil
 }
 
+// keep stops the peers of which it is not said that they are needed. A process goes with the last peer that it is.
+func (l *lab) keep(needed func(name string) bool) {
+	for name, p := range l.peers {
+		if needed(name) {
+			continue
+		}
+		delete(l.peers, name)
+		if !l.runs(p.process) {
+			p.stop()
+		}
+	}
+}
+
+func (l *lab) runs(process *process) bool {
+	if process == l.backend {
+		return true
+	}
+	for _, p := range l.peers {
+		if p.process == process {
+			return true
+		}
+	}
+	return false
+}
+
 // start starts a peer and waits until it answers as it should. What is a broker's is done by the one that is given, if there is any.
 func (l *lab) start(ctx context.Context, name string, broker *peer) (p *peer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	of := l.landscape(name)
 	switch {
+	case of != nil:
+		p, err = l.startLandscape(ctx, of)
 	case !isBroker(name):
 		p, err = l.startPeer(ctx, name)
 	case broker != nil:
@@ -131,7 +167,7 @@ func (l *lab) start(ctx context.Context, name string, broker *peer) (p *peer, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p = &peer{name: name, address: p.address, secure: p.secure, process: p.process, unregister: p.unregister}
+	p = &peer{name: name, address: p.address, secure: p.secure, console: p.console, process: p.process, unregister: p.unregister, others: p.others}
 	l.suit(p)
 	if err := l.answers(ctx, p); err != nil {
 		p.stop()
@@ -237,7 +273,7 @@ const brokerConfig = `BENCH = (CONFIGURATION=
   (ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=%s))
   (RULE_LIST=(RULE=(SRC=127.0.0.1)(DST=*)(SRV=*)(ACT=accept)))
   (PARAMETER_LIST=
-    (STATE_DIRECTORY=%s)(CONSOLE_ADDRESS=127.0.0.1:0)(TLS_CERTIFICATE=%s)(TLS_KEY=%s)
+    (STATE_DIRECTORY=%s)(CONSOLE_ADDRESS=%s)(TLS_CERTIFICATE=%s)(TLS_KEY=%s)(MAX_REG_CONNECTIONS=15000)
     (SERVICE=(NAME=` + moved + `)(ROUTE=redirect))))
 `
 
@@ -251,10 +287,14 @@ func (l *lab) startBroker() (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	console, err := stage.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
 	l.brokers++
 	name := fmt.Sprintf("broker%d", l.brokers)
 	file := filepath.Join(l.folder, name+".ora")
-	if err := os.WriteFile(file, fmt.Appendf(nil, brokerConfig, portOf(address), portOf(secure), filepath.Join(l.folder, name), l.authority.certificate, l.authority.key), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, brokerConfig, portOf(address), portOf(secure), filepath.Join(l.folder, name), console, l.authority.certificate, l.authority.key), 0o600); err != nil {
 		return nil, err
 	}
 	unregister, err := register(address, l.instance)
@@ -266,7 +306,7 @@ func (l *lab) startBroker() (*peer, error) {
 		unregister()
 		return nil, err
 	}
-	return &peer{address: address, secure: secure, process: process, unregister: unregister}, nil
+	return &peer{address: address, secure: secure, console: console, process: process, unregister: unregister}, nil
 }
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

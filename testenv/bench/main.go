@@ -35,9 +35,16 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench "+role, flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "where the role listens")
 	to := flags.String("to", "127.0.0.1:1521", "where the bare server redirects clients to")
+	var r registrants
+	flags.StringVar(&r.Broker, "broker", "", "whom registrants register with")
+	flags.IntVar(&r.Port, "port", 1521, "at which registrants take sessions")
+	flags.StringVar(&r.Name, "name", "db", "of registrants and their services")
+	flags.IntVar(&r.Instances, "instances", 1, "how many registrants")
+	flags.IntVar(&r.Services, "services", 1, "of each registrant")
+	flags.IntVar(&r.Sharing, "sharing", 1, "registrants with the same services")
 	o := options{progress: os.Stderr}
 	flags.StringVar(&o.bin, "bin", "bin", "folder with the program broker")
-	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, with comma; all where nothing is said")
+	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, tls, idle, growth, storm, with comma; all where nothing is said")
 	list(flags, &o.peers, "peers", "whom to measure: "+strings.Join(peerNames, ", ")+", with comma; all where nothing is said")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often everybody is measured")
 	flags.DurationVar(&o.lasting, "time", 2*time.Second, "how long each time")
@@ -56,10 +63,12 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 			return err
 		}
 		return serveBare(ctx, *listen, packet)
+	case "registrants":
+		return r.run(ctx)
 	case "":
 		return o.report(ctx, out)
 	}
-	return fmt.Errorf("%s is no role: backend, bare, or none to measure", role)
+	return fmt.Errorf("%s is no role: backend, bare, registrants, or none to measure", role)
 }
 
 func list(flags *flag.FlagSet, into *[]string, name, usage string) {
@@ -84,7 +93,7 @@ func raiseDescriptors() error {
 
 // report measures and prints.
 func (o *options) report(ctx context.Context, out io.Writer) (err error) {
-	chosen := o.chosen(nil)
+	chosen := o.chosen()
 	if len(chosen) == 0 {
 		return errors.New("nothing to measure: see -help")
 	}
@@ -95,16 +104,11 @@ func (o *options) report(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range chosen {
-		if err := l.add(ctx, m.peers); err != nil {
-			return err
-		}
-	}
 	found, err := o.measureAll(ctx, l)
 	for _, m := range l.missing {
 		fmt.Fprintln(out, "left out:", m)
 	}
-	writeTables(out, found, o.chosen(l))
+	writeTables(out, found, chosen)
 	writeComparisons(out, found)
 	return err
 }

@@ -13,6 +13,7 @@ type measure struct {
 	title string
 	peers []string
 	shown []column
+	fresh bool // each measurement starts the peer anew
 	run   func(ctx context.Context, l *lab, p *peer, lasting time.Duration) (figures, error)
 }
 
@@ -53,7 +54,8 @@ func measures() []measure {
 		all = append(all, measure{group: "bulk", title: "bulk, " + plural(n, "stream"), peers: pouring, shown: poured, run: bulkOf(n)})
 	}
 	all = append(all, secureMeasures()...)
-	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, run: idle})
+	all = append(all, growthMeasures()...)
+	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
 }
 
 func secureMeasures() []measure {
@@ -122,6 +124,7 @@ func comparisons() []comparison {
 	for _, m := range secureMeasures() {
 		all = append(all, comparison{group: m.group, title: m.title, figure: "rate", ours: "relay-tls", theirs: "haproxy-tls"})
 	}
+	all = append(all, growthComparisons()...)
 	title := fmt.Sprintf("%d idle sessions", idleSessions)
 	return append(all,
 		comparison{group: "idle", title: title, figure: "kB", ours: "relay", most: 4},

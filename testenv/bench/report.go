@@ -92,6 +92,9 @@ func (c comparison) String() string {
 	if c.theirs == "" {
 		return fmt.Sprintf("%s: %s, %s", c.title, figure, c.ours)
 	}
+	if strings.HasSuffix(c.title, c.theirs+" or "+c.ours) {
+		return fmt.Sprintf("%s: %s", strings.TrimSuffix(c.title, c.theirs+" or "+c.ours)+c.ours+" / "+c.theirs, strings.TrimSuffix(figure, " µs"))
+	}
 	return fmt.Sprintf("%s: %s, %s / %s", c.title, strings.TrimSuffix(figure, " µs"), c.ours, c.theirs)
 }
 

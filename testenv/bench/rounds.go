@@ -21,53 +21,65 @@ type options struct {
 	progress io.Writer
 }
 
-// chosen are the measures that are asked for, of the peers that are asked for and are there.
-func (o *options) chosen(l *lab) []measure {
+// chosen are the measures that are asked for, of the peers that are asked for.
+func (o *options) chosen() []measure {
 	var all []measure
 	for _, m := range measures() {
 		if len(o.only) > 0 && !slices.Contains(o.only, m.group) {
 			continue
 		}
-		var there []string
-		for _, name := range m.peers {
-			if (len(o.peers) == 0 || slices.Contains(o.peers, name)) && (l == nil || l.peers[name] != nil) {
-				there = append(there, name)
-			}
-		}
-		if m.peers = there; len(there) > 0 {
+		m.peers = slices.DeleteFunc(slices.Clone(m.peers), func(name string) bool { return len(o.peers) > 0 && !slices.Contains(o.peers, name) })
+		if len(m.peers) > 0 {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-// measureAll measures every peer once in each round, each round in another order.
+// measureAll takes one measure after the other. A peer runs from the first measure that needs it to the last.
 func (o *options) measureAll(ctx context.Context, l *lab) (results, error) {
 	found := results{}
-	for _, m := range o.chosen(l) {
+	chosen := o.chosen()
+	for i, m := range chosen {
 		began := time.Now()
-		found[m.title] = map[string]series{}
-		for _, name := range m.peers { // warm
-			if m.group == "idle" { // whose peers are fresh ones each time
-				break
-			}
-			if _, err := m.run(ctx, l, l.peers[name], o.lasting/warming); err != nil {
-				return found, fmt.Errorf("%s of %s: %w", m.title, name, err)
+		if err := l.add(ctx, m.peers); err != nil {
+			return found, err
+		}
+		var err error
+		if found[m.title], err = o.measureOne(ctx, l, m); err != nil {
+			return found, fmt.Errorf("%s: %w", m.title, err)
+		}
+		l.keep(func(name string) bool {
+			return slices.ContainsFunc(chosen[i+1:], func(m measure) bool { return slices.Contains(m.peers, name) })
+		})
+		fmt.Fprintf(o.progress, "%d of %d: %s, %s, %v\n", i+1, len(chosen), m.title, plural(o.rounds, "round"), time.Since(began).Round(time.Second))
+	}
+	return found, nil
+}
+
+// measureOne measures every peer once in each round, each round in another order.
+func (o *options) measureOne(ctx context.Context, l *lab, m measure) (map[string]series, error) {
+	there := slices.DeleteFunc(slices.Clone(m.peers), func(name string) bool { return l.peers[name] == nil })
+	found := map[string]series{}
+	for round := range o.rounds + 1 {
+		lasting := o.lasting
+		if round == 0 { // warms, where the peer is not a fresh one each time
+			if lasting /= warming; m.fresh {
+				continue
 			}
 		}
-		for round := range o.rounds {
-			for _, name := range rotated(m.peers, round) {
-				if err := ctx.Err(); err != nil {
-					return found, context.Cause(ctx)
-				}
-				f, err := m.run(ctx, l, l.peers[name], o.lasting)
-				if err != nil {
-					return found, fmt.Errorf("%s of %s: %w", m.title, name, err)
-				}
-				found[m.title][name] = append(found[m.title][name], f)
+		for _, name := range rotated(there, round) {
+			if err := ctx.Err(); err != nil {
+				return found, context.Cause(ctx)
+			}
+			f, err := m.run(ctx, l, l.peers[name], lasting)
+			if err != nil {
+				return found, fmt.Errorf("%s: %w", name, err)
+			}
+			if round > 0 {
+				found[name] = append(found[name], f)
 			}
 		}
-		fmt.Fprintf(o.progress, "%s: %s, %v\n", m.title, plural(o.rounds, "round"), time.Since(began).Round(time.Second))
 	}
 	return found, nil
 }
