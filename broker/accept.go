@@ -94,7 +94,7 @@ func (b *Broker) receive(ctx context.Context, a *arrival) (interrupted bool) {
 	switch command := commandOf(connect.Data); {
 	case command == "" && a.refusal == nil:
 		b.open.enter(raw, phaseClient)
-		b.relay.ServeArrival(ctx, conn, connect, b.arrivalOf(a, conn.OverTLS()))
+		b.relay.Serve(ctx, conn, connect, b.arrivalOf(a, conn.OverTLS()))
 	case strings.EqualFold(command, "service_register_NSGR"):
 		b.registers(a)
 		b.open.enter(raw, phaseRegistration)

@@ -133,6 +133,20 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
+// becomesSession leaves what a connection takes to its session, which goes on when nobody serves it any more.
+func (b *Broker) becomesSession(a *arrival) {
+	b.connections.Add(1)
+	b.open.carried(a.raw)
+	a.counted = false
+}
+
+// sessionClosed gives back what a session has taken.
+func (b *Broker) sessionClosed() {
+	b.limiting.connections.Release()
+	b.open.closed()
+	b.connections.Done()
+}
+
 // departs gives back what a connection still takes.
 func (b *Broker) departs(a *arrival) {
 	l := &b.limiting

@@ -401,8 +401,10 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	}
 	stopHolding()
 	stopServing(errStopping)
+	b.relay.Stop(errStopping)
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
+	b.relay.Close()
 	follow()
 	b.endOthers(next, servers)
 	stopLooking()

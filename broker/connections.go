@@ -10,7 +10,7 @@ type phase uint8
 
 const (
 	phaseReading      phase = iota // its CONNECT is not complete
-	phaseClient                    // a client's dialogue or session
+	phaseClient                    // a client's dialogue
 	phaseRegistration              // a database's
 )
 
@@ -20,12 +20,14 @@ type openConnection struct {
 	arrival *arrival // whose request is being read
 }
 
-// openConnections are the connections that have been accepted and not ended.
+// openConnections are the connections that have been accepted and not ended. Of those that are
+// sessions the relay knows more than their number.
 type openConnections struct {
-	mu      sync.Mutex
-	all     map[net.Conn]openConnection
-	waiting chan struct{} // closed when nobody is left for whom it is; nil: nobody waits
-	wanted  func() int    // counts those
+	mu       sync.Mutex
+	all      map[net.Conn]openConnection // but sessions
+	sessions int
+	waiting  chan struct{} // closed when nobody is left for whom it is; nil: nobody waits
+	wanted   func() int    // counts those
 }
 
 // enter notes a connection, or that it has come to another phase.
@@ -64,6 +66,23 @@ func (o *openConnections) leave(c net.Conn) {
 	o.wake()
 }
 
+// carried notes that a connection is a session's from now on.
+func (o *openConnections) carried(c net.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, c)
+	o.sessions++
+	o.wake()
+}
+
+// closed notes the end of a session.
+func (o *openConnections) closed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sessions--
+	o.wake()
+}
+
 func (o *openConnections) wake() {
 	if o.waiting != nil && o.wanted() == 0 {
 		close(o.waiting)
@@ -79,12 +98,12 @@ func (o *openConnections) count() map[string]int {
 	for _, one := range o.all {
 		n[one.phase]++
 	}
-	return map[string]int{"reading": n[phaseReading], "client": n[phaseClient], "registration": n[phaseRegistration]}
+	return map[string]int{"reading": n[phaseReading], "client": n[phaseClient] + o.sessions, "registration": n[phaseRegistration]}
 }
 
 // clients counts those that are or may become clients; callers hold mu.
 func (o *openConnections) clients() int {
-	n := 0
+	n := o.sessions
 	for _, one := range o.all {
 		if one.phase != phaseRegistration {
 			n++
@@ -100,7 +119,7 @@ func (o *openConnections) none(registrations bool) (int, <-chan struct{}) {
 	defer o.mu.Unlock()
 	o.waiting, o.wanted = make(chan struct{}), o.clients
 	if registrations {
-		o.wanted = func() int { return len(o.all) }
+		o.wanted = o.everything
 	}
 	waiting, n := o.waiting, o.wanted()
 	o.wake()
@@ -111,7 +130,7 @@ func (o *openConnections) none(registrations bool) (int, <-chan struct{}) {
 func (o *openConnections) atMost(most int) <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.waiting, o.wanted = make(chan struct{}), func() int { return max(len(o.all)-most, 0) }
+	o.waiting, o.wanted = make(chan struct{}), func() int { return max(o.everything()-most, 0) }
 	waiting := o.waiting
 	o.wake()
 	return waiting
@@ -121,10 +140,13 @@ func (o *openConnections) atMost(most int) <-chan struct{} {
 func (o *openConnections) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.all)
+	return o.everything()
 }
 
-// close ends all connections that are in one of the phases.
+// everything is size for callers that hold mu.
+func (o *openConnections) everything() int { return len(o.all) + o.sessions }
+
+// close ends all connections that are in one of the phases, none of which sessions are in.
 func (o *openConnections) close(phases ...phase) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

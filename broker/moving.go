@@ -20,7 +20,7 @@ const movedIDs = 100_000
 
 // wireMoves prepares for sessions that come from another process.
 func (b *Broker) wireMoves() {
-	b.relay.Resumed, b.relay.Thawed = b.resumed, b.thawed
+	b.relay.Resumed, b.relay.Thawed, b.relay.Closed = b.resumed, b.thawed, b.sessionClosed
 	b.relay.Share = func(rule string) *limits.Share { return b.limiting.shares.Of(limits.OfRule, rule) }
 }
 
@@ -83,8 +83,7 @@ func sessionOffer(offer offerFunc) relay.Offer {
 	}
 }
 
-// resumeSession takes over a session that another process offers; it goes on until it is over
-// or ctx ends. After an error the files are closed.
+// resumeSession takes over a session that another process offers; ctx ends waiting for that one to let go. After an error the files are closed.
 func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files []*os.File) (begin func(error), err error) {
 	m := new(relay.MovedSession)
 	if err := json.Unmarshal(text, m); err != nil {
@@ -96,9 +95,15 @@ func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files 
 		if err != nil {
 			return nil, err
 		}
+		a := &arrival{raw: one.Client(), counted: true}
 		b.limiting.connections.Force()
 		return &adopted{
-			conn: one.Client(), peer: m.Client, phase: phaseClient, goOn: func() { one.Carry(ctx) }, giveBack: one.Discard, leave: b.limiting.connections.Release,
+			conn: a.raw, peer: m.Client, phase: phaseClient,
+			goOn: func() {
+				b.becomesSession(a)
+				one.Carry()
+			},
+			giveBack: one.Discard, leave: func() { b.departs(a) },
 		}, nil
 	})
 }

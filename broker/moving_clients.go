@@ -88,7 +88,7 @@ func (b *Broker) departUnheard(a *arrival) bool {
 
 // arrivalOf is what the relay has to know of a client. One whose TLS ends here stays: this process has the keys.
 func (b *Broker) arrivalOf(a *arrival, overTLS bool) relay.Arrival {
-	one := relay.Arrival{Turns: a.turns, Before: a.before}
+	one := relay.Arrival{Turns: a.turns, Before: a.before, Carried: func() { b.becomesSession(a) }}
 	if !overTLS {
 		one.Depart = func(before *relay.Before, read []byte) error { return b.offerClient(a, before, read) }
 	}

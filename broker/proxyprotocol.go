@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pires/go-proxyproto"
 
@@ -81,6 +82,15 @@ func (c *proxied) SetLinger(seconds int) error {
 // File is a descriptor of the connection to the proxy: another process that goes on with it has
 // to be told who the client is.
 func (c *proxied) File() (*os.File, error) { return beneath(c.Conn) }
+
+// SyscallConn is the socket of the connection to the proxy.
+func (c *proxied) SyscallConn() (syscall.RawConn, error) {
+	s, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T has no socket of its own", c.Conn)
+	}
+	return s.SyscallConn()
+}
 
 // throughOf is the proxy by whom a connection came; nil if it came by itself.
 func throughOf(c net.Conn) net.Addr {

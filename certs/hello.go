@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -63,13 +64,24 @@ func (r *replayed) Read(b []byte) (int, error) {
 // NetConn is the connection without what was put in front of it.
 func (r *replayed) NetConn() net.Conn { return r.Conn }
 
+var errNoDescriptor = errors.New("the connection has no descriptor that stands for all of it")
+
 // File is a descriptor of the connection, once what was put in front of it has been read.
 func (r *replayed) File() (*os.File, error) {
 	f, ok := r.Conn.(interface{ File() (*os.File, error) })
 	if !ok || len(r.before) > 0 {
-		return nil, errors.New("the connection has no descriptor that stands for all of it")
+		return nil, errNoDescriptor
 	}
 	return f.File()
+}
+
+// SyscallConn is the connection's socket, once what was put in front of it has been read.
+func (r *replayed) SyscallConn() (syscall.RawConn, error) {
+	s, ok := r.Conn.(syscall.Conn)
+	if !ok || len(r.before) > 0 {
+		return nil, errNoDescriptor
+	}
+	return s.SyscallConn()
 }
 
 // SetLinger is that of the connection underneath, if it has one.

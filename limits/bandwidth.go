@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ const bandwidthBurst = 100 * time.Millisecond
 // the order in which they are asked for, and nobody asks for a second one before its first
 // has passed: so turns go round among the sessions. The zero value has no limit.
 type Bandwidth struct {
+	limited   atomic.Bool // there is a limit
 	mu        sync.Mutex
 	perSecond int64
 	until     time.Time     // what was let pass takes until then
@@ -30,11 +32,15 @@ func (b *Bandwidth) Configure(perSecond int64) {
 		return
 	}
 	b.perSecond, b.until = perSecond, time.Time{}
+	b.limited.Store(perSecond > 0)
 	if b.changed != nil {
 		close(b.changed)
 		b.changed = nil
 	}
 }
+
+// Free reports that there is no limit, and costs next to nothing.
+func (b *Bandwidth) Free() bool { return !b.limited.Load() }
 
 // BandwidthCounts is what a Bandwidth knows.
 type BandwidthCounts struct {

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -89,14 +88,17 @@ func (s *Server) sharesOf(m *MovedSession) []*limits.Share {
 // Client is the client's connection.
 func (a *Adopted) Client() net.Conn { return a.link.Client }
 
-// Carry carries the session to its end, as Serve would have, or until ctx ends.
-func (a *Adopted) Carry(ctx context.Context) {
-	a.server.attend(a.server.enlist(ctx, a.one, a.link), a.one)
+// Carry lets the session go on to its end, for which it does not wait.
+func (a *Adopted) Carry() {
+	a.server.enlist(a.one, a.link)
+	a.server.run(a.one, a.link)
 }
 
 // Discard lets go of a session that is another process's after all.
 func (a *Adopted) Discard() {
 	_, _ = a.link.Client.Close(), a.link.Server.Close()
 	releaseAll(*a.one.part.shares.Load())
-	a.one.release()
+	if a.one.place != nil {
+		a.one.place.Release()
+	}
 }

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -15,17 +14,14 @@ type session struct {
 	info SessionInfo
 	link atomic.Pointer[engine.Link] // another one once it could not be moved, and goes on here
 	part part
-	end  context.CancelCauseFunc
 
 	place  Reservation
 	at     counted
 	took   time.Duration // its connect
 	limits timeouts
 
-	ending  atomic.Bool       // it has been told to end
-	running bool              // it can be moved; guarded by Server.mu
-	thawed  chan *engine.Link // what goes on once it has been frozen; nil: it is another process's
-	over    chan struct{}     // closed when nobody finds it any more
+	ending  atomic.Pointer[error] // why it has been told to end
+	running bool                  // it can be moved; guarded by Server.mu
 }
 
 // counted is by what the balancer knows where a session is.
@@ -43,8 +39,8 @@ type timeouts struct {
 	Session time.Duration `json:"session_ns,omitempty"`
 }
 
-// carry registers the session, moves its bytes to the end, and logs it once.
-func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
+// carry makes a session of a connect: it moves bytes, and is logged once, without anybody who waits for it.
+func (s *Server) carry(d *dialogue, a *accepted) {
 	server := a.server
 	treatment := s.treatment(d, a.candidate)
 	link := &engine.Link{
@@ -58,12 +54,12 @@ func (s *Server) carry(ctx context.Context, d *dialogue, a *accepted) {
 	}
 	one.part.service = d.offeredAs(a.candidate)
 	one.part.shares.Store(&a.shares)
-	ctx = s.enlist(ctx, one, link)
+	if d.arrival.Carried != nil {
+		d.arrival.Carried()
+	}
+	s.enlist(one, link)
 	server.landed()
-
-	a.candidate, a.server = servicetable.Candidate{}, nil
-	d.asked, d.connect, d.record, d.route, d.granted, d.arrival = nil, nil, nil, nil, granted{}, Arrival{} // a session may last for months; what it asked for need not
-	s.attend(ctx, one)
+	s.run(one, link)
 }
 
 func countedAt(c servicetable.Candidate) counted {
@@ -72,9 +68,7 @@ func countedAt(c servicetable.Candidate) counted {
 }
 
 // enlist makes a session one of those that are open, over a link that is about to run.
-func (s *Server) enlist(ctx context.Context, one *session, link *engine.Link) context.Context {
-	ctx, one.end = context.WithCancelCause(ctx)
-	one.over = make(chan struct{})
+func (s *Server) enlist(one *session, link *engine.Link) {
 	one.prepare(link)
 	link.Running = func() { s.canMove(one) }
 	s.mu.Lock()
@@ -83,9 +77,12 @@ func (s *Server) enlist(ctx context.Context, one *session, link *engine.Link) co
 	}
 	s.sessions[one.info.ID] = one
 	s.reshare(one) // there may have been a reload meanwhile
+	stopped := s.stopped
 	s.mu.Unlock()
+	if stopped != nil {
+		one.end(stopped)
+	}
 	s.inspect(one)
-	return ctx
 }
 
 // prepare gives a link what the session knows of itself, and makes it the session's.
@@ -97,45 +94,54 @@ func (one *session) prepare(link *engine.Link) {
 	one.link.Store(link)
 }
 
-// attend carries a session to its end, here or in another process.
-func (s *Server) attend(ctx context.Context, one *session) {
-	defer close(one.over)
-	defer one.end(nil)
-	defer one.release()
-	err := one.run(ctx)
-	if cause := context.Cause(ctx); errors.Is(cause, ErrEnded) {
-		err = cause
+// run has the session's bytes moved until it is over; whoever freezes it sees to what then becomes of it.
+func (s *Server) run(one *session, link *engine.Link) {
+	s.engine.Carry(link, func(err error) {
+		if !errors.Is(err, engine.ErrFrozen) {
+			s.leave(one, err)
+		}
+	})
+	if cause := one.ending.Load(); cause != nil { // it may have missed this link
+		link.Close(*cause)
 	}
+}
+
+// end ends a session for a cause, wherever it is on its way.
+func (one *session) end(cause error) {
+	one.ending.CompareAndSwap(nil, &cause)
+	one.link.Load().Close(cause)
+}
+
+// leave takes a session from those that are open. With engine.ErrFrozen it is another process's, which tells of its end.
+func (s *Server) leave(one *session, err error) {
 	s.mu.Lock()
 	delete(s.sessions, one.info.ID)
 	releaseAll(*one.part.shares.Load())
 	s.mu.Unlock()
-	if errors.Is(err, engine.ErrFrozen) { // whoever has it now tells of its end
-		return
+	if !errors.Is(err, engine.ErrFrozen) {
+		s.logSession(one, err)
+		if s.Ended != nil {
+			info := one.describe(time.Now())
+			s.Ended(&info, err)
+		}
 	}
-	s.logSession(one, err)
-	if s.Ended != nil {
-		info := one.describe(time.Now())
-		s.Ended(&info, err)
-	}
-}
-
-// release ends what the balancer counts of it.
-func (one *session) release() {
 	if one.place != nil {
 		one.place.Release()
 	}
-}
-
-// run moves bytes until the session is over; engine.ErrFrozen: for this process.
-func (one *session) run(ctx context.Context) error {
-	for {
-		err := one.link.Load().Run(ctx)
-		if !errors.Is(err, engine.ErrFrozen) {
-			return err
-		}
-		if <-one.thawed == nil {
-			return err
-		}
+	if s.Closed != nil {
+		s.Closed()
 	}
 }
+
+// Stop ends all sessions, and those that begin later, for a cause.
+func (s *Server) Stop(cause error) {
+	s.mu.Lock()
+	s.stopped = cause
+	s.mu.Unlock()
+	for _, one := range s.openSessions() {
+		one.end(cause)
+	}
+}
+
+// Close lets go of what sessions are carried by, once all are over. No connection may be served any more.
+func (s *Server) Close() { s.engine.Close() }

@@ -64,6 +64,7 @@ func (c *conversation) end() {
 	}
 	c.stop()
 	c.background.Wait()
+	c.server.Close()
 	c.check()
 	for _, one := range c.callers {
 		_ = one.near.Close()

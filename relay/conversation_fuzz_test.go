@@ -187,7 +187,11 @@ func newConversation(t *testing.T, script *fuzzing.Script) *conversation {
 	c := &conversation{
 		Script: script, t: t, offered: map[string]map[string]bool{}, pending: map[*counted1]bool{}, ended: map[uint64]int{},
 	}
-	c.ctx, c.stop = context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	c.ctx, c.stop = ctx, func() {
+		cancel()
+		c.server.Stop(errStopping)
+	}
 	c.shares.LimitOf = func(limits.Kind, string) limits.Limit { return *c.limit.Load() }
 	c.server = &Server{
 		Snapshot: c.table.Snapshot,
@@ -229,6 +233,10 @@ func newConversation(t *testing.T, script *fuzzing.Script) *conversation {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.ended[s.ID]++
+		},
+		Closed: func() {
+			c.busy.Add(-1)
+			c.serving.Done()
 		},
 		Verify: func(_ context.Context, candidate servicetable.Candidate) error {
 			if c.mode(candidate.Handler.Host) == 2 {
@@ -342,16 +350,25 @@ func (c *conversation) arrive(one *caller) {
 		c.mu.Unlock()
 		c.busy.Add(1)
 		defer c.busy.Add(-1)
-		c.server.ServeArrival(c.ctx, conn, connect, Arrival{Depart: func(*Before, []byte) error {
-			if !c.taking.Load() {
-				return ErrNotTaken
-			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.departed++
-			return nil
-		}})
+		c.server.Serve(c.ctx, conn, connect, Arrival{
+			Depart: func(*Before, []byte) error {
+				if !c.taking.Load() {
+					return ErrNotTaken
+				}
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.departed++
+				return nil
+			},
+			Carried: c.carried,
+		})
 	})
+}
+
+// carried has a session counted like whoever serves a client.
+func (c *conversation) carried() {
+	c.serving.Add(1)
+	c.busy.Add(1)
 }
 
 // pattern is what peers say: each byte tells whose it is, and where in the stream.

@@ -18,6 +18,8 @@ type Arrival struct {
 	// Depart offers the client to another process, with those bytes from its connection that are to be read again.
 	// nil: it was taken. It must not give up before that is known, unless this process ends. A nil Depart: it stays.
 	Depart func(before *Before, read []byte) error
+	// Carried is told that the connection has become a session's, of whose end Server.Closed is told; may be nil.
+	Carried func()
 }
 
 // Before is what a process has done for a client that has no answer yet. A field that is not known is passed over.

@@ -44,7 +44,7 @@ func (w *world) wander(text string, stay error) *wandering {
 	connect.SDU32, connect.HeaderFlags = 4711, tns.FlagRedirected
 	w.running.Go(func() {
 		defer close(one.over)
-		w.ServeArrival(w.t.Context(), tns.NewConn(shared{far}), connect, Arrival{Depart: one.depart})
+		w.serve(w.t.Context(), tns.NewConn(shared{far}), connect, Arrival{Depart: one.depart})
 	})
 	return one
 }
@@ -74,7 +74,7 @@ func (w *world) arrive(one *wandering, d departed) {
 			one.far.Close()
 			return
 		}
-		w.ServeArrival(w.t.Context(), conn, connect, Arrival{Before: before})
+		w.serve(w.t.Context(), conn, connect, Arrival{Before: before})
 	})
 }
 
@@ -204,10 +204,10 @@ func TestASealedClientDeparts(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	var read []byte
-	s.ServeSealed(t.Context(), far, Sealed{Service: "sales", Hello: hello}, Arrival{Depart: func(_ *Before, b []byte) error {
+	s.ServeSealed(t.Context(), far, Sealed{Service: "sales", Hello: hello}, s.waitedFor(Arrival{Depart: func(_ *Before, b []byte) error {
 		read = b
 		return nil
-	}})
+	}}))
 	if !bytes.Equal(read, hello) {
 		t.Errorf("it left with %q", read)
 	}

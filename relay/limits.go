@@ -167,6 +167,20 @@ type path struct {
 	direction engine.Direction
 }
 
+// Free reports that none of them is limited.
+func (p path) Free() bool {
+	for _, share := range *p.of.shares.Load() {
+		b := &share.ToServer
+		if p.direction == engine.ToClient {
+			b = &share.ToClient
+		}
+		if !b.Free() {
+			return false
+		}
+	}
+	return true
+}
+
 // WaitN blocks until n bytes may pass all of them.
 func (p path) WaitN(ctx context.Context, n int) error {
 	for _, share := range *p.of.shares.Load() {

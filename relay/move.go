@@ -120,8 +120,7 @@ var errEnding = errors.New("the session is ending")
 
 // move offers one session. Neither taken nor an error: it is over.
 func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken bool, err error) {
-	link, thawed := one.link.Load(), make(chan *engine.Link, 1)
-	one.thawed = thawed
+	link := one.link.Load()
 	frozen, err := link.Freeze(ctx)
 	switch {
 	case errors.Is(err, engine.ErrNotRunning):
@@ -130,20 +129,19 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 		return false, err
 	}
 	err = errEnding
-	if !one.ending.Load() {
+	if one.ending.Load() == nil {
 		err = offer(ctx, s.pack(one, frozen.State), []*os.File{frozen.Client, frozen.Server})
 	}
 	if err == nil {
 		// Closing says nothing to either side as long as another process has the sockets.
 		_, _ = frozen.Client.Close(), frozen.Server.Close()
-		thawed <- nil
-		<-one.over
+		s.leave(one, engine.ErrFrozen)
 		return true, nil
 	}
 	next, thawErr := engine.Thaw(frozen)
 	if thawErr != nil { // no room for descriptors: neither here nor there can it go on
 		s.logLost(one, thawErr)
-		thawed <- nil
+		s.leave(one, engine.ErrFrozen)
 		return false, thawErr
 	}
 	s.heard(next)
@@ -151,7 +149,7 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 	s.inspecting.Lock() // what it is asked meanwhile counts for the one that goes on
 	next.InspectAs(link)
 	s.inspecting.Unlock()
-	thawed <- next
+	s.run(one, next)
 	return false, err
 }
 

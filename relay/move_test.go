@@ -38,6 +38,7 @@ func tcpPair(t *testing.T) (near, far net.Conn) {
 // newTCPWorld is a world whose clients and instances are at TCP sockets.
 func newTCPWorld(t *testing.T) *world {
 	w := newWorld(t)
+	w.tcp = true
 	w.Connect = func(_ context.Context, to Destination) (net.Conn, error) {
 		near, far := tcpPair(t)
 		w.running.Go(func() {
@@ -56,18 +57,7 @@ func newTCPWorld(t *testing.T) *world {
 // open begins a session, and returns the client's side of it.
 func (w *world) open() *tns.Conn {
 	w.t.Helper()
-	near, far := tcpPair(w.t)
-	w.t.Cleanup(func() { near.Close() })
-	w.running.Go(func() {
-		conn := tns.NewConn(far)
-		if connect, err := conn.ReadConnect(); err == nil {
-			w.Serve(w.t.Context(), conn, connect)
-		}
-	})
-	client := tns.NewConn(near)
-	if err := client.Send(tns.NewConnect([]byte(sales))); err != nil {
-		w.t.Fatal(err)
-	}
+	client := w.client(sales)
 	if m := w.reply(client); m == nil {
 		w.t.Fatal("no answer")
 	} else if _, ok := m.(*tns.Accept); !ok {
@@ -91,7 +81,7 @@ func (w *world) takes(_ context.Context, m *MovedSession, files []*os.File) erro
 	if err != nil {
 		return err
 	}
-	w.running.Go(func() { one.Carry(w.t.Context()) })
+	w.carry(one)
 	return nil
 }
 

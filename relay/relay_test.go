@@ -2,8 +2,8 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -260,32 +260,59 @@ func TestAnInstanceThatSaysNothingIsGivenUp(t *testing.T) {
 }
 
 func TestStoppingEndsSessions(t *testing.T) {
-	w := newWorld(t)
-	w.instance("s1", accepts, "sales")
-	ctx, stop := context.WithCancel(t.Context())
-	near, far := net.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		conn := tns.NewConn(far)
-		connect, err := conn.ReadConnect()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		w.Serve(ctx, conn, connect)
-	}()
+	for name, w := range map[string]*world{"by goroutines": newWorld(t), "by loops": newTCPWorld(t)} {
+		t.Run(name, func(t *testing.T) {
+			w.instance("s1", accepts, "sales")
+			var ends endings
+			w.Ended = ends.add
+			stopping := errors.New("stopping")
+			for _, begun := range []bool{true, false} { // before it stops, and after
+				client := w.dial()
+				if err := client.Send(tns.NewConnect([]byte(sales))); err != nil {
+					t.Fatal(err)
+				}
+				w.reply(client)
+				if begun {
+					echo(t, client, "x")
+					w.Stop(stopping)
+				}
+				if _, err := client.NetConn().Read(make([]byte, 1)); err == nil {
+					t.Error("the client's connection is still open")
+				}
+			}
+			w.running.Wait()
+			for i := range 2 {
+				if len(ends.why) != 2 || ends.why[i] != stopping {
+					t.Errorf("ended by %v", ends.why)
+				}
+			}
+			if w.released != 2 || len(w.Sessions()) != 0 {
+				t.Errorf("%d released, %d sessions", w.released, len(w.Sessions()))
+			}
+		})
+	}
+}
+
+// Serving does not last as long as the session does.
+func TestASessionNeedsNobodyWhoServesIt(t *testing.T) {
+	w := newTCPWorld(t)
+	near, far := tcpPair(t)
 	client := tns.NewConn(near)
 	if err := client.Send(tns.NewConnect([]byte(sales))); err != nil {
 		t.Fatal(err)
 	}
-	w.reply(client)
-	echo(t, client, "x")
-	stop()
-	<-ended
-	if _, err := near.Read(make([]byte, 1)); err == nil {
-		t.Error("the client's connection is still open")
+	conn := tns.NewConn(far)
+	connect, err := conn.ReadConnect()
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.serve(ctx, conn, connect, Arrival{})
+	cancel()
+	w.reply(client)
+	echo(t, client, "hello")
+	near.Close()
+	w.running.Wait()
 }
 
 func TestRefusalsOfTheQuestion(t *testing.T) {

@@ -37,7 +37,7 @@ func (q *Sealed) data() string {
 	return (&descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}).String()
 }
 
-// ServeSealed is ServeArrival for a client whose connection is passed on with TLS in it, to an
+// ServeSealed is Serve for a client whose connection is passed on with TLS in it, to an
 // instance that ends TLS itself. Nothing can be said to such a client in Oracle Net: it is
 // refused by an alert of TLS.
 func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, arrival Arrival) {

@@ -62,7 +62,7 @@ func (s *sealedWorld) has(name, protocol string) {
 func (s *sealedWorld) ask(q Sealed) net.Conn {
 	near, far := net.Pipe()
 	s.t.Cleanup(func() { near.Close() })
-	s.running.Go(func() { s.ServeSealed(s.t.Context(), far, q, Arrival{}) })
+	s.running.Go(func() { s.ServeSealed(s.t.Context(), far, q, s.waitedFor(Arrival{})) })
 	return near
 }
 

@@ -18,6 +18,7 @@ import (
 	"servicebroker/dn"
 	"servicebroker/journal"
 	"servicebroker/limits"
+	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -125,6 +126,9 @@ type Server struct {
 	// Ended is told of each session when it is over, and why if it did not end by itself;
 	// may be nil. It must not wait.
 	Ended func(*SessionInfo, error)
+	// Closed is told when a session's connections are not this process's any more, the last thing
+	// that is done about it; may be nil.
+	Closed func()
 
 	// Seen returns what is to be told of the packets of the dialogue with an instance, tns.Conn.Seen,
 	// nil if nobody looks at the client; may be nil.
@@ -152,6 +156,7 @@ type Server struct {
 	// Thawed is told of each connection that came from another process; may be nil.
 	Thawed func(net.Conn)
 
+	engine     engine.Loops
 	lastID     atomic.Uint64
 	inspecting sync.Mutex
 	departing  departing
@@ -161,6 +166,7 @@ type Server struct {
 	sessions   map[uint64]*session
 	tallies    map[string]*Tally
 	newcomers  *newcomers // nil while nobody wants the sessions
+	stopped    error      // why sessions end that begin now; nil: they do not
 }
 
 // replyTimeout bounds the writing of one reply to a client, and lingerTimeout
@@ -208,15 +214,10 @@ type dialogue struct {
 	tried   []journal.Attempt // likewise
 }
 
-// Serve conducts the dialogue that connect opened on conn, and the session that
-// may come of it. It owns conn and has closed it when it returns; it logs what
-// came of it. When ctx ends, so does the session. The client first waits for its turns.
-func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, turns ...limits.Wait) {
-	s.ServeArrival(ctx, conn, connect, Arrival{Turns: turns})
-}
-
-// ServeArrival is Serve for a client of which there is more to know.
-func (s *Server) ServeArrival(ctx context.Context, conn *tns.Conn, connect *tns.Connect, arrival Arrival) {
+// Serve conducts the dialogue that connect opened on conn, and logs what came of it. When it
+// returns it has closed conn, or made a session of it, which lives on by itself; see
+// Arrival.Carried. When ctx ends, so does the dialogue.
+func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, arrival Arrival) {
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), arrival: arrival, conn: conn, connect: connect, client: AddrPort(raw.RemoteAddr()),
@@ -243,7 +244,7 @@ func (s *Server) conduct(ctx context.Context, d *dialogue) {
 	case err != nil:
 		s.refuse(d, err)
 	case carried != nil:
-		s.carry(ctx, d, carried)
+		s.carry(d, carried)
 	default: // redirected
 		d.conn.CloseAfterReply(lingerTimeout)
 	}

@@ -49,12 +49,9 @@ var ErrEnded = errors.New("ended by the broker")
 // EndSessions ends the sessions that match, at once, and returns how many. cause is
 // what the log says.
 func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := 0
-	for _, one := range s.sessions {
+	for _, one := range s.openSessions() {
 		if match(&one.info) {
-			one.ending.Store(true)
 			one.end(fmt.Errorf("%w: %s", ErrEnded, cause))
 			n++
 		}
@@ -65,13 +62,7 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 // Load sums up the bytes of the sessions that are open, and shows each to count, without
 // its figures. It must not be changed.
 func (s *Server) Load(count func(*SessionInfo)) (toServer, toClient uint64) {
-	s.mu.Lock()
-	open := make([]*session, 0, len(s.sessions))
-	for _, one := range s.sessions {
-		open = append(open, one)
-	}
-	s.mu.Unlock()
-	for _, one := range open {
+	for _, one := range s.openSessions() {
 		stats := one.link.Load().Stats()
 		toServer, toClient = toServer+stats.ToServer, toClient+stats.ToClient
 		count(&one.info)

@@ -32,6 +32,7 @@ type world struct {
 	running   sync.WaitGroup
 	released  int
 	settled   []string
+	tcp       bool // clients and instances are at TCP sockets
 }
 
 func newWorld(t *testing.T) *world {
@@ -45,8 +46,27 @@ func newWorld(t *testing.T) *world {
 		Connect:  w.connect,
 		VSNNUM:   318767104,
 	}
+	w.Closed = w.running.Done
+	t.Cleanup(w.Close)
 	t.Cleanup(w.running.Wait)
 	return w
+}
+
+// serve serves a client to the end of its session.
+func (w *world) serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect, arrival Arrival) {
+	w.Serve(ctx, conn, connect, w.waitedFor(arrival))
+}
+
+// waitedFor has the session waited for that comes of a connect.
+func (w *world) waitedFor(arrival Arrival) Arrival {
+	arrival.Carried = func() { w.running.Add(1) }
+	return arrival
+}
+
+// carry lets a session go on that has come from another process.
+func (w *world) carry(a *Adopted) {
+	w.running.Add(1)
+	a.Carry()
 }
 
 // inOrder is a reservation that keeps the candidates as they come.
@@ -144,8 +164,12 @@ func (w *world) client(text string) *tns.Conn {
 	return w.clientWith(tns.NewConnect([]byte(text)))
 }
 
-func (w *world) clientWith(connect *tns.Connect) *tns.Conn {
+// dial opens a connection on which a CONNECT is served.
+func (w *world) dial() *tns.Conn {
 	near, far := net.Pipe()
+	if w.tcp {
+		near, far = tcpPair(w.t)
+	}
 	w.t.Cleanup(func() { near.Close() })
 	w.running.Go(func() {
 		conn := tns.NewConn(far)
@@ -155,9 +179,13 @@ func (w *world) clientWith(connect *tns.Connect) *tns.Conn {
 			far.Close()
 			return
 		}
-		w.Serve(w.t.Context(), conn, received)
+		w.serve(w.t.Context(), conn, received, Arrival{})
 	})
-	conn := tns.NewConn(near)
+	return tns.NewConn(near)
+}
+
+func (w *world) clientWith(connect *tns.Connect) *tns.Conn {
+	conn := w.dial()
 	if err := conn.Send(connect); err != nil {
 		w.t.Fatalf("sending CONNECT: %v", err)
 	}

@@ -53,9 +53,7 @@ func (l *Link) strike() {
 	}
 	if why == io.EOF {
 		if f := &l.flows[d]; !f.writing.Load() {
-			f.silent.Store(true)
-			source, _ := l.ends(d)
-			_ = source.SetReadDeadline(wake)
+			l.endSilent(d)
 			l.clock.Reset(time.Second) // it may be about to write what it has read
 			l.mu.Unlock()
 			return
@@ -66,10 +64,21 @@ func (l *Link) strike() {
 	l.Close(why)
 }
 
+// endSilent ends a half that has been open by itself for too long.
+func (l *Link) endSilent(d Direction) {
+	if l.carried != nil {
+		l.carried.endHalf(d)
+		return
+	}
+	l.flows[d].silent.Store(true)
+	source, _ := l.ends(d)
+	_ = source.SetReadDeadline(wake)
+}
+
 // nudge interrupts those that write, so that they tell whether anything of it got through,
 // unless they have been asked. Not under TLS: a write that was interrupted cannot go on there.
 func (l *Link) nudge() (asked bool) {
-	if l.nudged == nudges {
+	if l.nudged == nudges || l.carried != nil { // a loop notices progress by itself
 		return false
 	}
 	for d := range l.flows {
@@ -124,6 +133,10 @@ func (l *Link) limit() (deadline time.Time, d Direction, why error) {
 
 // interrupt wakes everybody who reads or writes; callers hold mu.
 func (l *Link) interrupt() {
+	if l.carried != nil {
+		l.carried.interrupt()
+		return
+	}
 	for _, c := range []net.Conn{l.Client, l.Server} {
 		_ = c.SetDeadline(wake)
 	}

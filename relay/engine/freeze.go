@@ -48,25 +48,47 @@ func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	client, server, err := l.files()   // before anything is stopped: there may be no room for descriptors
-	if errors.Is(err, net.ErrClosed) { // whoever ran it is done with it
-		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
-	}
+	client, server, err := l.part()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.stop(); err != nil {
-		_, _ = client.Close(), server.Close()
-		return nil, err
-	}
-	// What is closed are our own descriptors; those to pass on keep both sockets open.
-	_, _ = l.Client.Close(), l.Server.Close()
 	f := &Frozen{Client: client, Server: server, State: State{Accepted: l.Accepted, Stats: l.Stats(), Began: l.Began}}
 	for d := range l.flows {
 		f.Pending[d] = l.flows[d].pending
 		f.Ended[d], f.EndedAt[d] = l.flows[d].ended(), l.flows[d].endTime()
 	}
 	return f, nil
+}
+
+// part stops the run and returns descriptors of both sockets, the only ones left.
+func (l *Link) part() (client, server *os.File, err error) {
+	if l.byLoop() {
+		if err := l.stop(); err != nil {
+			return nil, nil, err
+		}
+		client, server = l.carried.files()
+		return client, server, nil
+	}
+	client, server, err = l.files()    // before anything is stopped: there may be no room for descriptors
+	if errors.Is(err, net.ErrClosed) { // whoever ran it is done with it
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := l.stop(); err != nil {
+		_, _ = client.Close(), server.Close()
+		return nil, nil, err
+	}
+	_, _ = l.Client.Close(), l.Server.Close()
+	return client, server, nil
+}
+
+// byLoop tells whether a loop carries the session.
+func (l *Link) byLoop() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.carried != nil
 }
 
 // stop ends the run for a Freeze, and waits for that.

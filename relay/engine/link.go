@@ -52,9 +52,11 @@ type Accepted struct {
 	SDU     uint32 `json:"sdu"`     // session data unit, bytes
 }
 
-// Limiter paces one direction. WaitN blocks until n bytes may pass; a
-// golang.org/x/time/rate Limiter with a burst of at least [ChunkSize] is one.
+// Limiter paces one direction.
 type Limiter interface {
+	// Free reports that bytes may pass as they come: nobody sets a limit at the moment.
+	Free() bool
+	// WaitN blocks until n bytes may pass, at most [ChunkSize].
 	WaitN(ctx context.Context, n int) error
 }
 
@@ -104,10 +106,13 @@ type Link struct {
 	shown   bool         // what is pending was shown to an inspector before the session was frozen
 	freeze  atomic.Bool  // set with mu locked
 
+	carried *carried // by a loop; nil: by goroutines of its own
+
 	mu      sync.Mutex
 	running bool                    // between begin and settle
 	stopped chan struct{}           // closed when Run is over; nil before it
-	over    context.CancelCauseFunc // ends waits for a Limiter; nil without one
+	waits   context.Context         // of waits for a Limiter; nil before the first
+	over    context.CancelCauseFunc // ends them
 	err     error                   // the first cause of an unclean end
 	outcome error                   // of Run
 	clock   *time.Timer             // strikes when a limit may be over; nil before one is set
@@ -193,8 +198,8 @@ func (l *Link) lastActivity() time.Time {
 	return last
 }
 
-// Close ends the session at once from any goroutine; both sides see a reset.
-// Run then returns cause. A session that is frozen already is not ended.
+// Close ends the session at once from any goroutine, also before it has begun; both sides see
+// a reset. Run then returns cause. A session that is frozen already is not ended.
 func (l *Link) Close(cause error) {
 	l.mu.Lock()
 	if l.outcome != nil { // it is over, or somebody else's
@@ -204,12 +209,17 @@ func (l *Link) Close(cause error) {
 	if l.err == nil {
 		l.err = cause
 	}
-	over := l.over
-	l.mu.Unlock()
-	if over != nil {
-		over(net.ErrClosed)
+	if l.over != nil {
+		l.over(net.ErrClosed)
 	}
-	l.abort()
+	byLoop, running := l.carried, l.running
+	l.mu.Unlock()
+	switch {
+	case byLoop == nil:
+		l.abort()
+	case running: // else its loop sees to it first of all
+		byLoop.interrupt()
+	}
 }
 
 // abort resets both connections, which wakes both goroutines.
@@ -222,26 +232,35 @@ func (l *Link) abort() {
 	}
 }
 
+// Carry carries the session as Run does, and tells done what Run would return; but it holds
+// no goroutine while the session is idle, where p can have it so. The session ends by itself, by Close,
+// by Freeze, or by one of its limits.
+func (p *Loops) Carry(l *Link, done func(error)) {
+	if p.take(l, done) != nil { // TLS; or the system has no room
+		p.wg.Go(func() { done(l.Run(context.Background())) })
+	}
+}
+
 // Run carries the session until both halves have ended, a time-out strikes,
 // either side breaks, ctx ends or Freeze is called. It returns nil when both
 // halves ended, ErrFrozen after Freeze (the connections are then still open
 // and belong to the caller of Freeze), and the cause otherwise. Both
 // connections are closed when it returns anything but ErrFrozen.
 func (l *Link) Run(ctx context.Context) error {
-	limited := l.begin(ctx)
+	_, _ = l.Client.SetDeadline(time.Time{}), l.Server.SetDeadline(time.Time{})
+	l.begin()
 	stop := context.AfterFunc(ctx, func() { l.Close(context.Cause(ctx)) })
 	defer stop()
 
 	var back sync.WaitGroup
-	back.Go(func() { l.carry(limited, ToClient) })
-	l.carry(limited, ToServer)
+	back.Go(func() { l.carry(ToClient) })
+	l.carry(ToServer)
 	back.Wait()
 	return l.settle()
 }
 
-// begin prepares a run, and returns the context of waits for a Limiter.
-func (l *Link) begin(ctx context.Context) context.Context {
-	_, _ = l.Client.SetDeadline(time.Time{}), l.Server.SetDeadline(time.Time{})
+// begin prepares a run.
+func (l *Link) begin() {
 	now := time.Now()
 	if l.Began.IsZero() {
 		l.Began = now
@@ -255,15 +274,11 @@ func (l *Link) begin(ctx context.Context) context.Context {
 	}
 	l.mu.Lock()
 	l.stopped, l.running = make(chan struct{}), true
-	if l.Limit[ToServer] != nil || l.Limit[ToClient] != nil { // whoever waits there must notice the end of the session
-		ctx, l.over = context.WithCancelCause(ctx)
-	}
 	l.wind()
 	l.mu.Unlock()
 	if l.Running != nil {
 		l.Running()
 	}
-	return ctx
 }
 
 // settle finds out what came of the run, once both directions are done.
@@ -281,15 +296,27 @@ func (l *Link) settle() error {
 	switch {
 	case l.err != nil:
 		l.outcome = l.err
-		l.abort()
+		l.shut(true)
 		return l.err
 	case l.freeze.Load() && !(l.flows[ToServer].ended() && l.flows[ToClient].ended()):
 		l.outcome = ErrFrozen
 		return ErrFrozen
 	}
 	l.outcome = errEnded
-	_, _ = l.Client.Close(), l.Server.Close()
+	l.shut(false)
 	return nil
+}
+
+// shut closes both connections, by a reset or as their halves have been.
+func (l *Link) shut(reset bool) {
+	switch {
+	case l.carried != nil:
+		l.carried.shut(reset)
+	case reset:
+		l.abort()
+	default:
+		_, _ = l.Client.Close(), l.Server.Close()
+	}
 }
 
 var errEnded = errors.New("session is over")
@@ -304,12 +331,12 @@ func (l *Link) ends(d Direction) (source, destination net.Conn) {
 
 // carry moves one direction until its half ends. Any other end is recorded
 // and takes the other direction along.
-func (l *Link) carry(ctx context.Context, d Direction) {
+func (l *Link) carry(d Direction) {
 	f := &l.flows[d]
 	if f.ended() {
 		return
 	}
-	err := l.pump(ctx, d)
+	err := l.pump(d)
 	switch {
 	case errors.Is(err, ErrFrozen):
 	case errors.Is(err, io.EOF):
@@ -341,7 +368,7 @@ const smallChunk = 8 << 10
 
 // pump reads and writes until the source ends (io.EOF), a connection breaks, or the
 // session is frozen (ErrFrozen).
-func (l *Link) pump(ctx context.Context, d Direction) error {
+func (l *Link) pump(d Direction) error {
 	f := &l.flows[d]
 	source, _ := l.ends(d)
 	if !l.shown {
@@ -357,7 +384,7 @@ func (l *Link) pump(ctx context.Context, d Direction) error {
 		}
 		n, err := source.Read(buffer)
 		if n > 0 {
-			if werr := l.pass(ctx, d, buffer[:n]); werr != nil {
+			if werr := l.pass(d, buffer[:n]); werr != nil {
 				return werr
 			}
 			if n == smallChunk {
@@ -379,15 +406,13 @@ func (l *Link) pump(ctx context.Context, d Direction) error {
 }
 
 // pass hands bytes just read to the inspector and the limiter, then writes them.
-func (l *Link) pass(ctx context.Context, d Direction, b []byte) error {
+func (l *Link) pass(d Direction, b []byte) error {
 	f := &l.flows[d]
 	f.last.Store(time.Now().UnixNano())
 	f.bytes.Add(uint64(len(b)))
 	l.look(d, b)
-	if l.Limit[d] != nil {
-		f.paced.Store(true)
-		err := l.Limit[d].WaitN(ctx, len(b))
-		f.paced.Store(false)
+	if l.limited(d) {
+		err := l.pace(d, len(b))
 		if err != nil && l.freeze.Load() {
 			return f.keep(b)
 		}
@@ -396,6 +421,25 @@ func (l *Link) pass(ctx context.Context, d Direction, b []byte) error {
 		}
 	}
 	return l.write(d, b)
+}
+
+// limited tells whether bytes of a direction have to wait for its Limiter.
+func (l *Link) limited(d Direction) bool { return l.Limit[d] != nil && !l.Limit[d].Free() }
+
+// pace waits until n bytes may pass a direction's Limiter, or the session ends or is frozen.
+func (l *Link) pace(d Direction, n int) error {
+	l.mu.Lock()
+	if l.waits == nil {
+		l.waits, l.over = context.WithCancelCause(context.Background())
+		if l.err != nil || l.freeze.Load() { // whoever did that found nobody to tell
+			l.over(net.ErrClosed)
+		}
+	}
+	ctx := l.waits
+	l.mu.Unlock()
+	l.flows[d].paced.Store(true)
+	defer l.flows[d].paced.Store(false)
+	return l.Limit[d].WaitN(ctx, n)
 }
 
 // write sends b whole. When the session is frozen in the middle of it, the rest

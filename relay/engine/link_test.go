@@ -47,18 +47,39 @@ func tcpPair(t testing.TB) (near, far *net.TCPConn) {
 type session struct {
 	*Link
 	client, server *net.TCPConn
+	by             carrier
 	ended          chan error
 }
 
-func start(t testing.TB, prepare func(*Link)) *session {
+// A carrier runs a link, and tells done what came of it.
+type carrier func(l *Link, done func(error))
+
+func byGoroutines(l *Link, done func(error)) {
+	go func() { done(l.Run(context.Background())) }()
+}
+
+// byLoops carries links by loops that end with the test.
+func byLoops(t testing.TB) carrier {
+	loops := &Loops{}
+	t.Cleanup(loops.Close)
+	return loops.Carry
+}
+
+// eachWay runs a test with each carrier.
+func eachWay(t *testing.T, test func(t *testing.T, by carrier)) {
+	t.Run("by goroutines", func(t *testing.T) { test(t, byGoroutines) })
+	t.Run("by loops", func(t *testing.T) { test(t, byLoops(t)) })
+}
+
+func start(t testing.TB, by carrier, prepare func(*Link)) *session {
 	t.Helper()
 	client, linkClient := tcpPair(t)
 	linkServer, server := tcpPair(t)
-	s := &session{Link: &Link{Client: linkClient, Server: linkServer}, client: client, server: server, ended: make(chan error, 1)}
+	s := &session{Link: &Link{Client: linkClient, Server: linkServer}, client: client, server: server, by: by, ended: make(chan error, 1)}
 	if prepare != nil {
 		prepare(s.Link)
 	}
-	go func() { s.ended <- s.Run(context.Background()) }()
+	by(s.Link, func(err error) { s.ended <- err })
 	return s
 }
 
@@ -89,138 +110,154 @@ func isReset(err error) bool {
 }
 
 func TestBytesArriveUnchangedBothWaysAtOnce(t *testing.T) {
-	s := start(t, nil)
-	up, down := make([]byte, 3<<20), make([]byte, 5<<20)
-	rand.Read(up)
-	rand.Read(down)
-	var all sync.WaitGroup
-	send := func(c *net.TCPConn, b []byte) { _, _ = c.Write(b); _ = c.CloseWrite() }
-	var gotUp, gotDown []byte
-	all.Go(func() { send(s.client, up) })
-	all.Go(func() { send(s.server, down) })
-	all.Go(func() { gotUp, _ = io.ReadAll(s.server) })
-	all.Go(func() { gotDown, _ = io.ReadAll(s.client) })
-	all.Wait()
-	if !bytes.Equal(gotUp, up) || !bytes.Equal(gotDown, down) {
-		t.Fatalf("bytes changed on their way: %d of %d up, %d of %d down", len(gotUp), len(up), len(gotDown), len(down))
-	}
-	if err := <-s.ended; err != nil {
-		t.Fatalf("Run = %v, want nil after both halves ended", err)
-	}
-	st := s.Stats()
-	if st.ToServer != uint64(len(up)) || st.ToClient != uint64(len(down)) {
-		t.Errorf("accounted %d up, %d down; want %d, %d", st.ToServer, st.ToClient, len(up), len(down))
-	}
-	if st.LastToServer.IsZero() || st.LastToClient.IsZero() {
-		t.Error("no time of last activity")
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, nil)
+		up, down := make([]byte, 3<<20), make([]byte, 5<<20)
+		rand.Read(up)
+		rand.Read(down)
+		var all sync.WaitGroup
+		send := func(c *net.TCPConn, b []byte) { _, _ = c.Write(b); _ = c.CloseWrite() }
+		var gotUp, gotDown []byte
+		all.Go(func() { send(s.client, up) })
+		all.Go(func() { send(s.server, down) })
+		all.Go(func() { gotUp, _ = io.ReadAll(s.server) })
+		all.Go(func() { gotDown, _ = io.ReadAll(s.client) })
+		all.Wait()
+		if !bytes.Equal(gotUp, up) || !bytes.Equal(gotDown, down) {
+			t.Fatalf("bytes changed on their way: %d of %d up, %d of %d down", len(gotUp), len(up), len(gotDown), len(down))
+		}
+		if err := <-s.ended; err != nil {
+			t.Fatalf("Run = %v, want nil after both halves ended", err)
+		}
+		st := s.Stats()
+		if st.ToServer != uint64(len(up)) || st.ToClient != uint64(len(down)) {
+			t.Errorf("accounted %d up, %d down; want %d, %d", st.ToServer, st.ToClient, len(up), len(down))
+		}
+		if st.LastToServer.IsZero() || st.LastToClient.IsZero() {
+			t.Error("no time of last activity")
+		}
+	})
 }
 
 func TestHalfCloseLeavesTheOtherHalfOpen(t *testing.T) {
-	s := start(t, nil)
-	_ = s.client.CloseWrite()
-	if b, err := io.ReadAll(s.server); err != nil || len(b) != 0 {
-		t.Fatalf("server read %q, %v; want a clean end", b, err)
-	}
-	if _, err := io.WriteString(s.server, "late answer"); err != nil {
-		t.Fatal(err)
-	}
-	_ = s.server.CloseWrite()
-	if b, err := io.ReadAll(s.client); err != nil || string(b) != "late answer" {
-		t.Fatalf("client read %q, %v", b, err)
-	}
-	if err := <-s.ended; err != nil {
-		t.Fatalf("Run = %v", err)
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, nil)
+		_ = s.client.CloseWrite()
+		if b, err := io.ReadAll(s.server); err != nil || len(b) != 0 {
+			t.Fatalf("server read %q, %v; want a clean end", b, err)
+		}
+		if _, err := io.WriteString(s.server, "late answer"); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.server.CloseWrite()
+		if b, err := io.ReadAll(s.client); err != nil || string(b) != "late answer" {
+			t.Fatalf("client read %q, %v", b, err)
+		}
+		if err := <-s.ended; err != nil {
+			t.Fatalf("Run = %v", err)
+		}
+	})
 }
 
 func TestResetIsPassedOn(t *testing.T) {
-	s := start(t, nil)
-	s.exchange(t, "hello")
-	_ = s.server.SetLinger(0)
-	s.server.Close()
-	if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("client read: %v, want a reset", err)
-	}
-	if err := <-s.ended; !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("Run = %v, want the reset", err)
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, nil)
+		s.exchange(t, "hello")
+		_ = s.server.SetLinger(0)
+		s.server.Close()
+		if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("client read: %v, want a reset", err)
+		}
+		if err := <-s.ended; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("Run = %v, want the reset", err)
+		}
+	})
 }
 
 func TestPendingBytesGoFirst(t *testing.T) {
-	s := start(t, func(l *Link) {
-		l.Pending[ToServer] = []byte("read with the CONNECT")
-		l.Pending[ToClient] = []byte("read with the ACCEPT")
-	})
-	for _, want := range []struct {
-		at   net.Conn
-		text string
-	}{{s.server, "read with the CONNECT"}, {s.client, "read with the ACCEPT"}} {
-		got := make([]byte, len(want.text))
-		if _, err := io.ReadFull(want.at, got); err != nil || string(got) != want.text {
-			t.Errorf("got %q, %v; want %q", got, err, want.text)
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, func(l *Link) {
+			l.Pending[ToServer] = []byte("read with the CONNECT")
+			l.Pending[ToClient] = []byte("read with the ACCEPT")
+		})
+		for _, want := range []struct {
+			at   net.Conn
+			text string
+		}{{s.server, "read with the CONNECT"}, {s.client, "read with the ACCEPT"}} {
+			got := make([]byte, len(want.text))
+			if _, err := io.ReadFull(want.at, got); err != nil || string(got) != want.text {
+				t.Errorf("got %q, %v; want %q", got, err, want.text)
+			}
 		}
-	}
-	s.exchange(t, "then the rest")
-	s.hangUp(t)
+		s.exchange(t, "then the rest")
+		s.hangUp(t)
+	})
 }
 
 func TestInspectorAndLimiterSeeEveryByte(t *testing.T) {
-	var mu sync.Mutex
-	seen := map[Direction]string{}
-	paced := &countingLimiter{}
-	s := start(t, func(l *Link) {
-		l.Limit[ToServer] = paced
-		l.Pending[ToServer] = []byte("early ")
-		l.Inspect(func(d Direction, b []byte) {
-			mu.Lock()
-			defer mu.Unlock()
-			seen[d] += string(b)
+	eachWay(t, func(t *testing.T, by carrier) {
+		var mu sync.Mutex
+		seen := map[Direction]string{}
+		paced := &countingLimiter{}
+		s := start(t, by, func(l *Link) {
+			l.Limit[ToServer] = paced
+			l.Pending[ToServer] = []byte("early ")
+			l.Inspect(func(d Direction, b []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen[d] += string(b)
+			})
 		})
+		if _, err := io.ReadFull(s.server, make([]byte, len("early "))); err != nil {
+			t.Fatal(err)
+		}
+		s.exchange(t, "select 1 from dual")
+		s.hangUp(t)
+		if seen[ToServer] != "early select 1 from dual" || seen[ToClient] != "select 1 from dual" {
+			t.Errorf("inspector saw %q", seen)
+		}
+		if paced.asked != len("select 1 from dual") {
+			t.Errorf("limiter was asked for %d bytes", paced.asked)
+		}
 	})
-	if _, err := io.ReadFull(s.server, make([]byte, len("early "))); err != nil {
-		t.Fatal(err)
-	}
-	s.exchange(t, "select 1 from dual")
-	s.hangUp(t)
-	if seen[ToServer] != "early select 1 from dual" || seen[ToClient] != "select 1 from dual" {
-		t.Errorf("inspector saw %q", seen)
-	}
-	if paced.asked != len("select 1 from dual") {
-		t.Errorf("limiter was asked for %d bytes", paced.asked)
-	}
 }
 
 // TestAnInspectorComesAndGoes while the session runs.
 func TestAnInspectorComesAndGoes(t *testing.T) {
-	s := start(t, nil)
-	s.exchange(t, "before")
-	seen := make(chan string, 9)
-	s.Inspect(func(_ Direction, b []byte) { seen <- string(b) })
-	s.exchange(t, "while")
-	s.Inspect(nil)
-	s.exchange(t, "after")
-	s.hangUp(t)
-	if len(seen) != 2 || <-seen != "while" || <-seen != "while" {
-		t.Errorf("inspector saw %d chunks and not what it was there for", len(seen))
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, nil)
+		s.exchange(t, "before")
+		seen := make(chan string, 9)
+		s.Inspect(func(_ Direction, b []byte) { seen <- string(b) })
+		s.exchange(t, "while")
+		s.Inspect(nil)
+		s.exchange(t, "after")
+		s.hangUp(t)
+		if len(seen) != 2 || <-seen != "while" || <-seen != "while" {
+			t.Errorf("inspector saw %d chunks and not what it was there for", len(seen))
+		}
+	})
 }
 
 type countingLimiter struct{ asked int }
 
+func (c *countingLimiter) Free() bool { return false }
+
 func (c *countingLimiter) WaitN(_ context.Context, n int) error { c.asked += n; return nil }
 
 func TestCloseEndsASessionWithItsCause(t *testing.T) {
-	cause := errors.New("operator ended the session")
-	s := start(t, nil)
-	s.exchange(t, "x")
-	s.Close(cause)
-	if err := <-s.ended; !errors.Is(err, cause) {
-		t.Errorf("Run = %v, want %v", err, cause)
-	}
-	if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("client read: %v, want a reset", err)
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		cause := errors.New("operator ended the session")
+		s := start(t, by, nil)
+		s.exchange(t, "x")
+		s.Close(cause)
+		if err := <-s.ended; !errors.Is(err, cause) {
+			t.Errorf("Run = %v, want %v", err, cause)
+		}
+		if _, err := s.client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("client read: %v, want a reset", err)
+		}
+	})
 }
 
 func TestContextEndsASession(t *testing.T) {
@@ -316,17 +353,19 @@ func TestActivityOneWayKeepsASessionAlive(t *testing.T) {
 }
 
 func TestHalfOpenSessionEndsInTheEnd(t *testing.T) {
-	s := start(t, func(l *Link) { l.HalfOpenTimeout = 10 * time.Millisecond })
-	_ = s.server.CloseWrite()
-	if _, err := io.ReadAll(s.client); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-s.ended; err != nil { // the client never ends its half
-		t.Errorf("Run = %v", err)
-	}
-	if b, err := io.ReadAll(s.server); err != nil || len(b) != 0 {
-		t.Errorf("server read %q, %v; want a clean end", b, err)
-	}
+	eachWay(t, func(t *testing.T, by carrier) {
+		s := start(t, by, func(l *Link) { l.HalfOpenTimeout = 10 * time.Millisecond })
+		_ = s.server.CloseWrite()
+		if _, err := io.ReadAll(s.client); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-s.ended; err != nil { // the client never ends its half
+			t.Errorf("Run = %v", err)
+		}
+		if b, err := io.ReadAll(s.server); err != nil || len(b) != 0 {
+			t.Errorf("server read %q, %v; want a clean end", b, err)
+		}
+	})
 }
 
 func TestQuiet(t *testing.T) {
