@@ -10,9 +10,11 @@ KILLS ?= 30
 KNOWN ?=
 UPGRADES ?= 100
 RESTARTS ?= 200
+INPUTS ?= 100000
+SEED ?= 1
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns chaos soak reloads cluster upgrades restarts sim image package chart clean
+.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts sim image package chart clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -46,6 +48,10 @@ bench: build
 # Answers a second over DNS, beside CoreDNS in the same run; needs dnsperf.
 bench-dns: build
 	@scripts/bench-dns
+
+# A hundred thousand inputs, made up and captured ones that were broken, at every door of a broker; INPUTS= and SEED= for others.
+attack:
+	$(GO) test ./testenv/attack -count=1 -timeout 60m -v -run 'TestMadeUpInputs$$' -args -inputs $(INPUTS) -seed $(SEED)
 
 # Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
 chaos: build

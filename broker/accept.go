@@ -131,11 +131,17 @@ func (b *Broker) networkOf(at int) string {
 // reason where the peer speaks Oracle Net, without a word where it does not.
 func (b *Broker) refuseUnread(conn *tns.Conn, err error) {
 	code := tns.CodeBadPacket
+	clear := errors.Is(err, tns.ErrNotConnect) && !conn.OverTLS() && bytes.HasPrefix(conn.Buffered(), tlsRecord)
+	if clear {
+		b.rejected.add(rejectedTLS)
+	} else {
+		b.rejected.unread(err, len(conn.Buffered()) > 0)
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.refuse(conn, tns.CodeInboundTimeout, "no complete CONNECT within INBOUND_CONNECT_TIMEOUT")
 		return
-	case errors.Is(err, tns.ErrNotConnect) && !conn.OverTLS() && bytes.HasPrefix(conn.Buffered(), tlsRecord):
+	case clear:
 		// What is sent in clear is what TLS clients know this mistake by.
 		b.refuse(conn, tns.CodeProtocolAdapter, "a TLS handshake on "+conn.NetConn().LocalAddr().String()+", which is without TLS: write PROTOCOL=tcp in the client's descriptor, or an address with TLS")
 		return

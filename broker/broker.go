@@ -54,6 +54,7 @@ type Broker struct {
 	files        configFiles
 
 	limiting   limiting
+	rejected   rejections
 	operations operations
 	departed   departures
 	holds      holdEvents
@@ -193,7 +194,7 @@ func (b *Broker) wire() {
 	if b.process.Before != nil { // whose events come first
 		b.journal.Wait()
 	}
-	b.reporters.connects = append(b.reporters.connects, b.carried.connected)
+	b.reporters.connects = append(b.reporters.connects, b.carried.connected, b.rejected.connected)
 	b.reporters.sessions = append(b.reporters.sessions, b.carried.ended)
 	b.wireFailover()
 	b.registrar = registration.Server{
@@ -206,6 +207,7 @@ func (b *Broker) wire() {
 		MaxRegistrations: b.config.MaxRegistrations,
 		MaxPerPeer:       max(1, b.config.MaxRegistrations*3/4), // no single host takes every place
 		Own:              b.own,
+		Unfit:            b.unfit,
 		Log:              b.log.With("component", "registration"),
 	}
 	b.relay = relay.Server{

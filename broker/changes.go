@@ -349,6 +349,7 @@ func (b *Broker) registrationRepeats(e registration.Event) bool {
 func (b *Broker) registrationEvent(e registration.Event) {
 	b.logRegistration(e)
 	b.metrics.registrationHappened(&e)
+	b.rejected.registering(&e)
 	event := journal.Event{Cause: e.Cause, Detail: e.Peer.String()}
 	switch e.Kind {
 	case registration.Refused:

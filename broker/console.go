@@ -58,7 +58,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			continue
 		}
 		server := &http.Server{
-			Handler: b.untilMoved(way.handler), TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: b.rejected.overHTTP(b.untilMoved(way.handler)), TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug), ConnContext: console.PeerContext,
 		}

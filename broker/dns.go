@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/caddyserver/certmagic"
+	wire "github.com/miekg/dns"
 
 	"servicebroker/discovery"
 	"servicebroker/discovery/dns"
@@ -58,7 +59,7 @@ func (b *Broker) bindDNS() error {
 		return nil
 	}
 	server := &dns.Server{
-		State: b.state.folder(), Sign: c.DNS.Sign, RateLimit: cmp.Or(c.DNS.Rate, -1), Answered: b.dns.answered,
+		State: b.state.folder(), Sign: c.DNS.Sign, RateLimit: cmp.Or(c.DNS.Rate, -1), Answered: b.dnsAnswered,
 		Log: b.log.With("component", "dns"),
 	}
 	for _, s := range c.DNS.Secondaries {
@@ -305,8 +306,12 @@ func (b *Broker) dnsView(through []*View) dns.View {
 // rcodeLabels are the answers that are counted each for itself, by number.
 var rcodeLabels = [...]string{"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused"}
 
-func (d *dnsMirror) answered(_ uint16, rcode int) {
-	d.rcodes[min(rcode, len(rcodeLabels))].Add(1)
+func (b *Broker) dnsAnswered(_ uint16, rcode int) {
+	b.dns.rcodes[min(rcode, len(rcodeLabels))].Add(1)
+	switch rcode {
+	case wire.RcodeFormatError, wire.RcodeNotImplemented, wire.RcodeRefused, wire.RcodeNotAuth, wire.RcodeBadVers:
+		b.rejected.add(rejectedDNS)
+	}
 }
 
 // sampleDNS tells of answers.

@@ -66,6 +66,7 @@ func (r *reachedHops) reached(hop string) (time.Time, bool) {
 
 // observed takes in what came of an attempt.
 func (b *Broker) observed(a failover.Attempt) {
+	b.rejected.attempted(a)
 	if a.Candidate.Path == nil {
 		b.prober.Observe(a)
 	} else if a.Err == nil || a.Answered && a.Committed {

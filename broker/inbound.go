@@ -66,6 +66,7 @@ func (b *Broker) unwrap(ctx context.Context, a *arrival) (unwrapped net.Conn, in
 	}
 	a.reading.stay() // what follows has its state here
 	if err != nil {
+		b.rejected.unread(err, len(first) > 0)
 		b.hangUp(c, "no TLS handshake", err)
 		return nil, false
 	}
@@ -101,6 +102,7 @@ func (b *Broker) passOn(ctx context.Context, front *front, a *arrival, c net.Con
 	if _, err := front.source.ServerConfig(); err == nil {
 		return replayed, false
 	}
+	b.rejected.add(rejectedTLS)
 	b.explainEnd(c, "the client does not say in its TLS handshake which service it asks for, and there is no certificate with which to end TLS here (PASSTHROUGH): "+
 		"write USE_SNI=ON in its descriptor (python-oracledb: use_sni=True), or give the address a certificate")
 	_, _ = c.Write(relay.UnrecognizedName())
@@ -110,6 +112,7 @@ func (b *Broker) passOn(ctx context.Context, front *front, a *arrival, c net.Con
 
 // refuseHeader ends a connection whose PROXY header is wrong or missing.
 func (b *Broker) refuseHeader(c net.Conn, err error) {
+	b.rejected.add(rejectedProxy)
 	if !errors.Is(err, proxyproto.ErrNoProxyProtocol) {
 		b.hangUp(c, "no PROXY header", err)
 		return
@@ -130,6 +133,7 @@ func (b *Broker) endTLS(ctx context.Context, source *certs.Source, raw net.Conn,
 			b.refuseUnread(conn, err)
 			return nil
 		}
+		b.rejected.add(rejectedTLS)
 		b.refuse(conn, tns.CodeProtocolAdapter, "a client without TLS on "+raw.LocalAddr().String()+", which speaks TLS alone: write PROTOCOL=tcps in its descriptor, or an address without TLS")
 		return nil
 	}
@@ -166,11 +170,17 @@ func (b *Broker) handshakeFailed(raw net.Conn, err error) {
 	case errors.Is(err, certs.ErrChallenge):
 		b.log.Info("an authority has checked that a name is ours", "peer", raw.RemoteAddr().String(), "address", raw.LocalAddr().String())
 		_ = raw.Close()
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, certs.ErrNotTLS):
+	case errors.Is(err, certs.ErrNotTLS):
+		b.rejected.add(rejectedForeign)
+		b.hangUp(raw, "no TLS handshake", err)
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		b.rejected.add(rejectedIncomplete)
 		b.hangUp(raw, "no TLS handshake", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.rejected.add(rejectedSilence)
 		b.hangUp(raw, "no TLS handshake", fmt.Errorf("none within INBOUND_CONNECT_TIMEOUT: %w", err))
 	default:
+		b.rejected.add(rejectedTLS)
 		b.explainEnd(raw, fmt.Sprintf("the TLS handshake failed: %v: %s", err, handshakeRemedy(err)))
 		_ = raw.Close()
 	}

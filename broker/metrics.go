@@ -110,7 +110,7 @@ func (m *metrics) resolve() {
 	m.registrations = map[registration.EventKind]tally.Counter{}
 	for kind, word := range map[registration.EventKind]string{
 		registration.Registered: "registered", registration.Updated: "updated", registration.Died: "died",
-		registration.Refused: "refused", registration.Undecodable: "undecodable",
+		registration.Refused: "refused", registration.Undecodable: "undecodable", registration.LeftOut: "left_out",
 	} {
 		m.registrations[kind] = by("event", word).Counter("registration_events_total")
 	}

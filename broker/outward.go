@@ -26,7 +26,7 @@ func (b *Broker) dialInstance(ctx context.Context, to relay.Destination) (net.Co
 	arrived, _ := netip.ParseAddrPort(to.Arrived)
 	proxy := &b.settings().config.ProxyProtocol
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		c, err := (&net.Dialer{KeepAliveConfig: b.keepAlive()}).DialContext(ctx, network, where)
+		c, err := (&net.Dialer{KeepAliveConfig: b.keepAlive(), Control: b.onlyFor(to.From)}).DialContext(ctx, network, where)
 		if err != nil {
 			return nil, err
 		}

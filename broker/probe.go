@@ -27,7 +27,7 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 	if address.Protocol != "tcp" && address.Protocol != "tcps" {
 		return fmt.Errorf("it is registered under protocol %q, and only tcp and tcps can be probed", descriptor.Escape(c.Handler.Protocol))
 	}
-	conn, err := b.dialInstance(ctx, relay.Destination{Address: address, At: b.standIn(ctx, c)}) // for ourselves
+	conn, err := b.dialInstance(ctx, relay.Destination{Address: address, At: b.standIn(ctx, c), From: c.RegisteredFrom()}) // for ourselves
 	if err != nil {
 		return err
 	}

@@ -309,26 +309,42 @@ func (d *dialogue) attributes(key, value string) []any {
 	return a
 }
 
-// withoutOwn leaves out handlers at addresses on which we listen ourselves:
-// clients sent there would come back to us.
+// withoutOwn leaves out handlers at addresses on which we listen ourselves, since clients
+// sent there would come back to us, and those that are not where they can be.
 func (d *dialogue) withoutOwn(r servicetable.Registration) servicetable.Registration {
-	if d.server.Own == nil {
-		return r
-	}
 	var kept []servicetable.Handler
-	for _, h := range r.Handlers {
-		if h.Port == 0 || !d.server.Own(h.Host, h.Port) {
-			kept = append(kept, h)
+	for i := range r.Handlers {
+		h := &r.Handlers[i]
+		why := d.misplaced(h)
+		if why == "" {
+			kept = append(kept, *h)
 			continue
 		}
-		if !d.own[h.Name] {
+		if !d.own[h.Name] && len(d.own) < maxOwn {
 			d.own[h.Name] = true
-			d.log.Warn("handler left out: its address is one of this broker's own", "instance", r.Instance, "handler", h.Name, "address", h.Address,
+			d.log.Warn("handler left out: "+why, "instance", r.Instance, "handler", h.Name, "address", h.Address,
 				"remedy", "set LOCAL_LISTENER on the database to the address of its own listener, and REMOTE_LISTENER to this broker")
+			d.server.report(Event{Kind: LeftOut, Registration: &r, Peer: d.peer, Cause: why})
 		}
 	}
 	r.Handlers = kept
 	return r
+}
+
+// maxOwn bounds how many handlers of a registrant are told to be left out.
+const maxOwn = 64
+
+// misplaced tells why nobody is to be sent to a handler, "" if one may be.
+func (d *dialogue) misplaced(h *servicetable.Handler) string {
+	switch {
+	case h.Port == 0:
+		return ""
+	case d.server.Own != nil && d.server.Own(h.Host, h.Port):
+		return "its address is one of this broker's own"
+	case d.server.Unfit != nil:
+		return d.server.Unfit(d.peer.Addr(), h.Host)
+	}
+	return ""
 }
 
 // answerTo sends the guessed answer, if one is configured and no upstream answers.

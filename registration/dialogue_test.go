@@ -3,6 +3,7 @@ package registration
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -252,6 +253,35 @@ func TestOwnAddressesAreLeftOut(t *testing.T) {
 			t.Errorf("logged %d times", n)
 		}
 		checkLog(t, b, "one of this broker's own", "handler=LOOP", "LOCAL_LISTENER")
+	})
+}
+
+func TestAddressesThatCannotBeAreLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Unfit = func(peer netip.Addr, host string) string {
+			if host != "localhost" || peer.String() != "127.0.0.1" {
+				return ""
+			}
+			return "it is nowhere"
+		}
+		left := 0
+		b.Report = func(e Event) {
+			if e.Kind == LeftOut && e.Cause == "it is nowhere" && e.Registration.Instance == "one" {
+				left++
+			}
+		}
+		reg := sales("one", 1)
+		reg.Handlers = append(reg.Handlers, servicetable.Handler{ID: [16]byte{3}, Name: "HERE", Host: "localhost", Port: 1521, Flags: 2, Services: []int{0}})
+		r := b.connects(t, "127.0.0.1:1").accepted()
+		for range 3 {
+			r.says(encode(t, reg))
+		}
+		synctest.Wait()
+		if got := brief(b.registered()[0]); got != "one@db1 1 | sales:1 | DEDICATED:1>sales" || left != 1 {
+			t.Errorf("%s, told %d times", got, left)
+		}
+		checkLog(t, b, "handler left out: it is nowhere", "handler=HERE")
 	})
 }
 

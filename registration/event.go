@@ -16,6 +16,7 @@ const (
 	Died                         // its connection is over, or it withdrew, and its registration is gone
 	Refused                      // someone was not allowed to register
 	Undecodable                  // a message was not understood and left out
+	LeftOut                      // a handler is at an address that cannot be its own
 )
 
 // Event is something that happened to a registration.

@@ -19,6 +19,8 @@ var (
 	ErrTwoInstances = errors.New("the message names more than one instance")
 	// ErrNotACall is a message that answers, where one that registers is expected.
 	ErrNotACall = errors.New("the message is no registration")
+	// ErrTooMuch is a message by which a registration offers more than any database has.
+	ErrTooMuch = errors.New("the registration grows beyond all measure")
 )
 
 // ChangeKind is what a message did to a registration.
@@ -74,7 +76,7 @@ func Fold(previous servicetable.Registration, m *nsgr.Message) (servicetable.Reg
 	for i := range nodes {
 		f.node(&nodes[i])
 	}
-	return f.finish()
+	return f.finish(previous)
 }
 
 // findInstance returns the instance node that has data, nil if there is none.
@@ -277,10 +279,13 @@ func idForLog(n *nsgr.Node) string {
 }
 
 // finish resolves names to indexes.
-func (f *folding) finish() (servicetable.Registration, Change, error) {
+func (f *folding) finish(previous servicetable.Registration) (servicetable.Registration, Change, error) {
 	if f.gone {
 		f.begin()
 		return f.reg, Change{Kind: ChangeWithdrawn, Notes: f.change.Notes}, nil
+	}
+	if err := f.measure(); err != nil {
+		return previous, Change{}, err
 	}
 	f.reg.Services, f.reg.Endpoints, f.reg.Handlers = nil, nil, nil
 	exact, folded := map[string]int{}, map[string]int{}
@@ -305,6 +310,23 @@ func (f *folding) finish() (servicetable.Registration, Change, error) {
 		}
 	}
 	return f.reg, f.change, nil
+}
+
+// maxOffered bounds what one registration offers. A database with thousands of pluggable ones is within it by far; each of
+// them costs some kilobytes, since much is remembered by the names of services.
+const maxOffered = 20_000
+
+// measure bounds what messages add up to.
+func (f *folding) measure() error {
+	slots := 0
+	for i := range f.handlers {
+		slots += len(f.handlers[i].serves)
+	}
+	nodes := len(f.services) + len(f.handlers) + len(f.ends)
+	if nodes > maxOffered || slots > nsgr.MaxSlots {
+		return fmt.Errorf("%w: %d services, endpoints and handlers, which name services %d times", ErrTooMuch, nodes, slots)
+	}
+	return nil
 }
 
 // indexes links a handler to its services by name (nsgr.md 5.1), each once.

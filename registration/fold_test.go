@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,16 @@ func TestFoldErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	services := func(prefix string, n int) (nodes []nsgr.Node) {
+		for i := range n {
+			nodes = append(nodes, serviceNode(prefix+strconv.Itoa(i), 0))
+		}
+		return nodes
+	}
+	many, _, err := Fold(known, toMessage(message(services("a", 10_000)...)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name     string
 		previous servicetable.Registration
@@ -185,6 +196,8 @@ func TestFoldErrors(t *testing.T) {
 		{"later instance without a name", known, toMessage(message(instanceNode(""))), ErrNoInstance},
 		{"two instances", servicetable.Registration{}, toMessage(message(instanceNode("a"), instanceNode("b"))), ErrTwoInstances},
 		{"answer", known, answer, ErrNotACall},
+		{"too many services", known, toMessage(message(services("a", 20_001)...)), ErrTooMuch},
+		{"too many services by and by", many, toMessage(message(services("b", 10_001)...)), ErrTooMuch},
 	} {
 		got, _, err := Fold(c.previous, c.message)
 		if !errors.Is(err, c.want) || brief(got) != brief(c.previous) {

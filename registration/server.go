@@ -48,6 +48,10 @@ type Server struct {
 	// registration. nil: no address is.
 	Own func(host string, port int) bool
 
+	// Unfit tells why a handler at a host cannot be that of a database that registers from peer, "" if it can. It is left
+	// out, too. nil: each can.
+	Unfit func(peer netip.Addr, host string) string
+
 	// Upstream is host:port of a real listener through which the dialogue is
 	// passed byte by byte, so that it answers and not we; "" for none. If it
 	// refuses a database, so do we. While it cannot be reached, or ends the

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -20,6 +21,9 @@ const (
 	maxUpstreamRedirects = 4 // tns.md 11.3
 	maxUpstreamResends   = 4
 )
+
+// ErrNoAnswer is an instance that answers a CONNECT with nothing that decides it.
+var ErrNoAnswer = errors.New("no answer to a CONNECT")
 
 // ServerConnection is a connection to an instance that has accepted a client.
 type ServerConnection struct {
@@ -110,7 +114,7 @@ func (s *Server) converse(ctx context.Context, d *dialogue, c servicetable.Candi
 			return nil, &moveOn{fmt.Errorf("%s redirected to %s, where this client may not go: %w", c.Registration.Hop, descriptor.Escape(to.Address.HostPort()), err)}
 		}
 	}
-	return nil, &moveOn{fmt.Errorf("instance redirected more than %d times", maxUpstreamRedirects)}
+	return nil, &moveOn{fmt.Errorf("%w: instance redirected more than %d times", ErrNoAnswer, maxUpstreamRedirects)}
 }
 
 // request is the descriptor to ask a candidate with.
@@ -125,7 +129,7 @@ func (d *dialogue) request(c servicetable.Candidate, at descriptor.Address) stri
 func follow(d *dialogue, sent *tns.Connect, redirect *tns.Redirect) (descriptor.Address, *tns.Connect, error) {
 	address, err := descriptor.ParseAddress(redirect.Address)
 	if err != nil {
-		return address, nil, &moveOn{fmt.Errorf("instance redirected to an address that cannot be read: %w", err)}
+		return address, nil, &moveOn{fmt.Errorf("%w: instance redirected to an address that cannot be read: %w", ErrNoAnswer, err)}
 	}
 	data := sent.Data
 	if strings.TrimRight(redirect.ConnectData, "\x00") != "" {
@@ -139,8 +143,9 @@ type Destination struct {
 	Address descriptor.Address
 	At      netip.Addr // what its host means, where that was judged: nothing else may be dialled. The zero Addr: any of its addresses
 	Client  netip.AddrPort
-	Arrived string // the listening address at which the client came in
-	Sealed  bool   // TLS is between client and instance: open none
+	Arrived string     // the listening address at which the client came in
+	From    netip.Addr // whence the instance registered; the zero Addr: nobody knows, or it did not
+	Sealed  bool       // TLS is between client and instance: open none
 }
 
 // Dial is the host:port to connect to; Address says whom to expect there.
@@ -154,7 +159,7 @@ func (to *Destination) Dial() string {
 func (s *Server) destination(ctx context.Context, d *dialogue, c servicetable.Candidate) Destination {
 	to := Destination{
 		Address: descriptor.Address{Protocol: c.Handler.Protocol, Host: c.Handler.Host, Port: c.Handler.Port},
-		Client:  d.client, Arrived: d.arrived, At: s.standIn(ctx, c),
+		Client:  d.client, Arrived: d.arrived, At: s.standIn(ctx, c), From: c.RegisteredFrom(),
 	}
 	if c.Path != nil {
 		to.At = c.Path.At
@@ -195,7 +200,7 @@ func (s *Server) ask(ctx context.Context, to Destination, connect *tns.Connect, 
 	case *tns.Redirect:
 		return nil, reply, nil
 	}
-	return nil, nil, &moveOn{fmt.Errorf("instance answered a CONNECT with %T", reply)}
+	return nil, nil, &moveOn{fmt.Errorf("%w: instance answered a CONNECT with %T", ErrNoAnswer, reply)}
 }
 
 // refusedWith is the code to pass on; a refusal without one still is a refusal.
@@ -228,7 +233,7 @@ func request(ctx context.Context, conn *tns.Conn, connect *tns.Connect) (tns.Mes
 			}
 		}
 	}
-	return nil, fmt.Errorf("instance asked for the CONNECT more than %d times", maxUpstreamResends)
+	return nil, fmt.Errorf("%w: instance asked for the CONNECT more than %d times", ErrNoAnswer, maxUpstreamResends)
 }
 
 // open connects to an instance's address.

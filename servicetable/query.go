@@ -24,6 +24,14 @@ type Candidate struct {
 	Path         *Path // of one that a route names, and no registration; else nil
 }
 
+// RegisteredFrom is the address from which the candidate's instance registered; the zero Addr of one that did not, over IP.
+func (c *Candidate) RegisteredFrom() netip.Addr {
+	if c.Path != nil || c.Registration == nil || c.Registration.Static {
+		return netip.Addr{}
+	}
+	return c.Registration.Peer
+}
+
 // Path is how a candidate is reached that a route names: its Registration, Service and Handler are made up for it, and no
 // snapshot has them.
 type Path struct {
