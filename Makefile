@@ -38,12 +38,10 @@ check:
 fuzz:
 	@ONLY='$(ONLY)' scripts/fuzz $(FUZZTIME)
 
-# The broker beside HAProxy, nginx, a bare server and none, by turns; BENCH='-only connects -peers relay,haproxy -rounds 3 -time 1s'
-# for a first look.
+# The broker beside HAProxy, nginx, CoreDNS, a bare server and none, by turns, in 25 minutes; docs/performance.md has the results.
+# BENCH='-only connects -peers relay,haproxy -rounds 3 -time 1s' for a first look, BENCH='-write docs/performance.md' to write them anew.
 bench: build
 	@scripts/bench $(BENCH)
-	$(GO) test -run '^$$' -bench . -benchmem ./servicetable ./loadbalance ./descriptor ./tns ./registration/nsgr ./ttc ./limits ./relay/...
-	$(GO) test -count 1 -v -run TestOthersAreServedBesideAFlood ./testenv/flood -args -full
 
 # Answers a second over DNS, beside CoreDNS in the same run; needs dnsperf.
 bench-dns: build

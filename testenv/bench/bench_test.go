@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 	defer cancel()
 	var out strings.Builder
 	o := options{bin: programs, only: []string{"connects", "bulk", "tls"}, peers: []string{"bare", "relay", "redirect", "decide", "relay-tls"}, rounds: 1, lasting: 10 * time.Millisecond, progress: io.Discard}
-	if err := o.report(ctx, &out); err != nil {
+	if err := o.report(ctx, nil, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{`(?m)^\| relay .*\| +[1-9]`, `(?m)^\| decide .*\| +[1-9]`, `rate, decide / bare +\| [0-9.]+ `, "Bulk, 4 streams", "Bulk over TLS 1.3, 4 streams"} {

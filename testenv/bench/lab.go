@@ -111,9 +111,7 @@ func (l *lab) add(ctx context.Context, names []string) error {
 		}
 		p, err := l.start(ctx, name, l.broker())
 		if errors.Is(err, errMissing) {
-			if !slices.Contains(l.missing, err.Error()) {
-				l.missing = append(l.missing, err.Error())
-			}
+			l.leaveOut(err)
 			continue
 		}
 		if err != nil {
@@ -122,6 +120,13 @@ func (l *lab) add(ctx context.Context, names []string) error {
 		l.peers[name] = p
 	}
 	return nil
+}
+
+// leaveOut notes what is not on this machine.
+func (l *lab) leaveOut(missing error) {
+	if !slices.Contains(l.missing, missing.Error()) {
+		l.missing = append(l.missing, missing.Error())
+	}
 }
 
 // keep stops the peers of which it is not said that they are needed. A process goes with the last peer that it is.

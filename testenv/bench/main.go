@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -44,9 +45,11 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags.IntVar(&r.Sharing, "sharing", 1, "registrants with the same services")
 	o := options{progress: os.Stderr}
 	flags.StringVar(&o.bin, "bin", "bin", "folder with the program broker")
-	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, tls, idle, growth, storm, with comma; all where nothing is said")
+	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, tls, growth, storm, dns, micro, flood, idle, with comma; all where nothing is said")
 	list(flags, &o.peers, "peers", "whom to measure: "+strings.Join(peerNames, ", ")+", with comma; all where nothing is said")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often everybody is measured")
+	flags.StringVar(&o.write, "write", "", "document to write the results into, between the lines that say so")
+	flags.StringVar(&o.results, "results", "", "file of results to which those of this run are added; all of them are shown")
 	flags.DurationVar(&o.lasting, "time", 2*time.Second, "how long each time")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -66,7 +69,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	case "registrants":
 		return r.run(ctx)
 	case "":
-		return o.report(ctx, out)
+		return o.report(ctx, arguments, out)
 	}
 	return fmt.Errorf("%s is no role: backend, bare, registrants, or none to measure", role)
 }
@@ -92,7 +95,7 @@ func raiseDescriptors() error {
 }
 
 // report measures and prints.
-func (o *options) report(ctx context.Context, out io.Writer) (err error) {
+func (o *options) report(ctx context.Context, arguments []string, out io.Writer) (err error) {
 	chosen := o.chosen()
 	if len(chosen) == 0 {
 		return errors.New("nothing to measure: see -help")
@@ -105,10 +108,25 @@ func (o *options) report(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	found, err := o.measureAll(ctx, l)
-	for _, m := range l.missing {
-		fmt.Fprintln(out, "left out:", m)
+	if o.results != "" && err == nil {
+		if found, err = found.with(o.results); err == nil {
+			chosen = measures()
+		}
 	}
-	writeTables(out, found, chosen)
-	writeComparisons(out, found)
-	return err
+	var tables bytes.Buffer
+	writeComparisons(&tables, found)
+	writeTables(&tables, found, chosen)
+	for _, m := range l.missing {
+		fmt.Fprintln(&tables, "\nLeft out:", m)
+	}
+	if _, wrong := out.Write(tables.Bytes()); err != nil || wrong != nil {
+		return errors.Join(err, wrong)
+	}
+	if o.write == "" {
+		return nil
+	}
+	var measured bytes.Buffer
+	writeTable(&measured, o.machine(ctx, arguments))
+	measured.Write(tables.Bytes())
+	return writeInto(o.write, measured.Bytes())
 }

@@ -15,6 +15,8 @@ type measure struct {
 	shown []column
 	fresh bool // each measurement starts the peer anew
 	run   func(ctx context.Context, l *lab, p *peer, lasting time.Duration) (figures, error)
+	// together measures all peers itself, by turns, where other programs do that; nil: run does.
+	together func(ctx context.Context, o *options) (map[string]series, error)
 }
 
 // column is a figure in the measure's table. The first one is shown with its spread.
@@ -32,6 +34,7 @@ type comparison struct {
 	figure       string
 	ours, theirs string  // theirs is empty where the figure itself has the target
 	least, most  float64 // the target, 0 where there is none
+	none         bool    // the target is 0
 }
 
 var (
@@ -55,6 +58,7 @@ func measures() []measure {
 	}
 	all = append(all, secureMeasures()...)
 	all = append(all, growthMeasures()...)
+	all = append(all, otherMeasures()...)
 	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
 }
 
@@ -125,6 +129,7 @@ func comparisons() []comparison {
 		all = append(all, comparison{group: m.group, title: m.title, figure: "rate", ours: "relay-tls", theirs: "haproxy-tls"})
 	}
 	all = append(all, growthComparisons()...)
+	all = append(all, otherComparisons()...)
 	title := fmt.Sprintf("%d idle sessions", idleSessions)
 	return append(all,
 		comparison{group: "idle", title: title, figure: "kB", ours: "relay", most: 4},

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -20,11 +22,8 @@ func writeTables(w io.Writer, found results, chosen []measure) {
 			head = append(head, "to direct")
 		}
 		rows := [][]string{head}
-		for _, name := range m.peers {
+		for _, name := range ordered(of, m.peers) {
 			s := of[name]
-			if len(s) == 0 {
-				continue
-			}
 			main := s.spread(m.shown[0].figure)
 			row := []string{name, number(main.median), number(main.least) + " – " + number(main.most)}
 			for _, c := range m.shown[1:] {
@@ -42,12 +41,23 @@ func writeTables(w io.Writer, found results, chosen []measure) {
 	}
 }
 
+// ordered are the names of those that have been measured: first those that are known, in their order.
+func ordered(of map[string]series, known []string) []string {
+	var all []string
+	for _, name := range append(slices.Clone(known), slices.Sorted(maps.Keys(of))...) {
+		if len(of[name]) > 0 && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // writeComparisons writes what has targets.
 func writeComparisons(w io.Writer, found results) {
 	rows := [][]string{{"", "median", "least – most", "target", ""}}
 	for _, c := range comparisons() {
-		r := c.of(found)
-		if r == (spread{}) {
+		r, there := c.of(found)
+		if !there {
 			continue
 		}
 		target, verdict := c.judge(r.median)
@@ -63,6 +73,8 @@ func writeComparisons(w io.Writer, found results) {
 func (c comparison) judge(median float64) (target, verdict string) {
 	verdicts := map[bool]string{true: "reached", false: "missed"}
 	switch {
+	case c.none:
+		return "0", verdicts[median == 0]
 	case c.least > 0:
 		return fmt.Sprintf("≥ %g", c.least), verdicts[median >= c.least]
 	case c.most > 0:
@@ -71,13 +83,13 @@ func (c comparison) judge(median float64) (target, verdict string) {
 	return "–", ""
 }
 
-// of is the spread of the comparison's figure, or ratio.
-func (c comparison) of(found results) spread {
-	ours := found[c.title][c.ours]
+// of is the spread of the comparison's figure, or ratio, if that was measured.
+func (c comparison) of(found results) (s spread, there bool) {
+	ours, theirs := found[c.title][c.ours], found[c.title][c.theirs]
 	if c.theirs == "" {
-		return ours.spread(c.figure)
+		return ours.spread(c.figure), ours.has(c.figure)
 	}
-	return ratio(ours, found[c.title][c.theirs], c.figure)
+	return ratio(ours, theirs, c.figure), ours.has(c.figure) && theirs.has(c.figure)
 }
 
 func (c comparison) String() string {

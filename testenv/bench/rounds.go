@@ -2,14 +2,37 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"slices"
 	"time"
 )
 
 // results are all series: by measure, by peer.
 type results map[string]map[string]series
+
+// with adds earlier results from a file, of what was not measured now, and writes all of them there. So a run can be taken in parts.
+func (r results) with(file string) (results, error) {
+	all := results{}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("results of earlier runs: %w", err)
+	}
+	maps.Copy(all, r)
+	if text, err = json.MarshalIndent(all, "", " "); err != nil {
+		return r, err
+	}
+	return all, os.WriteFile(file, text, 0o644)
+}
 
 // options are the flags.
 type options struct {
@@ -18,6 +41,8 @@ type options struct {
 	peers    []string // empty: all
 	rounds   int
 	lasting  time.Duration
+	results  string // file of earlier results; "" for none
+	write    string // the document for the results; "" for none
 	progress io.Writer
 }
 
@@ -42,11 +67,15 @@ func (o *options) measureAll(ctx context.Context, l *lab) (results, error) {
 	chosen := o.chosen()
 	for i, m := range chosen {
 		began := time.Now()
-		if err := l.add(ctx, m.peers); err != nil {
-			return found, err
-		}
 		var err error
-		if found[m.title], err = o.measureOne(ctx, l, m); err != nil {
+		if m.together != nil {
+			found[m.title], err = m.together(ctx, o)
+		} else if err = l.add(ctx, m.peers); err == nil {
+			found[m.title], err = o.measureOne(ctx, l, m)
+		}
+		if errors.Is(err, errMissing) {
+			l.leaveOut(err)
+		} else if err != nil {
 			return found, fmt.Errorf("%s: %w", m.title, err)
 		}
 		l.keep(func(name string) bool {

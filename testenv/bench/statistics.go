@@ -33,6 +33,11 @@ func (s series) spread(name string) spread {
 	return spreadOf(values)
 }
 
+// has tells whether the figure was found at all.
+func (s series) has(name string) bool {
+	return slices.ContainsFunc(s, func(f figures) bool { _, found := f[name]; return found })
+}
+
 // ratio is the spread of the ratios of two series' figures, each within its round: what disturbs the machine for longer than a
 // round disturbs both.
 func ratio(ours, theirs series, name string) spread {
