@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,21 +14,45 @@ import (
 	"servicebroker/tns"
 )
 
-// An accept that fails, mostly for want of descriptors, is tried again after a
-// pause that doubles up to a second.
+// Pauses of those who accept. An accept that fails, mostly for want of descriptors, is tried
+// again after one; and where only clients come while there is no room for them, they wait
+// outside, one let in after each.
 const (
 	shortestAcceptPause = 5 * time.Millisecond
 	longestAcceptPause  = time.Second
 )
 
+// backOff is a pause that doubles each time.
+type backOff struct{ next, most time.Duration }
+
+// wait pauses; false: ctx has ended.
+func (p *backOff) wait(ctx context.Context) bool {
+	p.next = min(max(p.next, shortestAcceptPause), p.most)
+	over := time.NewTimer(p.next)
+	defer over.Stop()
+	p.next *= 2
+	select {
+	case <-over.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // accept serves the listener of the address with that number until it is closed.
 func (b *Broker) accept(ctx context.Context, at int) {
 	l := b.listeners[at]
-	pause := shortestAcceptPause
+	failing, full := backOff{most: longestAcceptPause}, backOff{most: lookEvery}
 	for {
+		switch {
+		case !b.overload.full.Load() || !b.forClientsAlone(at):
+			full.next = 0
+		case !full.wait(ctx):
+			return
+		}
 		conn, err := l.Accept()
 		if err == nil {
-			pause = shortestAcceptPause
+			failing.next = 0
 			b.arrived(ctx, at, conn)
 			continue
 		}
@@ -35,14 +60,19 @@ func (b *Broker) accept(ctx context.Context, at int) {
 			return
 		}
 		b.limiting.makeRoom(err)
-		b.log.Error("cannot accept connections for the moment", "address", l.Addr().String(), "cause", err.Error(), "pause", pause.String())
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !b.lacking("accept", err) {
+			b.log.Error("cannot accept connections for the moment", "address", l.Addr().String(), "cause", err.Error())
+		}
+		if !failing.wait(ctx) {
 			return
 		}
-		pause = min(2*pause, longestAcceptPause)
 	}
+}
+
+// forClientsAlone tells whether no database may register at the address with that number.
+func (b *Broker) forClientsAlone(at int) bool {
+	over := b.settings().config.Admission.Transports
+	return len(over) > 0 && at < len(b.config.Addresses) && !slices.ContainsFunc(over, func(t string) bool { return strings.EqualFold(t, b.config.Addresses[at].Protocol) })
 }
 
 // serve reads the first packet of a connection and hands it to whoever holds

@@ -40,6 +40,8 @@ const (
 	refusalPatience  = time.Second            // for the CONNECT, without which there is nobody to answer
 	refusalLinger    = 500 * time.Millisecond // for the client to read the answer
 	silentAtLeast    = time.Second            // before a connection has to go for having said nothing
+	silentCrowd      = 16                     // of one client address, from which on …
+	crowdAtLeast     = 20 * time.Millisecond  // … it is this that each of them gets
 	mostSilent       = 20_000                 // connections that have said nothing, at a time
 	evictedAtOnce    = 64                     // where the system has no descriptors left
 )
@@ -48,7 +50,8 @@ const (
 // it on a goroutine of its own.
 func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
 	a := &arrival{raw: raw, at: at, came: time.Now(), client: relay.AddrPort(raw.RemoteAddr())}
-	if a.refusal = b.judgeArrival(a); a.refusal != nil && !b.refusable(a) {
+	room, anybody := b.roomFor(raw)
+	if a.refusal = b.judgeArrival(a, room); a.refusal != nil && (!anybody || !b.refusable(a)) {
 		b.unanswered(a)
 		return
 	}
@@ -60,12 +63,16 @@ func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
 	})
 }
 
-// judgeArrival counts a connection, and tells why it is not to be served.
-func (b *Broker) judgeArrival(a *arrival) error {
+// judgeArrival counts a connection, and tells why it is not to be served. room is why there is
+// none for clients, nil if there is.
+func (b *Broker) judgeArrival(a *arrival, room error) error {
 	l := &b.limiting
+	if room != nil && !l.evict() {
+		return room
+	}
 	if !l.connections.Take() {
-		if !l.silent.Evict(silentAtLeast) {
-			return l.tooMany()
+		if !l.evict() {
+			return b.tooMany()
 		}
 		l.connections.Force()
 	}
@@ -210,9 +217,18 @@ func limitOfError(err error) string {
 	return err.Error()
 }
 
+// evict ends a connection that says nothing, so that there is room for another. Where one
+// client has many of them they get less time to speak than others.
+func (l *limiting) evict() bool {
+	return l.silent.EvictFrom(silentCrowd, crowdAtLeast) || l.silent.Evict(silentAtLeast)
+}
+
 // tooMany is the refusal of one for which there is no room.
-func (l *limiting) tooMany() error {
-	c := l.connections.Counts()
+func (b *Broker) tooMany() error {
+	c := b.limiting.connections.Counts()
+	if c.Most == b.overload.descriptors.clients {
+		return b.shortOfDescriptors()
+	}
 	return &limits.ExceededError{
 		Limit: "connections", Err: limits.ErrFull,
 		Why: fmt.Sprintf("MAX_ALL_CONNECTIONS is %d, and so many are open: end sessions (broker sessions, broker close), or raise it", c.Most),
@@ -227,11 +243,12 @@ func (l *limiting) overListener(at int) error {
 	}
 }
 
-// foresee tells why a connection of a client at an address would be refused now, nil if it
+// foreseeArrival tells why a connection of a client at an address would be refused now, nil if it
 // would not. It counts nothing.
-func (l *limiting) foresee(at int, client netip.Addr) error {
+func (b *Broker) foreseeArrival(at int, client netip.Addr) error {
+	l := &b.limiting
 	if silent, _ := l.silent.Counts(); silent == 0 && l.connections.Full() { // else one of them makes room
-		return l.tooMany()
+		return b.tooMany()
 	}
 	if err := l.sources.Foresee(client); err != nil || at >= len(l.listeners.own) {
 		return err
@@ -266,7 +283,7 @@ func (l *limiting) makeRoom(err error) {
 		return
 	}
 	for range evictedAtOnce {
-		if !l.silent.Evict(silentAtLeast) {
+		if !l.evict() {
 			return
 		}
 	}

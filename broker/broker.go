@@ -55,6 +55,7 @@ type Broker struct {
 
 	limiting   limiting
 	rejected   rejections
+	overload   overload
 	operations operations
 	departed   departures
 	holds      holdEvents
@@ -135,6 +136,7 @@ func NewIn(process Process, config *Config, log *slog.Logger) (*Broker, error) {
 		b.closeListeners()
 		return nil, b.refusedTo(err)
 	}
+	b.prepareOverload()
 	b.wire()
 	b.keepTable()
 	if err := b.takeEarly(); err != nil {
@@ -352,6 +354,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	tending, stopTending := context.WithCancel(context.Background()) // what a process needs to its end, though another one serves
 	defer stopTending()
 	background.Go(func() { b.traces.Run(tending) })
+	background.Go(func() { b.watchOverload(tending) })
 	background.Go(func() { b.keepIntents(looking) })
 	background.Go(func() { b.clearUp(tending) })
 	if b.process.Before != nil {
@@ -374,6 +377,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	}
 	started := []any{"generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath()}
 	b.log.Info("broker started", append(started, b.aboutOthers()...)...)
+	b.logRoom()
 
 	limit, next, follow := b.untilSucceeded(ctx, abort, serving)
 	b.freezeWarm()

@@ -51,6 +51,7 @@ type Config struct {
 	HoldRate    float64       // HOLD_RELEASE_RATE, connects a second
 	HoldDryRun  bool          // HOLD_DRY_RUN
 	MaxHeld     int           // MAX_HELD
+	MemoryLimit int64         // MEMORY_LIMIT, bytes; 0: most of the container's, below 0: none
 
 	InboundTimeout time.Duration // INBOUND_CONNECT_TIMEOUT: the client's CONNECT, whole
 	AttemptTimeout time.Duration // ATTEMPT_TIMEOUT: one dial and its ACCEPT; 0: 3 s

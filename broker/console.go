@@ -31,7 +31,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 			return t.Established, t.Refused
 		},
 		Database: func(r *servicetable.Registration) string { return r.Database },
-		Unready:  b.unready, Notes: b.warmNotes, Stored: b.storedAt, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
+		Unready:  b.unready, Notes: b.notes, Stored: b.storedAt, MetricsAddress: b.MetricsAddress(), Stats: b.Stats,
 		Explain: b.Explain, Intents: b.Intents, SetIntent: b.SetIntent, EndIntent: b.EndIntent,
 		Held: b.Held, Limits: b.limitViews, Mirrors: b.mirrorViews, Peers: b.peerList, Table: &b.peering.publisher, Quarantine: b.Quarantine, Certificates: b.consoleCertificates, SetLoad: b.SetLoad, CloseSession: b.closeSession,
 		Reload: b.Reload, Parameters: b.parametersInForce, Rules: b.rulesInForce, Journal: &b.journal,
@@ -45,7 +45,7 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 	}
 	var servers []*http.Server
 	restTLS := b.restTLS()
-	for _, way := range []struct {
+	for i, way := range [httpAddresses]struct {
 		listener net.Listener
 		handler  http.Handler
 		tls      *tls.Config // nil: without
@@ -57,10 +57,11 @@ func (b *Broker) serveConsole(background *sync.WaitGroup) []*http.Server {
 		if l == nil {
 			continue
 		}
+		crowd := &b.overload.http[i]
 		server := &http.Server{
 			Handler: b.rejected.overHTTP(b.untilMoved(way.handler)), TLSConfig: way.tls, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug), ConnContext: console.PeerContext,
+			ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug), ConnContext: console.PeerContext, ConnState: crowd.note,
 		}
 		serve := server.Serve
 		if way.tls != nil {

@@ -42,7 +42,7 @@ func (b *Broker) Explain(ctx context.Context, q console.ExplainRequest) (*journa
 		inquiry.Secure, inquiry.Sealed = front.source != nil, front.passthrough && sni
 	}
 	e := b.relay.Explain(ctx, inquiry)
-	if err := b.limiting.foresee(at, from); err != nil { // it would not come so far
+	if err := b.foreseeArrival(at, from); err != nil { // it would not come so far
 		e.Outcome, e.Code, e.Text = journal.Refuse, int(tns.CodeRateLimit), strings.TrimSuffix(err.Error()+"; else: "+e.Text, "; else: ")
 	}
 	return e, nil

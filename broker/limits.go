@@ -38,7 +38,7 @@ func (b *Broker) wireLimits() {
 		b.log.Warn("refused again and again", "limit", key, "times", more, "ref", first, "within", repeatsWithin.String())
 	}
 	l.repeats.Every = repeatsWithin
-	l.slots = limits.Slots{Most: refusalSlots, Each: refusalSlotsEach}
+	l.slots.Most, l.slots.Each = b.overload.descriptors.slots()
 	l.sources.Room = &l.room
 	l.sources.Blocked = func(source netip.Prefix, until time.Time) {
 		b.log.Warn("IP rate limit enforced for ip address "+source.Addr().String(), "source", source.String(), "until", until.UTC().Format(time.RFC3339))
@@ -155,7 +155,7 @@ func (s *settings) tenant(name string) *Tenant {
 // applyLimits puts the limits of the settings in force.
 func (b *Broker) applyLimits() {
 	l, c := &b.limiting, b.settings().config
-	l.connections.Configure(c.Limits.MaxConnections)
+	l.connections.Configure(leastLimit(c.Limits.MaxConnections, b.overload.descriptors.clients))
 	l.sources.Configure(limits.SourceSettings{
 		Rate: c.Limits.ClientRate, Wait: c.Limits.AcceptQueueWait,
 		Count: c.Limits.IPRateCount, Interval: c.Limits.IPRateInterval, Block: c.Limits.IPRateBlock,
@@ -164,6 +164,14 @@ func (b *Broker) applyLimits() {
 	b.applyKeepAlive()
 	b.limiting.shares.Reconfigure()
 	b.relay.Reshare()
+}
+
+// leastLimit is the lower one of two limits, of which 0 is none.
+func leastLimit(a, b int) int {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func newListenerRates(n int, listening []ListenSettings, room *limits.Count) listenerRates {

@@ -295,7 +295,7 @@ func (c *Config) checkFiles() Messages {
 			all = append(all, m)
 		}
 	}
-	return slices.Concat(all, c.checkCertificates(), c.checkCredentials(), c.checkDNSKeys())
+	return slices.Concat(all, c.checkCertificates(), c.checkCredentials(), c.checkDNSKeys(), c.checkDescriptors())
 }
 
 // checkCertificates says which certificates could not be used, as far as their files can

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -27,6 +28,9 @@ func (b *Broker) dialInstance(ctx context.Context, to relay.Destination) (net.Co
 	proxy := &b.settings().config.ProxyProtocol
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		c, err := (&net.Dialer{KeepAliveConfig: b.keepAlive(), Control: b.onlyFor(to.From)}).DialContext(ctx, network, where)
+		if b.lacking("dial", err) {
+			return nil, fmt.Errorf("%w: %s", err, shortageRemedy(err))
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -249,6 +249,13 @@ func ParseSize(text string) (int64, error) {
 	return int64(n * unit), nil
 }
 
+func setMemoryLimit(c *Config, n *descriptor.Node) (err error) {
+	if c.MemoryLimit, err = ParseSize(n.Value); err == nil && c.MemoryLimit == 0 {
+		c.MemoryLimit = -1
+	}
+	return err
+}
+
 func setConsoleAddress(c *Config, n *descriptor.Node) error {
 	return hostPort("127.0.0.1:8521", func(c *Config) *string { return &c.ConsoleAddress })(c, n)
 }

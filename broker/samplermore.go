@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"servicebroker/limits"
+	"servicebroker/resources"
 )
 
 // maxLimitLabels bounds the rules, services and tenants whose limits are shown.
@@ -69,6 +70,33 @@ func (s *sampler) sampleArrivals(out sink) {
 	out.put("silent_evicted_total", float64(evicted))
 	out.put("sources_blocked", float64(sources.BlockedNow))
 	out.put("source_blocks_total", float64(sources.Blocks))
+}
+
+// shortagesShown are those that are there from the start on, at 0.
+var shortagesShown = [...]shortageOf{{"serve", "descriptors"}, {"serve", "memory"}, {"accept", "descriptors"}, {"dial", "descriptors"}, {"dial", "ports"}}
+
+// sampleRoom tells what there is too little of.
+func (s *sampler) sampleRoom(out sink) {
+	o := &s.overload
+	out.put("descriptors_for_clients", float64(o.descriptors.clients))
+	out.put("memory_needed_bytes", float64(resources.MemoryInUse()))
+	out.put("memory_limit_bytes", float64(o.memory.limit))
+	var ended uint64
+	for i := range o.http {
+		ended += o.http[i].endedSoFar()
+	}
+	out.put("http_connections_ended_total", float64(ended))
+	for _, one := range o.shortages.all() {
+		out.put("shortage", 1, one.operation, one.resource)
+	}
+	counts := o.shortages.counts()
+	for _, of := range shortagesShown {
+		out.put("shortage", 0, of.operation, of.resource) // unless it was put
+		counts[of] += 0
+	}
+	for of, n := range counts {
+		out.put("shortages_total", float64(n), of.operation, of.resource)
+	}
 }
 
 // shareLabel names what is limited: services as elsewhere, rules and tenants as written.

@@ -77,10 +77,10 @@ func (e *DialError) Error() string {
 	return b.String()
 }
 
-// unreached reports whether some candidate gave no answer at all.
+// unreached reports whether some candidate gave no answer at all, though it was asked.
 func (e *DialError) unreached() bool {
 	for _, a := range e.Attempts {
-		if _, answered := answerOf(a.Err); !answered || connectFailed(a.Err) {
+		if _, answered := answerOf(a.Err); (!answered || connectFailed(a.Err)) && !lackedHere(a.Err) {
 			return true
 		}
 	}

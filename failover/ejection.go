@@ -80,6 +80,8 @@ func (p *Prober) verdict(t *target, asked time.Time) error {
 		return nil
 	case t.stale == nil && t.aliveAt.IsZero() && p.redirecting():
 		return nil
+	case t.stale == nil && !t.down && lackedHere(t.err) && t.failedAt.After(asked.Add(-p.period()/5)): // nothing speaks against it
+		return nil
 	case t.down && t.err != nil && !t.failedAt.Before(t.downAt):
 		return fmt.Errorf("probe of %s: %w", t.key, t.err)
 	case t.down:

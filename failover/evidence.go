@@ -28,7 +28,7 @@ func evidenceOf(a Attempt) evidence {
 	switch {
 	case a.Err == nil:
 		return seenAlive
-	case a.Stopped:
+	case a.Stopped, lackedHere(a.Err):
 		return noEvidence
 	case a.Hedged, errors.As(a.Err, &name):
 		return seenDoubtful
@@ -63,7 +63,12 @@ func isOurs(err error) bool {
 	if errors.As(err, &name) {
 		return !name.IsNotFound
 	}
-	for _, code := range [...]syscall.Errno{syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+	return lackedHere(err) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.ENETDOWN)
+}
+
+// lackedHere reports whether err says that this host had no port, descriptor or memory left for a connection.
+func lackedHere(err error) bool {
+	for _, code := range [...]syscall.Errno{syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, code) {
 			return true
 		}

@@ -164,6 +164,10 @@ func (p *Prober) take(t *target, seq uint64, err error) {
 		return
 	case answered:
 		p.sawAlive(t, now)
+	case lackedHere(err): // it was not asked
+		t.failedAt, t.err = now, err
+		p.schedule(t, now)
+		return
 	default:
 		t.failedAt, t.err = now, err
 		t.failures++

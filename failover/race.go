@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"servicebroker/servicetable"
@@ -285,7 +286,9 @@ func (r *race) lost(ctx context.Context, e *entrant, a Attempt) {
 			r.abandoned = append(r.abandoned, e.candidate)
 		}
 	case e.cut == nil && ctx.Err() == nil:
-		r.dialer.failed(e)
+		if !lackedHere(a.Err) || errors.Is(a.Err, syscall.EADDRNOTAVAIL) { // ports are lacking for this one alone: others first, for a while
+			r.dialer.failed(e)
+		}
 	case r.won != nil && e.silent:
 		a.Err, a.Hedged = because(ErrHedged, a.Err), true
 		r.dialer.hedged(e, a.Took)

@@ -91,7 +91,10 @@ func (s *Silent) sort(c *crowd) {
 
 // Evict ends the oldest of a source that has most, within a factor of two, if it has been
 // silent for at least so long. It reports whether there was one.
-func (s *Silent) Evict(atLeast time.Duration) bool {
+func (s *Silent) Evict(atLeast time.Duration) bool { return s.EvictFrom(1, atLeast) }
+
+// EvictFrom is Evict, if that source has at least so many.
+func (s *Silent) EvictFrom(many int, atLeast time.Duration) bool {
 	s.mu.Lock()
 	var oldest *Quiet
 	for i := len(s.bySize) - 1; i > 0 && oldest == nil; i-- {
@@ -99,7 +102,7 @@ func (s *Silent) Evict(atLeast time.Duration) bool {
 			oldest = s.bySize[i].first.of.all.first.of
 		}
 	}
-	if oldest == nil || time.Since(oldest.since) < atLeast {
+	if oldest == nil || oldest.crowd.all.n < many || time.Since(oldest.since) < atLeast {
 		s.mu.Unlock()
 		return false
 	}

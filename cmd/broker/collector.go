@@ -5,9 +5,9 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"time"
+
+	"servicebroker/resources"
 )
 
 // A flood makes garbage by the ten megabytes a second. Left to itself the collector would
@@ -31,7 +31,7 @@ func paceCollector(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		keepPace(ctx, roomFor("/sys/fs/cgroup/memory.max"), heap, func(percent int) { debug.SetGCPercent(percent) })
+		keepPace(ctx, roomFor(resources.FindContainer("/").Limit), heap, func(percent int) { debug.SetGCPercent(percent) })
 	}()
 	return func() {
 		cancel()
@@ -73,18 +73,13 @@ func paceFor(rate, live, room uint64) int {
 	return int(max(ordinaryPace, wanted*100/max(live, 1<<20)))
 }
 
-// roomFor is how much garbage there may be: less where the file says that all memory there is
-// for this process is little.
-func roomFor(limit string) uint64 {
-	text, err := os.ReadFile(limit)
-	if err != nil {
+// roomFor is how much garbage there may be: less where all memory there is for this process, 0
+// for no limit, is little.
+func roomFor(container uint64) uint64 {
+	if container == 0 {
 		return collectorRoom
 	}
-	most, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil { // "max"
-		return collectorRoom
-	}
-	return min(collectorRoom, most/8)
+	return min(collectorRoom, container/8)
 }
 
 // heap returns how much was ever allocated, and how much the collector has to go through, bytes.

@@ -15,6 +15,7 @@ import (
 
 	"servicebroker/broker"
 	"servicebroker/logfile"
+	"servicebroker/resources"
 )
 
 type serveCommand struct {
@@ -72,6 +73,9 @@ func (c *serveCommand) broker(process broker.Process, log *slog.Logger) (*broker
 		return nil, err
 	}
 	config.Verbose = c.Verbose
+	if limit, from := resources.LimitMemory(config.MemoryLimit, resources.FindContainer("/")); limit > 0 {
+		log.Info("memory is limited", "bytes", limit, "by", from)
+	}
 	return broker.NewIn(process, config, log)
 }
 
