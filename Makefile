@@ -14,7 +14,7 @@ INPUTS ?= 100000
 SEED ?= 1
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts sim image package chart clean
+.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts sim image package chart sbom reproduce clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -33,6 +33,7 @@ check:
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	$(GO) run ./scripts/sbom -check
 
 # Every fuzz target for FUZZTIME, two at a time; ends with what was found. FUZZTIME=10m for a long run, ONLY=tns or ONLY=Conversations for some of them.
 fuzz:
@@ -87,9 +88,17 @@ sim:
 image:
 	@$(GO) run -C deploy/image . -version $(VERSION)
 
+# What the program is made of: a bill of materials (CycloneDX), and the texts of all licences.
+sbom:
+	$(GO) run ./scripts/sbom -version $(VERSION) -o bin/sbom.json -notices bin/NOTICES
+
 # deb and rpm packages, for both as well: bin/packages.
 package:
 	@$(GO) run -C deploy/packages . -version $(VERSION)
+
+# The last commit built twice, in two folders and from nothing, into the same bytes: programs, packages and image.
+reproduce:
+	@scripts/reproduce
 
 # The chart, looked at with Helm's own code.
 chart:

@@ -171,6 +171,11 @@ func judgeFiles(t *testing.T, root string) {
 		}
 		return nil
 	}))
+	for _, name := range []string{"LICENSE", "NOTICES", "sbom.json"} {
+		if text, err := os.ReadFile(filepath.Join(root, "usr/share/doc/servicebroker", name)); err != nil || len(text) < 1000 {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+	}
 	if !slices.Equal(programs, []string{"/ko-app/broker"}) {
 		t.Errorf("programs are %q", programs)
 	}

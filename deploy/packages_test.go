@@ -38,7 +38,7 @@ func TestPackages(t *testing.T) {
 var packaged = []string{
 	"/usr/bin/broker", "/usr/lib/systemd/system/servicebroker.service", "/usr/lib/systemd/system/servicebroker@.service",
 	"/usr/lib/systemd/system/servicebroker.socket", "/usr/lib/sysusers.d/servicebroker.conf", "/etc/servicebroker/cman.ora",
-	"/usr/share/doc/servicebroker/operations.md", "/usr/share/doc/servicebroker/copyright", "/usr/share/servicebroker/alerts.yaml",
+	"/usr/share/doc/servicebroker/operations.md", "/usr/share/doc/servicebroker/copyright", "/usr/share/doc/servicebroker/NOTICES", "/usr/share/doc/servicebroker/sbom.json", "/usr/share/servicebroker/alerts.yaml",
 }
 
 // testDeb installs, upgrades and purges in a root of its own.

@@ -3,9 +3,14 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,6 +26,7 @@ const (
 	user   = "65532:0"        // any other works as well
 	config = "/etc/servicebroker"
 	state  = "/var/lib/servicebroker"
+	docs   = "/usr/share/doc/servicebroker"
 )
 
 // entry is one file, folder or link of the base.
@@ -35,7 +41,7 @@ type entry struct {
 func entries() []entry {
 	all := []entry{
 		{name: "/etc/"}, {name: "/etc/ssl/"}, {name: "/etc/ssl/certs/"}, {name: config + "/"},
-		{name: "/usr/"}, {name: "/usr/local/"}, {name: "/usr/local/bin/"},
+		{name: "/usr/"}, {name: "/usr/local/"}, {name: "/usr/local/bin/"}, {name: "/usr/share/"}, {name: "/usr/share/doc/"}, {name: docs + "/"},
 		{name: "/var/"}, {name: "/var/lib/"}, {name: state + "/", shared: true},
 		{name: "/var/log/"}, {name: "/var/log/servicebroker/", shared: true}, {name: "/tmp/", shared: true},
 		{name: "/etc/passwd", text: "root:x:0:0:root:/:/nonexistent\nservicebroker:x:65532:0:Service broker:" + state + ":/nonexistent\n"},
@@ -56,6 +62,29 @@ func authorities() string {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate})
 	}
 	return text.String()
+}
+
+// lists are what the program is made of, and under which terms it and that may be handed on.
+func (o *order) lists(ctx context.Context) ([]entry, error) {
+	folder, err := os.MkdirTemp("", "servicebroker-image-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	list := exec.CommandContext(ctx, "go", "-C", o.source, "run", "./scripts/sbom", "-version", o.version,
+		"-o", filepath.Join(folder, "sbom.json"), "-notices", filepath.Join(folder, "NOTICES"))
+	if said, err := list.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("list of what the broker is made of: %w: %s", err, said)
+	}
+	var all []entry
+	for _, from := range []string{filepath.Join(o.source, "LICENSE"), filepath.Join(folder, "NOTICES"), filepath.Join(folder, "sbom.json")} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entry{name: docs + "/" + filepath.Base(from), text: string(text)})
+	}
+	return all, nil
 }
 
 // files is the tar file of the entries.
@@ -85,8 +114,12 @@ func files(all []entry, created v1.Time) ([]byte, error) {
 }
 
 // base is an empty image with the entries, once for each platform.
-func (o *order) base(created v1.Time) (v1.ImageIndex, error) {
-	text, err := files(entries(), created)
+func (o *order) base(ctx context.Context, created v1.Time) (v1.ImageIndex, error) {
+	lists, err := o.lists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	text, err := files(append(entries(), lists...), created)
 	if err != nil {
 		return nil, err
 	}

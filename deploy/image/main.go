@@ -54,7 +54,7 @@ func main() {
 // make builds, writes, and says what there is now.
 func (o *order) make(ctx context.Context, told io.Writer) error {
 	created := v1.Time{Time: sourceTime(ctx, o.source)}
-	base, err := o.base(created)
+	base, err := o.base(ctx, created)
 	if err != nil {
 		return err
 	}

@@ -52,12 +52,15 @@ func (o *order) all(ctx context.Context, machines []string, told io.Writer) erro
 		return err
 	}
 	defer os.RemoveAll(folder)
+	if err := o.list(ctx, folder); err != nil {
+		return err
+	}
 	for _, machine := range machines {
 		program := filepath.Join(folder, machine, "broker")
 		if err := compile(ctx, machine, program); err != nil {
 			return err
 		}
-		if err := o.each("servicebroker", machine, program, told); err != nil {
+		if err := o.each("servicebroker", machine, folder, told); err != nil {
 			return err
 		}
 	}
@@ -85,9 +88,19 @@ func compile(ctx context.Context, machine, program string) error {
 	return nil
 }
 
-// each writes one package in every format.
-func (o *order) each(name, machine, program string, told io.Writer) error {
-	values := map[string]string{"ARCH": machine, "VERSION": o.version, "BINARY": program}
+// list writes what the broker is made of, and under which terms, into a folder.
+func (o *order) list(ctx context.Context, folder string) error {
+	command := exec.CommandContext(ctx, "go", "-C", "..", "run", "./scripts/sbom", "-version", o.version,
+		"-o", filepath.Join(folder, "sbom.json"), "-notices", filepath.Join(folder, "NOTICES"))
+	if said, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("list of what the broker is made of: %w: %s", err, said)
+	}
+	return nil
+}
+
+// each writes one package in every format, of what is in a folder.
+func (o *order) each(name, machine, folder string, told io.Writer) error {
+	values := map[string]string{"ARCH": machine, "VERSION": o.version, "BINARY": filepath.Join(folder, machine, "broker"), "LISTS": folder}
 	for _, format := range []string{"deb", "rpm"} {
 		config, err := nfpm.ParseFileWithEnvMapping(filepath.Join("packages", name+".yaml"), func(key string) string { return values[key] })
 		if err != nil {

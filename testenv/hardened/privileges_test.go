@@ -1,6 +1,7 @@
 package hardened
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -188,4 +189,21 @@ func TestUserWithoutRoot(t *testing.T) {
 	i.awaits(`msg="broker started"`)
 	judgeThreads(t, i.newest(), map[string]string{"NoNewPrivs": "1"})
 	judgeMemory(t, i.newest(), true)
+}
+
+// What the program says of itself is what docs/dependencies.md says of it.
+func TestModulesAreListed(t *testing.T) {
+	of, err := buildinfo.ReadFile(filepath.Join(bin, "broker"))
+	must(t, err)
+	page, err := os.ReadFile("../../docs/dependencies.md")
+	must(t, err)
+	listed := regexp.MustCompile("(?m)^\\| `(\\S+)` \\| (\\S+) \\|").FindAllStringSubmatch(string(page), -1)
+	if len(listed) != len(of.Deps) {
+		t.Errorf("%d modules are listed, and %d are in it", len(listed), len(of.Deps))
+	}
+	for i, m := range of.Deps {
+		if i < len(listed) && (listed[i][1] != m.Path || listed[i][2] != m.Version) {
+			t.Errorf("%s %s is listed where %s %s is in it", listed[i][1], listed[i][2], m.Path, m.Version)
+		}
+	}
 }
