@@ -10,11 +10,12 @@ KILLS ?= 30
 KNOWN ?=
 UPGRADES ?= 100
 RESTARTS ?= 200
+CRASHES ?= 200
 INPUTS ?= 100000
 SEED ?= 1
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts sim image package chart sbom reproduce clean
+.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts crashes sim image package chart sbom reproduce clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -79,6 +80,10 @@ upgrades:
 # A broker killed and started again before its databases are back, again and again.
 restarts:
 	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestRestartBeforeDatabasesReturn$$' -args -restarts $(RESTARTS)
+
+# A broker killed at random moments while instances and intents change all the time, some of the times in an upgrade.
+crashes:
+	$(GO) test ./testenv/cluster -count=1 -timeout 60m -v -run 'TestCrashes$$' -args -crashes $(CRASHES)
 
 # The balancing policies compared in a simulated world; SIM=-quick for a first look.
 sim:

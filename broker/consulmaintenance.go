@@ -80,13 +80,10 @@ func (m *consulMaintenance) set(all []consul.Maintenance, now time.Time) error {
 		return nil
 	}
 	content, err := json.Marshal(maintenanceFile{maintenanceFormat, list})
-	if err == nil {
-		err = os.WriteFile(m.path+".new", content, 0o600)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(m.path+".new", m.path)
-	}
-	return err
+	return replaceFile(m.path, content)
 }
 
 // openMaintenance prepares to follow maintenance mode.

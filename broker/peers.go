@@ -64,7 +64,7 @@ func (b *Broker) brokerID() string {
 	text, err := os.ReadFile(path)
 	if kept := strings.TrimSpace(string(text)); err == nil && len(kept) == len(id) {
 		id = kept
-	} else if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+	} else if err := replaceFile(path, []byte(id+"\n")); err != nil {
 		b.log.Warn("this broker's id is not kept: peers take it for another one after a restart", "cause", err.Error())
 	}
 	host, _ := os.Hostname()

@@ -223,15 +223,6 @@ func (f *warmFile) close() {
 	f.file, f.written = nil, nil
 }
 
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
-}
-
 // diskWork is work that may have to wait for a disk, for ever if that hangs: nothing can end a call that does. Whoever needs
 // its result waits no longer than their context, and the work goes on; there is never more than one at a time.
 type diskWork chan struct{}

@@ -87,25 +87,27 @@ func (s *serials) start() error {
 	return nil
 }
 
-// writeFile replaces a file whole, and returns once it is on disk.
+// writeFile replaces a file whole, and returns once that is on disk, its name included.
 func writeFile(path, content string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
 	_, err = f.WriteString(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
+	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
-	return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	on, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(on.Sync(), on.Close())
 }

@@ -73,7 +73,9 @@ func (w *world) undertake(ctx context.Context, d *drawn, u *undertaking) {
 	}
 	w.chronicle.heal(h)
 	w.record.disturbed(d.kind.name, h)
-	if failed != nil && ctx.Err() == nil {
+	if failed != nil && w.record.stalls.excuse(h.began, h.healed, failed.Error()) {
+		w.record.say("  while the machine stood still: %v", failed)
+	} else if failed != nil && ctx.Err() == nil {
 		w.record.fault(time.Now(), "%s: %v", u.text, failed)
 	}
 }

@@ -244,7 +244,7 @@ func (p *pool) lost(h *hand, m *member, began time.Time, failure string) string 
 				return "lost by: " + strings.SplitN(going[i].text, ":", 2)[0]
 			}
 		}
-		if timedOut(failure) && p.w.record.stalls.unfair(began, time.Now()) {
+		if p.w.record.stalls.excuse(began, time.Now(), failure) {
 			return "machine stalled"
 		}
 	}

@@ -33,6 +33,7 @@ const (
 	directEvery = time.Second
 	stallNoted  = 300 * time.Millisecond
 	unfair      = 3 * time.Second
+	still       = 8 * time.Second
 )
 
 // watchStalls looks until end, by a database of its own.
@@ -68,11 +69,16 @@ func (s *stalls) note(from, until time.Time) {
 	}
 }
 
-// unfair tells whether the machine was so slow between two times that time-outs are its own.
-func (s *stalls) unfair(from, until time.Time) bool {
+// excuse tells whether the machine was so slow between two times that a failure is its own: time-outs where it was slow, and
+// whatever it is where it was still, since brokers have times of their own that were up then.
+func (s *stalls) excuse(from, until time.Time, failure string) bool {
+	bound := still
+	if timedOut(failure) {
+		bound = unfair
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.all, func(one stall) bool { return one.took > unfair && one.until.After(from) && one.from.Before(until) })
+	return slices.ContainsFunc(s.all, func(one stall) bool { return one.took > bound && one.until.After(from) && one.from.Before(until) })
 }
 
 // slowness is how long half of the direct connects took at most since it was asked last.
