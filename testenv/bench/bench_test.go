@@ -182,13 +182,48 @@ func TestUsageOfAProcess(t *testing.T) {
 	if err != nil || kb < 500 || files < 4 {
 		t.Errorf("%d KiB, %d descriptors, %v", kb, files, err)
 	}
+	before, _, err := l.backend.spent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connects{target: l.instance, packet: connectPacket(carried), want: tns.TypeAccept}
+	for range 100 { // until the kernel's clock has ticked for it
+		if _, err := c.run(1, 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if user, system, err := l.backend.spent(); err != nil || user+system > before {
+			break
+		}
+	}
+	if user, system, err := l.backend.spent(); err != nil || user+system <= before {
+		t.Errorf("%v and %v of processor time, %v", user, system, err)
+	}
 	l.backend.stop()
+	if _, _, err := l.backend.spent(); err == nil {
+		t.Error("a process that has ended spends time")
+	}
 	if _, _, err := l.backend.usage(); err == nil {
 		t.Error("a process that has ended uses memory")
 	}
 	err = l.backend.until(t.Context(), func() error { return errClosed })
 	if err == nil || !strings.Contains(err.Error(), "ended: ready") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Who waits for clients waits, and takes no time from those who are measured.
+func TestBackendIsIdle(t *testing.T) {
+	l := place(t)
+	p, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if events, err := p.wait(100 * time.Millisecond); err != nil || len(events) > 0 {
+		t.Errorf("%v, %v", events, err)
+	}
+	if user, system, err := l.backend.spent(); err != nil || user+system > 90*time.Millisecond {
+		t.Errorf("%v and %v of processor time for nothing, %v", user, system, err)
 	}
 }
 

@@ -23,8 +23,8 @@ type measure struct {
 type column struct{ figure, title string }
 
 var (
-	timed  = []column{{"rate", "/s"}, {"p50", "p50 µs"}, {"p99", "p99 µs"}}
-	poured = []column{{"rate", "MB/s"}}
+	timed  = []column{{"rate", "/s"}, {"p50", "p50 µs"}, {"p99", "p99 µs"}, {"user", "CPU µs, own"}, {"system", "CPU µs, kernel"}}
+	poured = []column{{"rate", "MB/s"}, {"user", "CPU µs a MB, own"}, {"system", "CPU µs a MB, kernel"}}
 	held   = []column{{"kB", "kB a session"}, {"files", "descriptors a session"}, {"woken", "100 woken, slowest ms"}}
 )
 

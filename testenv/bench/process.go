@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 
 	"servicebroker/testenv/stage"
 )
@@ -98,6 +99,32 @@ func (p *process) family() []int {
 	}
 	return all
 }
+
+// spent is the processor time that the process and its children have used so far, as programs and within the kernel.
+func (p *process) spent() (user, system time.Duration, err error) {
+	for _, pid := range p.family() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, 0, err
+		}
+		_, fields, _ := bytes.Cut(stat, []byte(") ")) // the name before may have blanks
+		var state string
+		var skipped [10]int64
+		var u, s int64
+		into := []any{&state}
+		for i := range skipped {
+			into = append(into, &skipped[i])
+		}
+		if _, err := fmt.Sscan(string(fields), append(into, &u, &s)...); err != nil {
+			return 0, 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		user, system = user+time.Duration(u)*clockTick, system+time.Duration(s)*clockTick
+	}
+	return user, system, nil
+}
+
+// clockTick is the unit of times in /proc, the same on all architectures there are.
+const clockTick = 10 * time.Millisecond
 
 // usage is what the process and its children occupy now.
 func (p *process) usage() (kb, files int, err error) {

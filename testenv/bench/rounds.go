@@ -101,7 +101,7 @@ func (o *options) measureOne(ctx context.Context, l *lab, m measure) (map[string
 			if err := ctx.Err(); err != nil {
 				return found, context.Cause(ctx)
 			}
-			f, err := m.run(ctx, l, l.peers[name], lasting)
+			f, err := m.once(ctx, l, l.peers[name], lasting)
 			if err != nil {
 				return found, fmt.Errorf("%s: %w", name, err)
 			}
@@ -111,4 +111,26 @@ func (o *options) measureOne(ctx context.Context, l *lab, m measure) (map[string
 		}
 	}
 	return found, nil
+}
+
+// once runs the measure, with what processor time the peer spends on one operation, in µs.
+func (m *measure) once(ctx context.Context, l *lab, p *peer, lasting time.Duration) (figures, error) {
+	if m.fresh {
+		return m.run(ctx, l, p, lasting)
+	}
+	user, system, err := p.process.spent()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	f, err := m.run(ctx, l, p, lasting)
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(began)
+	u, s, err := p.process.spent()
+	if n := f["rate"] * took.Seconds(); n > 0 {
+		f["user"], f["system"] = micros(u-user)/n, micros(s-system)/n
+	}
+	return f, err
 }

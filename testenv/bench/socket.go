@@ -202,8 +202,12 @@ func (p *poller) remove(fd int) error {
 
 // wait returns what is ready; nothing after the time has passed. A negative time is for ever.
 func (p *poller) wait(most time.Duration) ([]syscall.EpollEvent, error) {
+	milliseconds := -1
+	if most >= 0 {
+		milliseconds = int(most.Milliseconds())
+	}
 	for {
-		n, err := syscall.EpollWait(p.fd, p.events[:], int(max(-1, most.Milliseconds())))
+		n, err := syscall.EpollWait(p.fd, p.events[:], milliseconds)
 		if err == syscall.EINTR {
 			continue
 		}

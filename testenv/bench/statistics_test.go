@@ -118,7 +118,7 @@ func TestNumbers(t *testing.T) {
 }
 
 func TestTables(t *testing.T) {
-	m := measure{title: "connects, 64 at a time", peers: []string{"direct", "relay", "haproxy", "nginx"}, shown: timed}
+	m := measure{title: "connects, 64 at a time", peers: []string{"direct", "relay", "haproxy", "nginx"}, shown: timed[:3]}
 	found := results{m.title: {
 		"direct":  {{"rate": 100, "p50": 5, "p99": 9}, {"rate": 120, "p50": 5, "p99": 9}},
 		"relay":   {{"rate": 50, "p50": 10, "p99": 20}, {"rate": 60, "p50": 10, "p99": 20}},
