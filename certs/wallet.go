@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -45,7 +46,7 @@ func (m *material) addWallet(s *Source, files map[string][]byte) error {
 	content := files[name]
 	w, err := wallet{}, error(nil)
 	if isAutoLogin(content) {
-		w, err = openAutoLogin(name)
+		w, err = openAutoLogin(name, content)
 	} else {
 		w, err = openPKCS12(content, password(files[s.WalletPasswordFile]), s.WalletPasswordFile)
 	}
@@ -98,12 +99,22 @@ const convertAutoLogin = "one made with auto_login_local opens on its own machin
 // isAutoLogin tells a cwallet.sso by how it begins.
 func isAutoLogin(content []byte) bool { return bytes.HasPrefix(content, []byte{0xa1, 0xf8, 0x4e}) }
 
-// openAutoLogin opens a cwallet.sso. go-ora's reader trusts the file, and a file cut
-// short makes it panic, which is why a panic counts as an error here.
-func openAutoLogin(name string) (w wallet, err error) {
+// isWhole tells whether the password that a cwallet.sso announces in its first twelve bytes is all there.
+func isWhole(content []byte) bool {
+	return len(content) >= 12 && uint64(binary.BigEndian.Uint32(content[8:])) <= uint64(len(content)-12)
+}
+
+// openAutoLogin opens a cwallet.sso. go-ora's reader trusts the file: it takes the room that the
+// file asks for, and panics where that is cut short. So the one is looked at before, and the other
+// counts as an error here.
+func openAutoLogin(name string, content []byte) (w wallet, err error) {
+	damaged := fmt.Errorf("an auto-login wallet that cannot be read, perhaps cut short: %s", convertAutoLogin)
+	if !isWhole(content) {
+		return wallet{}, damaged
+	}
 	defer func() {
 		if recover() != nil {
-			w, err = wallet{}, fmt.Errorf("an auto-login wallet that cannot be read, perhaps cut short: %s", convertAutoLogin)
+			w, err = wallet{}, damaged
 		}
 	}()
 	read, err := configurations.NewWallet(name)
