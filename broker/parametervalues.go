@@ -196,7 +196,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		}
 	}
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || n < 0 || n > 1e9 || n != n {
+	if err != nil || !(n >= 0 && n*unit.Seconds() <= 1e9) {
 		return 0, fmt.Errorf("%q is not a time: write seconds, or a number with ms, s, min or h, such as 500ms", text)
 	}
 	return time.Duration(n * float64(unit)), nil
