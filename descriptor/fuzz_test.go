@@ -43,6 +43,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := Parse(text)
+		checkNaively(t, text, n, err)
 		if err != nil {
 			checkProblem(t, text, err)
 			return

@@ -46,7 +46,7 @@ func (c *conversation) end() {
 		c.mu.Unlock()
 	case how == 2: // the broker ends
 		c.rough = true
-		c.stop()
+		c.halt()
 	default: // nobody does anything any more: time alone ends it
 		c.slow = true
 	}
@@ -64,6 +64,7 @@ func (c *conversation) end() {
 	}
 	c.stop()
 	c.background.Wait()
+	c.server.Close()
 	c.server.Close()
 	c.check()
 	for _, one := range c.callers {

@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -245,12 +246,22 @@ func newConversation(t *testing.T, script *fuzzing.Script) *conversation {
 			return nil
 		},
 	}
+	c.server.Closed = func() {
+		c.busy.Add(-1)
+		c.serving.Done()
+	}
 	c.reload()
 	c.background.Go(func() { c.holder.Run(c.ctx, func() <-chan struct{} { return c.table.Snapshot().Superseded() }) })
 	for i := range 1 + c.Below(mostInstances) {
 		c.register(i)
 	}
 	return c
+}
+
+// halt ends the broker.
+func (c *conversation) halt() {
+	c.stop()
+	c.server.Stop(errors.New("it is told to"))
 }
 
 // connect is how the relay reaches an instance.

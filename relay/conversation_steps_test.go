@@ -306,7 +306,7 @@ func (c *conversation) operate() {
 	case 6:
 		if c.Below(8) == 7 {
 			c.stopped, c.rough = true, true
-			c.stop()
+			c.halt()
 		}
 	}
 }

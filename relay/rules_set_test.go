@@ -141,34 +141,34 @@ func compiledAnyhow(rules Rules) *RuleSet {
 }
 
 // The prepared set decides as the plain list does, for one connect after the other.
-func TestRuleSetDecidesAsTheListDoes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		d := drawing{t}
-		rules := d.rules(rapid.SampledFrom([]int{5, 20, 200}).Draw(t, "most"))
-		set := compiledAnyhow(rules)
-		for range 4 {
-			c := d.connect()
-			m := set.begin(c.subject())
-			var wantLogged []int
-			for range 3 {
-				host := d.destination()
-				c.table = rapid.OneOf(rapid.Just(c.table), rapid.Just(d.text("other table"))).Draw(t, "table")
-				want, logged := plainly(rules, c, host)
-				for _, i := range logged {
-					if !slices.Contains(wantLogged, i) {
-						wantLogged = append(wantLogged, i)
-					}
-				}
-				if got := m.decide(context.Background(), candidateAt(host, c.table), byHost(hostsOfTest)); got != want {
-					t.Fatalf("%+v to %s: rule %d, want %d, of\n%s", c, host, got, want, listed(rules))
+func TestRuleSetDecidesAsTheListDoes(t *testing.T) { rapid.Check(t, decidesAsTheListDoes) }
+
+func decidesAsTheListDoes(t *rapid.T) {
+	d := drawing{t}
+	rules := d.rules(rapid.SampledFrom([]int{5, 20, 200}).Draw(t, "most"))
+	set := compiledAnyhow(rules)
+	for range 4 {
+		c := d.connect()
+		m := set.begin(c.subject())
+		var wantLogged []int
+		for range 3 {
+			host := d.destination()
+			c.table = rapid.OneOf(rapid.Just(c.table), rapid.Just(d.text("other table"))).Draw(t, "table")
+			want, logged := plainly(rules, c, host)
+			for _, i := range logged {
+				if !slices.Contains(wantLogged, i) {
+					wantLogged = append(wantLogged, i)
 				}
 			}
-			if !slices.Equal(m.logged, wantLogged) {
-				t.Fatalf("%+v: logged %v, want %v, of\n%s", c, m.logged, wantLogged, listed(rules))
+			if got := m.decide(context.Background(), candidateAt(host, c.table), byHost(hostsOfTest)); got != want {
+				t.Fatalf("%+v to %s: rule %d, want %d, of\n%s", c, host, got, want, listed(rules))
 			}
-			m.end()
 		}
-	})
+		if !slices.Equal(m.logged, wantLogged) {
+			t.Fatalf("%+v: logged %v, want %v, of\n%s", c, m.logged, wantLogged, listed(rules))
+		}
+		m.end()
+	}
 }
 
 func listed(rules Rules) string {

@@ -32,12 +32,13 @@ func FuzzFreezing(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = listener.Close() })
+	ways := []carrier{byGoroutines, byLoops(f)}
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 400 {
 			return
 		}
 		s := fuzzing.Read(script)
-		c := newFrozenSession(t, s, listener)
+		c := newFrozenSession(t, s, listener, ways)
 		for step := 0; s.More() && step < 40 && !c.over; step++ {
 			c.step()
 		}
@@ -50,7 +51,7 @@ type frozenSession struct {
 	*fuzzing.Script
 	t      *testing.T
 	link   *Link
-	ways   []func(l *Link, done func(error))
+	ways   []carrier
 	ended  chan error
 	sides  [2]*side // by the direction in which they write: client, server
 	rough  bool     // a reset: bytes may have been lost
@@ -101,8 +102,8 @@ func (freely) Free() bool { return false }
 
 func (freely) WaitN(ctx context.Context, _ int) error { return context.Cause(ctx) }
 
-func newFrozenSession(t *testing.T, s *fuzzing.Script, listener net.Listener) *frozenSession {
-	c := &frozenSession{Script: s, t: t, ways: ways(t), seen: [2]*seenBytes{{}, {}}}
+func newFrozenSession(t *testing.T, s *fuzzing.Script, listener net.Listener, ways []carrier) *frozenSession {
+	c := &frozenSession{Script: s, t: t, ways: ways, seen: [2]*seenBytes{{}, {}}}
 	buffer := fuzzing.Pick(s, 0, 128<<10, 0, 256<<10)
 	c.limits = s.Bool()
 	client, atClient := socketPair(t, listener, buffer)
@@ -257,12 +258,5 @@ func (c *frozenSession) compare(to string, wrote, read, seen []byte, counted uin
 	}
 	if !c.rough && (len(read) != len(wrote) || len(seen) != len(wrote) || counted != uint64(len(wrote))) {
 		c.t.Errorf("to the %s %d bytes were sent, %d arrived, %d were seen, %d are accounted for", to, len(wrote), len(read), len(seen), counted)
-	}
-}
-
-// ways are those in which a session can be carried.
-func ways(*testing.T) []func(l *Link, done func(error)) {
-	return []func(l *Link, done func(error)){
-		func(l *Link, done func(error)) { go func() { done(l.Run(context.Background())) }() },
 	}
 }
