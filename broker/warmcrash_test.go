@@ -99,22 +99,23 @@ func TestTheTableOnADiskThatFailsOnce(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	for call, failures := range map[string][]string{"write": {"ENOSPC"}, "fsync": {"EIO"}, "fdatasync": {"EIO"}, "renameat": {"EIO"}} {
-		for _, failure := range failures {
-			for nth := 1; ; nth++ {
-				said, folder, came, err := crash.Fail(t, call, failure, nth)
-				must(t, err)
-				if !came {
-					break
+	for call, failure := range map[string]string{"write": "ENOSPC", "fsync": "EIO", "fdatasync": "EIO", "renameat": "EIO"} {
+		for nth := 1; ; nth++ {
+			said, folder, came, err := crash.Fail(t, crash.Failure{Call: call, Error: failure, Nth: nth, Files: []string{warmName, warmName + ".new"}})
+			must(t, err)
+			if !came {
+				if nth == 1 {
+					t.Errorf("no %s has failed", call)
 				}
-				read, err := readWarm(t.Context(), filepath.Join(folder, warmName))
-				done, begun := howFar(said)
-				if err != nil || !mayBe(idsOf(&read), done, begun) {
-					t.Errorf("%s no. %d is %s: it is %q, %v: %s", call, nth, failure, idsOf(&read), err, said)
-				}
-				if last := len(crashTables) - 1; done != last && !strings.Contains(said, fmt.Sprintf("failed %d:", last)) {
-					t.Errorf("%s no. %d is %s: it came to %d: %s", call, nth, failure, done, said)
-				}
+				break
+			}
+			read, err := readWarm(t.Context(), filepath.Join(folder, warmName))
+			done, begun := howFar(said)
+			if err != nil || !mayBe(idsOf(&read), done, begun) {
+				t.Errorf("%s no. %d is %s: it is %q, %v: %s", call, nth, failure, idsOf(&read), err, said)
+			}
+			if last := len(crashTables) - 1; done != last && !strings.Contains(said, fmt.Sprintf("failed %d:", last)) {
+				t.Errorf("%s no. %d is %s: it came to %d: %s", call, nth, failure, done, said)
 			}
 		}
 	}

@@ -103,11 +103,15 @@ func TestIntentsOnADiskThatFailsOnce(t *testing.T) {
 	}
 	for _, fails := range []struct{ call, failure string }{{"write", "ENOSPC"}, {"fsync", "EIO"}, {"renameat", "EIO"}} {
 		for nth := 1; ; nth += 3 { // each change has two or four of each
-			said, folder, came, err := crash.Fail(t, fails.call, fails.failure, nth)
+			said, folder, came, err := crash.Fail(t, crash.Failure{Call: fails.call, Error: fails.failure, Nth: nth,
+				Files: []string{"intents.json", "intents.json.new", "intents.json.previous", "intents.json.previous.new"}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !came {
+				if nth == 1 {
+					t.Errorf("no %s has failed", fails.call)
+				}
 				break
 			}
 			s, err := Open(filepath.Join(folder, "intents.json"))

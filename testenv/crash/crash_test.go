@@ -83,7 +83,7 @@ func TestFail(t *testing.T) {
 		return
 	}
 	for nth, want := range map[int]string{1: "one: false\ntwo: true\n", 2: "one: true\ntwo: false\n", 3: "one: true\ntwo: true\n"} {
-		said, folder, came, err := Fail(t, "fsync", "EIO", nth)
+		said, folder, came, err := Fail(t, Failure{"fsync", "EIO", nth, []string{"one", "two"}})
 		must(t, err)
 		if !strings.HasPrefix(said, want) || came != (nth < 3) {
 			t.Errorf("no. %d fails, %v: %s", nth, came, said)

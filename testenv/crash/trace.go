@@ -85,16 +85,27 @@ func Record(t testing.TB) (*Trace, error) {
 	return nil, errors.New("the program has touched nothing in its folder")
 }
 
-// Fail runs the test that calls it as the program, whose nth call of a name fails with an error such as ENOSPC. It returns what
-// the program said, what it left in which folder, and whether it came to an nth call at all.
-func Fail(t testing.TB, call, failure string, nth int) (said, folder string, came bool, err error) {
+// Failure is a system call that fails once.
+type Failure struct {
+	Call  string   // its name
+	Error string   // such as ENOSPC
+	Nth   int      // of those that the program's thread makes, from 1
+	Files []string // names of the files that they have to be of; the folder itself is always meant, too
+}
+
+// Fail runs the test that calls it as the program, of which one call fails. It returns what the program said, what it left in
+// which folder, and whether it came to that call at all.
+func Fail(t testing.TB, f Failure) (said, folder string, came bool, err error) {
 	t.Helper()
 	need(t)
 	folder, notes := t.TempDir(), filepath.Join(t.TempDir(), "calls")
-	cmd := program(t.Context(), t, folder, "strace", "-f", "-qq", "-o", notes, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, nth))
-	text, err := cmd.CombinedOutput()
+	tracer := []string{"strace", "-f", "-qq", "-o", notes, "-e", "trace=" + f.Call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", f.Call, f.Error, f.Nth), "-P", folder}
+	for _, name := range f.Files { // else calls of the runtime's own would fail
+		tracer = append(tracer, "-P", filepath.Join(folder, name))
+	}
+	text, err := program(t.Context(), t, folder, tracer...).CombinedOutput()
 	if err != nil {
-		return "", "", false, fmt.Errorf("the program whose %s no. %d fails: %w: %.2000s", call, nth, err, text)
+		return "", "", false, fmt.Errorf("the program whose %s no. %d fails: %w: %.2000s", f.Call, f.Nth, err, text)
 	}
 	calls, err := os.ReadFile(notes)
 	return string(text), folder, bytes.Contains(calls, []byte("(INJECTED)")), err
