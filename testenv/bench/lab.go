@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -284,15 +285,7 @@ const brokerConfig = `BENCH = (CONFIGURATION=
 
 // startBroker starts a broker as in production, with its log in a file, and has the backend registered with it.
 func (l *lab) startBroker() (*peer, error) {
-	address, err := stage.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	secure, err := stage.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	console, err := stage.FreeAddress()
+	address, secure, console, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
@@ -312,6 +305,20 @@ func (l *lab) startBroker() (*peer, error) {
 		return nil, err
 	}
 	return &peer{address: address, secure: secure, console: console, process: process, unregister: unregister}, nil
+}
+
+// freeAddresses are three different ones.
+func freeAddresses() (a, b, c string, err error) {
+	all := map[string]bool{}
+	for len(all) < 3 {
+		one, err := stage.FreeAddress()
+		if err != nil {
+			return "", "", "", err
+		}
+		all[one] = true
+	}
+	of := slices.Sorted(maps.Keys(all))
+	return of[0], of[1], of[2], nil
 }
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

@@ -133,7 +133,7 @@ func flood(ctx context.Context, _ *options) (map[string]series, error) {
 	return found, nil
 }
 
-var floodLine = regexp.MustCompile(`(?m)(through the broker|to the bare server) &\{.*? Count:(\d+) Failed:(\d+) .*?P50:([\d.]+) P90:[\d.]+ P99:([\d.]+) `)
+var floodLine = regexp.MustCompile(`(?m)(through the broker|to the bare server) \{.*? Count:(\d+) Failed:(\d+) .*?P50:([\d.]+) P90:[\d.]+ P99:([\d.]+) `)
 
 func floodFigures(text string) (map[string]series, error) {
 	found := map[string]series{}
