@@ -185,7 +185,8 @@ func socketsBefore(t *testing.T, before []string, arguments ...string) {
 	r := startActivated(t, file, before, arguments...)
 	file.Close()
 	l.Close()
-	answer, err := http.Get("http://" + at + "/livez")
+	fresh := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // a connection that was kept would be to the generation before
+	answer, err := fresh.Get("http://" + at + "/livez")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +195,12 @@ func socketsBefore(t *testing.T, before []string, arguments ...string) {
 		t.Errorf("%s", answer.Status)
 	}
 	says(t, []string{"--api", r.api, "upgrade"}, "Generation 2 serves")
-	if answer, err = http.Get("http://" + at + "/livez"); err != nil || answer.StatusCode != http.StatusOK {
-		t.Errorf("after an upgrade: %v", err)
+	if answer, err = fresh.Get("http://" + at + "/livez"); err != nil {
+		t.Fatalf("after an upgrade: %v", err)
 	}
-	answer.Body.Close()
+	if answer.Body.Close(); answer.StatusCode != http.StatusOK {
+		t.Errorf("after an upgrade: %s", answer.Status)
+	}
 	says(t, []string{"--api", r.api, "shutdown", "--abort"}, "ends now")
 	if code := r.ends(); code != exitDone {
 		t.Errorf("ended with %d", code)

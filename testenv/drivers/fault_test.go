@@ -131,7 +131,7 @@ func (s *scene) run(t *testing.T, tr trial) (map[string][]Sample, Struck) {
 }
 
 // grace is for connects that are under way at the end: with busy processors that takes longer, and is no failure.
-const grace = 15 * time.Second
+const grace = 30 * time.Second
 
 func reportFailed(t *testing.T, mode string, samples []Sample, struck Struck) {
 	t.Helper()

@@ -150,6 +150,7 @@ func (w *world) connect(ctx context.Context, login Login, version uint16) *clien
 
 func (c *client) nextPiece() ([]byte, error) {
 	for {
+		_ = c.raw.SetDeadline(time.Now().Add(patience)) // a long answer takes its time on a machine that is busy
 		packet, err := c.conn.ReadPacket()
 		if err != nil {
 			return nil, err

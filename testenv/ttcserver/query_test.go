@@ -276,11 +276,11 @@ func TestLongRows(t *testing.T) {
 
 func TestManyRows(t *testing.T) {
 	c := newWorld(t, nil).dial(Login{})
-	const rows = 100_000
+	const rows = 20_000
 	start := time.Now()
-	cur, r := c.exec("with r(n) as (select 1 from dual union all select n + 1 from r where n < 100000) select n, 'text ' || n t from r", options{prefetch: rows})
+	cur, r := c.exec("with r(n) as (select 1 from dual union all select n + 1 from r where n < 20000) select n, 'text ' || n t from r", options{prefetch: rows})
 	r.want(c, 0)
-	if len(r.rows) != rows || show(&result{rows: r.rows[rows-1:], columns: r.columns}) != "100000,text 100000" {
+	if len(r.rows) != rows || show(&result{rows: r.rows[rows-1:], columns: r.columns}) != "20000,text 20000" {
 		t.Errorf("%d rows, want %d", len(r.rows), rows)
 	}
 	c.fetch(cur, 10).want(c, ttc.CodeNoDataFound)
