@@ -53,7 +53,8 @@ func (s *Server) carry(d *dialogue, a *accepted) {
 		limits: timeouts{treatment.IdleTimeout.or(s.IdleTimeout), treatment.SessionTimeout.or(s.SessionTimeout)},
 	}
 	one.part.service = d.offeredAs(a.candidate)
-	one.part.shares.Store(&a.shares)
+	shares := a.shares
+	one.part.shares.Store(&shares) // and not all of a
 	if d.arrival.Carried != nil {
 		d.arrival.Carried()
 	}

@@ -158,7 +158,21 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 	if rule := d.granted.by(c); rule != nil {
 		info.Rule = rule.Text
 	}
+	inOnePiece(&info.Client, &info.Program, &info.Machine, &info.User, &info.Service, &info.Offered, &info.Server, &info.ServerLocal)
 	return info
+}
+
+// inOnePiece copies texts that are kept for long into one piece of memory: as parts of a packet
+// they would keep all of it.
+func inOnePiece(texts ...*string) {
+	var all []byte
+	for _, text := range texts {
+		all = append(all, *text...)
+	}
+	piece := string(all)
+	for _, text := range texts {
+		*text, piece = piece[:len(*text)], piece[len(*text):]
+	}
 }
 
 // maxCID bounds what is kept of each part of a client's CID.

@@ -66,6 +66,9 @@ func (c *Conn) SetVersion(v uint16) {
 func (c *Conn) Buffered() []byte {
 	b := c.in[c.r:c.w:c.w]
 	c.in, c.r, c.w = nil, 0, 0
+	if len(b) == 0 { // and no whole buffer behind nothing
+		return nil
+	}
 	return b
 }
 

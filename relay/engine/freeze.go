@@ -99,6 +99,7 @@ func (l *Link) stop() error {
 		return ErrNotRunning
 	}
 	l.freeze.Store(true)
+	l.stopped = make(chan struct{})
 	l.interrupt()
 	if l.over != nil {
 		l.over(ErrFrozen)

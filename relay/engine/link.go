@@ -110,7 +110,7 @@ type Link struct {
 
 	mu      sync.Mutex
 	running bool                    // between begin and settle
-	stopped chan struct{}           // closed when Run is over; nil before it
+	stopped chan struct{}           // closed when the run is over; nil while nobody waits for that
 	waits   context.Context         // of waits for a Limiter; nil before the first
 	over    context.CancelCauseFunc // ends them
 	err     error                   // the first cause of an unclean end
@@ -267,13 +267,13 @@ func (l *Link) begin() {
 	}
 	l.began.Store(l.Began.UnixNano())
 	for d := range l.flows {
-		l.flows[d].pending = l.Pending[d]
+		l.flows[d].pending, l.Pending[d] = l.Pending[d], nil
 		if l.Ended[d] && !l.flows[d].ended() {
 			l.flows[d].end.Store(now.UnixNano())
 		}
 	}
 	l.mu.Lock()
-	l.stopped, l.running = make(chan struct{}), true
+	l.running = true
 	l.wind()
 	l.mu.Unlock()
 	if l.Running != nil {
@@ -285,8 +285,10 @@ func (l *Link) begin() {
 func (l *Link) settle() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer close(l.stopped)
 	l.running = false
+	if l.stopped != nil {
+		defer close(l.stopped)
+	}
 	if l.clock != nil {
 		l.clock.Stop()
 	}

@@ -1,0 +1,337 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+// carried is a session as its loop knows it. Side 0 is the client's, side 1 the server's: so
+// a Direction is also the side that it reads from.
+//
+// The kernel is asked once, when the session begins, to tell of all that changes on its sockets,
+// and tells of each change once: so what it told is remembered here until it has been acted on.
+type carried struct {
+	link     *Link
+	loop     *loop
+	done     func(error)
+	fd       [2]int
+	lent     [2][]byte // what pending bytes are kept in, by Direction; nil: nothing that is given back
+	slot     int32     // -1 before the loop has it
+	round    int32
+	readable [2]bool // there may be more to read of a side
+	closing  [2]bool // it is to be read to its end: that has come, an error, or something urgent, at which reads stop short
+	spent    [2]bool // all has been read of a side
+	held     [2]bool // by a Limiter, by Direction
+	queued   bool    // in the loop's list of those that gave way
+	over     bool
+}
+
+// What the kernel is to tell of a socket. It tells of errors unasked.
+const wanted = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLPRI | edgeTriggered
+
+const edgeTriggered = 1 << 31 // syscall.EPOLLET is a negative number
+
+// A direction may be read so often before others have their turn.
+const turns = 4
+
+// begin makes the session one of the loop's.
+func (c *carried) begin(now int64) {
+	c.loop.enter(c)
+	if c.link.ended() {
+		c.finish()
+		return
+	}
+	for d := range c.fd {
+		f := &c.link.flows[d]
+		c.spent[d] = f.ended()
+		if !c.link.shown {
+			c.link.look(Direction(d), f.pending)
+		}
+	}
+	for side, fd := range c.fd {
+		event := syscall.EpollEvent{Events: wanted, Fd: c.slot<<1 | int32(side), Pad: c.round}
+		if err := syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_ADD, fd, &event); err != nil {
+			c.cause(fmt.Errorf("the system cannot watch the session's connections: %w", err))
+			c.finish()
+			return
+		}
+	}
+	for d := range Direction(2) { // what is pending
+		if !c.over {
+			c.move(d, now)
+		}
+	}
+}
+
+// event notes what the kernel tells of a side, and moves what it lets move.
+func (c *carried) event(side Direction, told uint32, now int64) {
+	const ending = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR | syscall.EPOLLPRI
+	if told&(syscall.EPOLLIN|ending) != 0 {
+		c.readable[side] = true
+		c.closing[side] = c.closing[side] || told&ending != 0
+		c.move(side, now)
+	}
+	if told&(syscall.EPOLLOUT|ending) != 0 && !c.over && len(c.link.flows[1-side].pending) > 0 {
+		c.move(1-side, now)
+	}
+	if told&syscall.EPOLLERR != 0 && !c.over { // and nobody reads there at the moment
+		c.broken(side)
+	}
+}
+
+// move moves what it can of a direction: until there is no more, the other side takes no more, or
+// it is time for others.
+func (c *carried) move(d Direction, now int64) {
+	for range turns {
+		switch {
+		case c.held[d] || !c.flush(d, now):
+			return
+		case c.spent[d]:
+			c.pastEnd(d, now)
+			return
+		case !c.readable[d] || !c.read(d, now):
+			return
+		}
+	}
+	if c.readable[d] && !c.queued {
+		c.queued = true
+		c.loop.again = append(c.loop.again, c)
+	}
+}
+
+// flush sends what is pending, and reports whether all of it is gone.
+func (c *carried) flush(d Direction, now int64) bool {
+	f := &c.link.flows[d]
+	if len(f.pending) == 0 {
+		return true
+	}
+	n, errno := send(c.fd[1-d], f.pending)
+	if errno != 0 && errno != syscall.EAGAIN {
+		c.fail(1-d, "write", errno)
+		return false
+	}
+	if n > 0 {
+		f.last.Store(now)
+		f.pending = f.pending[n:]
+	}
+	if len(f.pending) > 0 {
+		f.writing.Store(true)
+		return false
+	}
+	giveBack(c.lent[d])
+	f.pending, c.lent[d] = nil, nil
+	f.writing.Store(false)
+	return true
+}
+
+// read moves what one read gives, and reports whether there is more to do.
+func (c *carried) read(d Direction, now int64) bool {
+	f, buffer := &c.link.flows[d], c.loop.buffer
+	limited := c.link.limited(d)
+	if limited || c.link.inspect.Load() != nil {
+		buffer = buffer[:ChunkSize]
+	}
+	n, errno := receive(c.fd[d], buffer)
+	switch {
+	case errno == syscall.EAGAIN:
+		c.readable[d] = false
+		return false
+	case errno != 0:
+		c.fail(d, "read", errno)
+		return false
+	case n == 0:
+		c.end(d, now)
+		return false
+	}
+	c.readable[d] = n == len(buffer) || c.closing[d] // else that was all: of more the kernel will tell
+	f.last.Store(now)
+	f.bytes.Add(uint64(n))
+	c.link.look(d, buffer[:n])
+	if limited {
+		c.hold(d, buffer[:n])
+		return false
+	}
+	sent, errno := send(c.fd[1-d], buffer[:n])
+	switch {
+	case errno != 0 && errno != syscall.EAGAIN:
+		c.fail(1-d, "write", errno)
+		return false
+	case sent < n:
+		c.keep(d, buffer[sent:n])
+		f.writing.Store(true)
+		return false
+	}
+	return true
+}
+
+// keep keeps b, which is in the loop's buffer, for later.
+func (c *carried) keep(d Direction, b []byte) {
+	if len(b) <= smallPending {
+		c.link.flows[d].pending = append([]byte(nil), b...)
+		return
+	}
+	c.link.flows[d].pending, c.lent[d] = b, c.loop.buffer
+	c.loop.buffer = borrow()
+}
+
+// hold keeps b until the direction's Limiter lets it pass.
+func (c *carried) hold(d Direction, b []byte) {
+	n := len(b)
+	c.keep(d, b)
+	c.held[d] = true
+	c.loop.owner.Go(func() {
+		err := c.link.pace(d, n)
+		switch {
+		case err == nil:
+			c.loop.post(command{kind: commandPass, d: d, of: c})
+		case !c.link.freeze.Load():
+			c.link.Close(err)
+		}
+	})
+}
+
+// end is the end of what can be read of a side.
+func (c *carried) end(d Direction, now int64) {
+	c.spent[d] = true
+	if len(c.link.flows[d].pending) == 0 {
+		c.pastEnd(d, now)
+	}
+}
+
+// pastEnd passes the end of a half on, once all before it has been.
+func (c *carried) pastEnd(d Direction, now int64) {
+	f := &c.link.flows[d]
+	if f.ended() && c.link.flows[1-d].ended() {
+		c.finish()
+		return
+	}
+	if f.ended() {
+		return
+	}
+	f.end.Store(now)
+	_ = syscall.Shutdown(c.fd[1-d], syscall.SHUT_WR)
+	if c.link.flows[1-d].ended() {
+		c.finish()
+		return
+	}
+	c.link.mu.Lock()
+	c.link.wind() // the other half now has a limit of its own
+	c.link.mu.Unlock()
+}
+
+// broken looks whether a side is, of which the kernel tells although nobody reads there.
+func (c *carried) broken(side Direction) {
+	code, err := syscall.GetsockoptInt(c.fd[side], syscall.SOL_SOCKET, syscall.SO_ERROR)
+	if err == nil && code != 0 {
+		c.fail(side, "read", syscall.Errno(code))
+	}
+}
+
+// fail ends the session by what happened to one of its sides.
+func (c *carried) fail(side Direction, operation string, errno syscall.Errno) {
+	of := "client"
+	if side == ToClient {
+		of = "instance"
+	}
+	c.cause(fmt.Errorf("%s: %w", of, os.NewSyscallError(operation, errno)))
+	c.finish()
+}
+
+// ended tells whether the session has been given a cause to end.
+func (l *Link) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil
+}
+
+// cause notes why the session does not end by itself, unless that is known.
+func (c *carried) cause(err error) {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	if c.link.err == nil {
+		c.link.err = err
+	}
+}
+
+// finish takes the session from the loop: it is over, or goes elsewhere.
+func (c *carried) finish() {
+	c.over = true
+	c.loop.leave(c)
+	for d, fd := range c.fd {
+		if c.link.freeze.Load() { // the sockets live on; whoever waits for settle may have closed these descriptors of theirs by then
+			_ = syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
+		} else {
+			giveBack(c.lent[d])
+		}
+	}
+	outcome := c.link.settle()
+	c.loop.owner.Go(func() { c.done(outcome) })
+}
+
+// interrupt asks a session's loop to look at it again: it has been given a cause to end, or is
+// frozen.
+func (c *carried) interrupt() { c.loop.post(command{kind: commandFinish, of: c}) }
+
+// endHalf asks for the end of a half that has been silent for too long.
+func (c *carried) endHalf(d Direction) { c.loop.post(command{kind: commandEndHalf, d: d, of: c}) }
+
+// shut closes both sockets, with a reset if the session did not end by itself. The kernel forgets
+// what it was asked about them.
+func (c *carried) shut(reset bool) {
+	for _, fd := range c.fd {
+		if reset {
+			_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		}
+		_ = syscall.Close(fd)
+	}
+}
+
+// files gives both sockets away.
+func (c *carried) files() (client, server *os.File) {
+	return os.NewFile(uintptr(c.fd[0]), "client"), os.NewFile(uintptr(c.fd[1]), "instance")
+}
+
+// detach makes descriptors of both sockets that Go's poller knows nothing of.
+func detach(l *Link) (*carried, error) {
+	c := &carried{link: l, slot: -1}
+	var err error
+	if c.fd[0], err = descriptor(l.Client); err != nil {
+		return nil, err
+	}
+	if c.fd[1], err = descriptor(l.Server); err != nil {
+		_ = syscall.Close(c.fd[0])
+		return nil, err
+	}
+	return c, nil
+}
+
+// own makes them the link's only ones, unless that has been ended.
+func (c *carried) own(l *Link) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	l.carried = c
+	_, _ = l.Client.Close(), l.Server.Close()
+	l.Client, l.Server = nil, nil
+	return nil
+}
+
+// descriptor is one of our own for a connection's socket.
+func descriptor(c net.Conn) (fd int, err error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return -1, ErrNotMovable
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if cerr := raw.Control(func(socket uintptr) { fd, err = dup(socket) }); cerr != nil {
+		return -1, cerr
+	}
+	return fd, err
+}
