@@ -63,6 +63,19 @@ func (o *options) machine(ctx context.Context, arguments []string) [][]string {
 	return rows
 }
 
+// measuring leaves out of a command what says where results go.
+func measuring(arguments []string) []string {
+	var all []string
+	for i := 0; i < len(arguments); i++ {
+		if name := strings.TrimLeft(arguments[i], "-"); name == "write" || name == "results" {
+			i++ // and its value
+			continue
+		}
+		all = append(all, arguments[i])
+	}
+	return all
+}
+
 func textOf(file string) string {
 	text, _ := os.ReadFile(file)
 	return string(text)

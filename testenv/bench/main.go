@@ -45,7 +45,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	flags.IntVar(&r.Sharing, "sharing", 1, "registrants with the same services")
 	o := options{progress: os.Stderr}
 	flags.StringVar(&o.bin, "bin", "bin", "folder with the program broker")
-	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, tls, growth, storm, dns, micro, flood, idle, with comma; all where nothing is said")
+	list(flags, &o.only, "only", "what to measure: connects, roundtrips, bulk, tls, growth, storm, dns, micro, flood, idle, with comma; all where nothing is said, none to show earlier results")
 	list(flags, &o.peers, "peers", "whom to measure: "+strings.Join(peerNames, ", ")+", with comma; all where nothing is said")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often everybody is measured")
 	flags.StringVar(&o.write, "write", "", "document to write the results into, between the lines that say so")
@@ -97,7 +97,7 @@ func raiseDescriptors() error {
 // report measures and prints.
 func (o *options) report(ctx context.Context, arguments []string, out io.Writer) (err error) {
 	chosen := o.chosen()
-	if len(chosen) == 0 {
+	if len(chosen) == 0 && o.results == "" {
 		return errors.New("nothing to measure: see -help")
 	}
 	l, err := set(ctx, o.bin, runtime.NumCPU())
@@ -126,7 +126,7 @@ func (o *options) report(ctx context.Context, arguments []string, out io.Writer)
 		return nil
 	}
 	var measured bytes.Buffer
-	writeTable(&measured, o.machine(ctx, arguments))
+	writeTable(&measured, o.machine(ctx, measuring(arguments)))
 	measured.Write(tables.Bytes())
 	return writeInto(o.write, measured.Bytes())
 }

@@ -32,7 +32,8 @@ func otherMeasures() []measure {
 func otherComparisons() []comparison {
 	return []comparison{
 		{group: "dns", title: answering, figure: "rate", ours: "broker", theirs: "CoreDNS", least: 1},
-		{group: "micro", title: deciding, figure: "allocs", ours: "relay/engine RoundTrip512", none: true},
+		{group: "micro", title: deciding, figure: "allocs", ours: "relay/engine RoundTrip512/by_loops", none: true},
+		{group: "micro", title: deciding, figure: "allocs", ours: "relay/engine RoundTrip512/by_goroutines", none: true},
 		{group: "flood", title: besideFlood, figure: "p99", ours: "relay", theirs: "bare", most: 2},
 	}
 }

@@ -101,7 +101,7 @@ func TestDocument(t *testing.T) {
 func TestMachine(t *testing.T) {
 	o := options{}
 	var all []string
-	for _, row := range o.machine(t.Context(), []string{"-rounds", "3"}) {
+	for _, row := range o.machine(t.Context(), measuring([]string{"-write", "file", "-rounds", "3", "--results", "other"})) {
 		all = append(all, strings.Join(row, ": "))
 	}
 	text := strings.Join(all, "\n")
