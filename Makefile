@@ -15,7 +15,7 @@ INPUTS ?= 100000
 SEED ?= 1
 VERSION ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' broker/broker.go)
 
-.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts crashes sim image package chart sbom reproduce clean
+.PHONY: build run test check fuzz bench bench-dns attack chaos soak reloads cluster upgrades restarts crashes sim image package chart sbom reproduce floods clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/broker ./cmd/broker
@@ -108,6 +108,10 @@ reproduce:
 # The chart, looked at with Helm's own code.
 chart:
 	cd deploy/helm/check && $(GO) test -count=1 ./...
+
+# What other clients get of a broker under each kind of attack by volume, beside a server that only answers; prints a table.
+floods:
+	$(GO) test -count 1 -v -timeout 20m -run TestOthersAreServedBesideAttacks ./testenv/flood -args -full
 
 clean:
 	rm -rf bin

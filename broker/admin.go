@@ -11,9 +11,14 @@ import (
 	"time"
 
 	"servicebroker/descriptor"
+	"servicebroker/limits"
+	"servicebroker/relay"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
+
+// commandsSingly is how many times a command of one client address is logged in a while.
+const commandsSingly = 20
 
 // administer answers a COMMAND: ping to anyone; version, status and services to
 // this host; everything else is refused (tns.md 10, 14).
@@ -24,7 +29,9 @@ func (b *Broker) administer(ctx context.Context, conn *tns.Conn, connect *tns.Co
 		named = "a COMMAND that is there twice, or elsewhere than in CONNECT_DATA, or without a value,"
 	}
 	peer := conn.NetConn().RemoteAddr()
-	b.log.Info("administrative command", "command", named, "peer", peer.String())
+	if _, again := b.limiting.repeats.NoteFrom(commandsSingly, "command "+named+" and client "+limits.SourceOf(relay.AddrPort(peer).Addr()).String(), func() any { return nil }); !again {
+		b.log.Info("administrative command", "command", named, "peer", peer.String())
+	}
 	if command == "ping" {
 		b.logCommand(connect, command, tns.CodeNone)
 		b.reply(conn, tns.PingReply(b.config.Name))

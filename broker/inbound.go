@@ -137,15 +137,31 @@ func (b *Broker) endTLS(ctx context.Context, source *certs.Source, raw net.Conn,
 		b.refuse(conn, tns.CodeProtocolAdapter, "a client without TLS on "+raw.LocalAddr().String()+", which speaks TLS alone: write PROTOCOL=tcps in its descriptor, or an address without TLS")
 		return nil
 	}
-	secure, err := source.Server(raw)
-	if err == nil {
-		err = secure.HandshakeContext(ctx)
-	}
+	secure, err := b.shakeHands(ctx, source, raw)
 	if err != nil {
 		b.handshakeFailed(raw, err)
 		return nil
 	}
 	return secure
+}
+
+// shakeHands ends TLS for a client. A handshake is the most costly thing that anybody can ask
+// for: they are worked on in turns, so that half of the processors are left for the rest.
+func (b *Broker) shakeHands(ctx context.Context, source *certs.Source, raw net.Conn) (*certs.Conn, error) {
+	turns, client := &b.limiting.handshakes, relay.AddrPort(raw.RemoteAddr()).Addr()
+	patience := ctx
+	if limit := b.config.InboundTimeout; limit > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, limit, os.ErrDeadlineExceeded)
+		defer cancel()
+		patience = limited
+	}
+	raw, free := certs.InTurns(raw, func() error { return turns.Enter(patience, client) }, turns.Leave)
+	secure, err := source.Server(raw)
+	if err == nil {
+		err = secure.HandshakeContext(ctx)
+	}
+	free()
+	return secure, err
 }
 
 // tlsRecord begins a TLS handshake.
@@ -181,7 +197,8 @@ func (b *Broker) handshakeFailed(raw net.Conn, err error) {
 		b.hangUp(raw, "no TLS handshake", fmt.Errorf("none within INBOUND_CONNECT_TIMEOUT: %w", err))
 	default:
 		b.rejected.add(rejectedTLS)
-		b.explainEnd(raw, fmt.Sprintf("the TLS handshake failed: %v: %s", err, handshakeRemedy(err)))
+		remedy := handshakeRemedy(err) // of which there are few, and of errors any number: ports are in them, and what peers make up
+		b.explainOnce(raw, tns.CodeProtocolAdapter, fmt.Sprintf("the TLS handshake failed: %v: %s", err, remedy), true, "TLS handshake: "+remedy)
 		_ = raw.Close()
 	}
 }

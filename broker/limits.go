@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type limiting struct {
 	listeners   listenerRates
 	addresses   []string // that are listened on
 	slots       limits.Slots
+	handshakes  limits.Turns
 	closed      atomic.Uint64 // connections that were ended without an answer
 
 	room    limits.Count // connects that wait for a turn, all together
@@ -40,6 +42,7 @@ func (b *Broker) wireLimits() {
 	l.repeats.Every = repeatsWithin
 	l.slots.Most, l.slots.Each = b.overload.descriptors.slots()
 	l.sources.Room = &l.room
+	l.handshakes.Most = max(1, runtime.GOMAXPROCS(0)/2)
 	l.sources.Blocked = func(source netip.Prefix, until time.Time) {
 		b.log.Warn("IP rate limit enforced for ip address "+source.Addr().String(), "source", source.String(), "until", until.UTC().Format(time.RFC3339))
 	}

@@ -23,11 +23,13 @@ func (b *Broker) arrivalLimits() []console.LimitView {
 		all = append(all, console.LimitView{Of: "connections", Unit: "connections", Parameter: by, Most: float64(n.Most), Now: n.Now, Refused: n.Refused})
 	}
 	silent, evicted := l.silent.Counts()
+	handshakes, _ := l.handshakes.Waiting()
 	room, held := l.room.Counts(), b.holder.Counters()
 	all = append(all,
 		console.LimitView{Of: "databases", Unit: "connections", Parameter: "MAX_REG_CONNECTIONS", Most: float64(b.config.MaxRegistrations), Now: b.open.count()["registration"]},
 		console.LimitView{Of: "connections that have said nothing", Unit: "connections", Most: mostSilent, Now: silent, Refused: evicted},
 		console.LimitView{Of: "refusals before the CONNECT", Unit: "at a time", Most: float64(l.slots.Most), Now: l.slots.Now(), Refused: l.closed.Load()},
+		console.LimitView{Of: "TLS handshakes", Unit: "at a time", Most: float64(l.handshakes.Most), Waiting: handshakes},
 		console.LimitView{Of: "connects that wait for a turn", Unit: "connects", Most: float64(room.Most), Now: room.Now, Refused: room.Refused},
 		console.LimitView{Of: "connects that wait for a service", Unit: "connects", Parameter: "MAX_HELD", Most: float64(c.MaxHeld), Now: held.HeldNow, Refused: held.Full},
 	)

@@ -81,6 +81,8 @@ func (s *sampler) sampleRoom(out sink) {
 	out.put("descriptors_for_clients", float64(o.descriptors.clients))
 	out.put("memory_needed_bytes", float64(resources.MemoryInUse()))
 	out.put("memory_limit_bytes", float64(o.memory.limit))
+	handshakes, _ := s.limiting.handshakes.Waiting()
+	out.put("handshakes_waiting", float64(handshakes))
 	var ended uint64
 	for i := range o.http {
 		ended += o.http[i].endedSoFar()

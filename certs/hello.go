@@ -50,6 +50,10 @@ func Replay(c net.Conn, before []byte) net.Conn {
 type replayed struct {
 	net.Conn
 	before []byte
+
+	enter   func() error // see InTurns; nil: there are no turns
+	leave   func()
+	working bool // it has a turn
 }
 
 func (r *replayed) Read(b []byte) (int, error) {
@@ -57,6 +61,9 @@ func (r *replayed) Read(b []byte) (int, error) {
 		n := copy(b, r.before)
 		r.before = r.before[n:]
 		return n, nil
+	}
+	if r.enter != nil {
+		return r.readInTurn(b)
 	}
 	return r.Conn.Read(b)
 }

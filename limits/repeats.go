@@ -21,7 +21,8 @@ type Repeats struct {
 }
 
 type repeat struct {
-	first any
+	first any    // of those that were told singly, the last one's
+	told  uint64 // singly
 	more  uint64
 	over  *time.Timer
 }
@@ -32,12 +33,23 @@ const othersKey = "others"
 // Note notes that something happened. It reports false for the first time, for which make's
 // result is kept, and returns that of the first time for those that follow.
 func (r *Repeats) Note(key string, make func() any) (first any, again bool) {
+	return r.NoteFrom(1, key, make)
+}
+
+// NoteFrom is Note for what is told singly so many times, before it counts as happening again
+// and again: then it returns what make returned the last of those times.
+func (r *Repeats) NoteFrom(many uint64, key string, make func() any) (last any, again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	one := r.known[key]
 	if one == nil && len(r.known) >= maxRepeats {
 		key = othersKey
 		one = r.known[key]
+	}
+	if one != nil && one.told < many {
+		one.told++
+		one.first = make()
+		return one.first, false
 	}
 	if one != nil {
 		one.more++
@@ -50,7 +62,7 @@ func (r *Repeats) Note(key string, make func() any) (first any, again bool) {
 	if every == 0 {
 		every = 10 * time.Second
 	}
-	one = &repeat{first: make()}
+	one = &repeat{first: make(), told: 1}
 	one.over = time.AfterFunc(every, func() { r.end(key) })
 	r.known[key] = one
 	return one.first, false

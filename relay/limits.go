@@ -9,6 +9,7 @@ import (
 	"servicebroker/limits"
 	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
+	"servicebroker/tns"
 )
 
 // errTurn is why a connect waits that is over a rate: its turn comes.
@@ -242,16 +243,24 @@ func (s *Server) limited(d *dialogue, c servicetable.Candidate, relayed bool) er
 	return nil
 }
 
-// repeated notes a refusal by a limit. A flood of them is explained, and logged, once for
-// each client and limit in a while: it reports whether that has been done, and then gives
-// the connect the reference of that explanation.
+// refusedSingly is how many refusals of one client address are explained and logged each, of
+// those with one code in a while: more are a flood.
+const refusedSingly = 100
+
+// repeated notes a refusal. A flood of them is explained, and logged, once for each client and
+// limit in a while, by other causes refusedSingly times for each client and code: it reports
+// whether that has been done, and then gives the connect the reference of the last explanation.
 func (s *Server) repeated(d *dialogue, err error) bool {
-	var over *limits.ExceededError
-	if s.Repeats == nil || !errors.As(err, &over) {
+	if s.Repeats == nil {
 		return false
 	}
-	key := over.Kind() + " and client " + limits.SourceOf(d.client.Addr()).String()
-	first, again := s.Repeats.Note(key, func() any { return d.record.Ref })
+	var over *limits.ExceededError
+	kind, singly := tns.Code(d.record.Code).String(), uint64(refusedSingly)
+	if errors.As(err, &over) {
+		kind, singly = over.Kind(), 1
+	}
+	key := kind + " and client " + limits.SourceOf(d.client.Addr()).String()
+	first, again := s.Repeats.NoteFrom(singly, key, func() any { return d.record.Ref })
 	if ref, ok := first.(string); ok && again {
 		d.record.Ref = ref
 	}

@@ -196,7 +196,7 @@ type ConnectReport struct {
 	Dialled     time.Duration // all attempts together
 	Way         string        // what says where it goes that is not left to the table: SOURCE_ROUTE, NEXT_HOP or "alias NAME"; Service is then what the client asks for
 	Sealed      bool          // it is passed on with TLS in it, by what its handshake asks for
-	Repeated    bool          // one of many refusals alike in a short time, by a limit: the Ref is that of the first, which alone the journal has
+	Repeated    bool          // one of many refusals alike in a short time: the Ref is that of an earlier one, which the journal has
 }
 
 // finishAt is finish for a connect that has found its instance.

@@ -100,7 +100,7 @@ type Server struct {
 	// first, by the rule that lets it in, nil for none: these say how much there may be of
 	// it. It may be nil: without limits.
 	Shares func(service string, rule *Rule) []*limits.Share
-	// Repeats finds refusals by limits that are like others; may be nil: each is told.
+	// Repeats finds refusals that are like others, so that a flood is told once; may be nil: each is told.
 	Repeats *limits.Repeats
 	// Verify finds out whether a client can be redirected to a candidate, which it
 	// probes if it has not been seen alive lately; may be nil: all are taken as

@@ -73,11 +73,11 @@ func TestOthersAreServedBesideAFlood(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	instance := says(ctx, t, play(t, "bare"), `^ready (\S+)$`)
-	bare := says(ctx, t, play(t, "bare"), `^ready (\S+)$`)
+	instance := says(ctx, t, play(t, "bare"), `^ready (\S+) \S+$`)
+	bare := says(ctx, t, play(t, "bare"), `^ready (\S+) \S+$`)
 	_, port, _ := strings.Cut(instance, ":")
 	static := "STATIC_SERVICE=(NAME=%s)(INSTANCE=i1)(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=" + port + "))"
-	b, err := stage.StartBroker(ctx, stage.BrokerOptions{Program: programs.broker, Parameters: []string{
+	b, err := stage.StartBroker(ctx, stage.BrokerOptions{Program: programs.broker, Quiet: true, Parameters: []string{
 		"SERVICE=(NAME=flooded)(RATE=20)", "ACCEPT_QUEUE_WAIT=1", "PROBE_INTERVAL=0", fmt.Sprintf(static, "flooded"), fmt.Sprintf(static, "other"),
 	}})
 	if err != nil {

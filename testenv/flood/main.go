@@ -20,15 +20,19 @@ func main() {
 	}
 }
 
-// run plays one role: bare, load or measure.
+// run plays one role: bare, load, attack or measure.
 func run(arguments []string) error {
 	if len(arguments) == 0 {
-		return fmt.Errorf("name a role: bare, load or measure")
+		return fmt.Errorf("name a role: bare, load, attack or measure")
 	}
 	flags := flag.NewFlagSet("flood "+arguments[0], flag.ContinueOnError)
 	var l loader
 	var m measurer
 	var targets string
+	var a attacker
+	flags.StringVar(&a.Kind, "kind", "hold", fmt.Sprint("of attack: one of ", kinds()))
+	flags.IntVar(&a.Hold, "hold", 2000, "connections that an attack keeps open, where its kind keeps them")
+	flags.BoolVar(&m.Raw, "raw", false, "print each measured time, too")
 	listen := flags.String("listen", "127.0.0.1:0", "where bare listens")
 	flags.StringVar(&targets, "target", "", "addresses, host:port, with comma")
 	flags.StringVar(&l.From, "from", "127.0.0.2", "source address of the flood")
@@ -43,6 +47,7 @@ func run(arguments []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	a.Target, a.From, a.Rate, a.For = targets, l.From, l.Rate, l.For
 	l.Target, m.Targets, m.Service, m.For = targets, strings.Split(targets, ","), l.Service, l.For
 	var result any
 	var err error
@@ -51,10 +56,12 @@ func run(arguments []string) error {
 		return serveBare(ctx, *listen)
 	case "load":
 		result, err = l.run(ctx)
+	case "attack":
+		result, err = a.run(ctx)
 	case "measure":
 		result, err = m.run(ctx)
 	default:
-		return fmt.Errorf("%s is no role: bare, load or measure", arguments[0])
+		return fmt.Errorf("%s is no role: bare, load, attack or measure", arguments[0])
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,22 +13,24 @@ import (
 
 // measurer connects to several targets in turn, at a steady pace.
 type measurer struct {
-	Targets []string
+	Targets []string // host:port, or host:port/service
 	Service string
 	Rate    float64 // connects a second to each
 	For     time.Duration
+	Raw     bool // results have each time that was measured
 }
 
-// measured is how long connects took from the first packet to the ACCEPT.
+// measured is how long connects took, from the attempt to open a connection to the answer.
 type measured struct {
-	Target  string  `json:"target"`
-	Count   int     `json:"count"`
-	Failed  int     `json:"failed"`
-	Why     string  `json:"why,omitempty"`
-	P50     float64 `json:"p50_ms"`
-	P90     float64 `json:"p90_ms"`
-	P99     float64 `json:"p99_ms"`
-	Longest float64 `json:"longest_ms"`
+	Target  string    `json:"target"`
+	Count   int       `json:"count"`
+	Failed  int       `json:"failed"`
+	Why     string    `json:"why,omitempty"`
+	P50     float64   `json:"p50_ms"`
+	P90     float64   `json:"p90_ms"`
+	P99     float64   `json:"p99_ms"`
+	Longest float64   `json:"longest_ms"`
+	Took    []float64 `json:"took_ms,omitempty"`
 	took    []time.Duration
 }
 
@@ -36,7 +39,6 @@ func (m *measurer) run(ctx context.Context) ([]*measured, error) {
 	for i, t := range m.Targets {
 		all[i] = &measured{Target: t}
 	}
-	packet := request(m.Service)
 	var mu sync.Mutex
 	var open sync.WaitGroup
 	tick := time.NewTicker(time.Duration(float64(time.Second) / m.Rate / float64(len(all))))
@@ -46,7 +48,11 @@ func (m *measurer) run(ctx context.Context) ([]*measured, error) {
 		<-tick.C
 		into := all[i%len(all)]
 		open.Go(func() {
-			took, err := connect(ctx, into.Target, packet)
+			address, service, named := strings.Cut(into.Target, "/")
+			if !named {
+				service = m.Service
+			}
+			took, err := connect(ctx, address, request(service))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -59,11 +65,14 @@ func (m *measurer) run(ctx context.Context) ([]*measured, error) {
 	open.Wait()
 	for _, one := range all {
 		one.summarize()
+		if m.Raw {
+			one.Took = milliseconds(one.took)
+		}
 	}
 	return all, nil
 }
 
-// refused is an answer that is no ACCEPT.
+// refused is an answer that is neither ACCEPT nor REDIRECT.
 type refused struct{ tns.Message }
 
 func (r refused) Error() string {
@@ -89,7 +98,9 @@ func connect(ctx context.Context, target string, packet []byte) (time.Duration, 
 	if err != nil {
 		return 0, err
 	}
-	if _, ok := reply.(*tns.Accept); !ok {
+	switch reply.(type) {
+	case *tns.Accept, *tns.Redirect:
+	default:
 		return 0, refused{reply}
 	}
 	return time.Since(began), nil
@@ -105,4 +116,12 @@ func (m *measured) summarize() {
 		return float64(m.took[min(int(part*float64(m.Count)), m.Count-1)].Microseconds()) / 1000
 	}
 	m.P50, m.P90, m.P99, m.Longest = at(0.5), at(0.9), at(0.99), at(1)
+}
+
+func milliseconds(took []time.Duration) []float64 {
+	all := make([]float64, len(took))
+	for i, one := range took {
+		all[i] = float64(one.Microseconds()) / 1000
+	}
+	return all
 }

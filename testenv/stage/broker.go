@@ -28,6 +28,7 @@ type Broker struct {
 	program string
 	folder  string
 	state   string
+	quiet   bool
 	keep    string // file that its log is added to
 	http    *http.Client
 	admin   *http.Client
@@ -40,6 +41,7 @@ type BrokerOptions struct {
 	Console    string   // host:port; empty: 127.0.0.1, any port
 	Parameters []string // further entries of PARAMETER_LIST
 	Addresses  []string // further ADDRESS entries
+	Quiet      bool     // without -v
 	Rules      []string // RULE_LIST; empty: everyone may have everything
 	State      string   // folder of its state; empty: one of its own that is removed with it
 	KeepLog    string   // file that its log is added to; empty: it is kept in memory alone, all of it
@@ -50,7 +52,7 @@ var started = regexp.MustCompile(`(?m)^.*msg="broker started".* addresses="?\[(\
 
 // StartBroker starts a broker by a cman.ora of its own and returns once it answers. Stop ends it.
 func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
-	b := &Broker{program: o.Program, keep: o.KeepLog}
+	b := &Broker{program: o.Program, keep: o.KeepLog, quiet: o.Quiet}
 	if b.folder, err = os.MkdirTemp("", "broker-"); err != nil { // short, for the admin socket's sake
 		return nil, err
 	}
@@ -71,7 +73,11 @@ func StartBroker(ctx context.Context, o BrokerOptions) (_ *Broker, err error) {
 }
 
 func (b *Broker) start(ctx context.Context) (err error) {
-	if b.Process, err = StartKept("broker", b.keep, b.program, "serve", "-v", "-c", b.ConfigFile()); err != nil {
+	arguments := []string{"serve", "-c", b.ConfigFile()}
+	if !b.quiet {
+		arguments = append(arguments, "-v")
+	}
+	if b.Process, err = StartKept("broker", b.keep, b.program, arguments...); err != nil {
 		return err
 	}
 	said, err := b.AwaitLine(ctx, started)
