@@ -101,8 +101,35 @@ func (p *pool) work(ctx context.Context, h *hand) {
 		pause(ctx, turnPause)
 	}
 	if h.talk != nil {
-		h.cancel()
-		_ = h.talk.End() // what becomes of it does not count any more
+		h.drop() // what becomes of its sessions does not count any more
+	}
+}
+
+// dropped is how long a driver may take to close what it cannot use any more. It may never come back, when it was cut short.
+const dropped = 20 * time.Second
+
+// within tells whether something came to its end in time. What does not is left behind.
+func within(d time.Duration, do func()) bool {
+	over := make(chan struct{})
+	go func() { defer close(over); do() }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-over:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// drop ends the conversation with a driver, and with it all its sessions.
+func (h *hand) drop() {
+	talk := h.talk
+	h.cancel()
+	within(dropped, func() { _ = talk.End() })
+	h.talk = nil
+	for _, m := range h.members {
+		m.open = false
 	}
 }
 
@@ -145,16 +172,12 @@ func (p *pool) turn(ctx context.Context, h *hand, m *member) {
 		p.w.record.turned(h.driver.Name(), well, time.Since(began))
 	default:
 		p.w.record.turned(h.driver.Name(), p.lost(h, m, began, result.Error), 0)
-		if m.open {
-			h.talk.Do(ctx, drivers.Step{Do: drivers.Close, On: m.name})
-		}
+		closing := m.open
 		m.open = false
-		if time.Since(began) >= 2*patience {
-			_ = h.talk.End()
-			h.talk = nil
-			for _, other := range h.members {
-				other.open = false
-			}
+		talk := h.talk
+		closed := !closing || within(patience, func() { talk.Do(ctx, drivers.Step{Do: drivers.Close, On: m.name}) })
+		if !closed || time.Since(began) >= 2*patience {
+			h.drop()
 		}
 	}
 }

@@ -238,6 +238,15 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
+// A driver that does not come back is left behind.
+func TestWithin(t *testing.T) {
+	never := make(chan struct{})
+	defer close(never)
+	if within(time.Millisecond, func() { <-never }) || !within(patience, func() {}) {
+		t.Error("it is not known what comes to its end")
+	}
+}
+
 // A flood, and a disturbance whose healing fails, leave nothing behind and are told of.
 func TestUndertake(t *testing.T) {
 	w := fullWorld()
