@@ -125,6 +125,7 @@ func brokerMetrics() []metric {
 		{name: "config_last_reload_successful", kind: gauge, help: "1 if the last reload was good, or there was none; 0 if the file has errors and the configuration before it is still in force."},
 		{name: "config_last_reload_timestamp_seconds", kind: gauge, help: "When the last reload was, good or bad, or the start; seconds since 1970."},
 		{name: "certificate_expiry_timestamp_seconds", kind: gauge, labels: []string{"certificate", "subject", "kind"}, help: "Until when a certificate in use is good, seconds since 1970. certificate is its file or the name it was issued for; kind is own (shown to the other side) or authority (by which the other side's is judged). The first 200."},
+		{name: "wrong_credentials_total", kind: counter, help: "Requests at REST_ADDRESS with credentials that are wrong: a name, password or token that is not known. Who has to wait for too many of them is not counted again."},
 		{name: "log_lines_written_total", kind: counter, labels: []string{"file"}, help: "Lines written to the files of LOG_DIRECTORY: listener or instance."},
 		{name: "log_lines_dropped_total", kind: counter, labels: []string{"file"}, help: "Lines for the files of LOG_DIRECTORY that found no room because the volume was too slow or away."},
 		{name: "goroutines", kind: gauge, help: "Goroutines of this process: what grows while connections do not is a leak."},

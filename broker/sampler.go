@@ -57,7 +57,7 @@ func (s *sampler) Describe(all chan<- *prometheus.Desc) {
 func (s *sampler) Collect(all chan<- prometheus.Metric) {
 	out := sink{s.known, all, map[string]bool{}}
 	for _, look := range []func(sink){
-		s.sampleConnects, s.sampleSessions, s.sampleTable, s.sampleBroker, s.sampleArrivals, s.sampleRejected, s.sampleLimits, s.sampleRoom, s.sampleCertificates, s.sampleLogs, s.sampleConfig, s.sampleMirrors, s.sampleDNS, s.sampleGenerations, s.samplePeers,
+		s.sampleConnects, s.sampleSessions, s.sampleTable, s.sampleBroker, s.sampleArrivals, s.sampleRejected, s.sampleLimits, s.sampleRoom, s.sampleCertificates, s.sampleLogins, s.sampleLogs, s.sampleConfig, s.sampleMirrors, s.sampleDNS, s.sampleGenerations, s.samplePeers,
 	} {
 		look(out)
 	}

@@ -117,6 +117,15 @@ func (s *sampler) sampleCertificates(out sink) {
 	}
 }
 
+// sampleLogins tells how many were not let in.
+func (s *sampler) sampleLogins(out sink) {
+	var wrong uint64 // without REST_ADDRESS there are none to be wrong
+	if s.rest.logins != nil {
+		wrong = s.rest.logins.Wrong()
+	}
+	out.put("wrong_credentials_total", float64(wrong))
+}
+
 // sampleLogs tells what became of lines for the files of LOG_DIRECTORY.
 func (s *sampler) sampleLogs(out sink) {
 	files := s.logs.files.Load()

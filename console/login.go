@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +34,9 @@ type Logins struct {
 	verified map[[sha256.Size]byte]verified
 	failures failures
 
+	wrong atomic.Uint64
+	try   func(hash, password string) bool // nil: isPassword
+
 	working sync.Once
 	work    chan struct{} // has room for those who may try a password at a time
 	waiting chan struct{} // and for those who wait for that
@@ -43,7 +48,7 @@ type credentials struct {
 	byName map[string]*Credential
 	tokens map[string]*Credential // by their hash
 	all    []Credential
-	decoy  string // hash that is tried where the name is not known
+	decoys []string // hashes that are tried where the name is not known
 }
 
 // verified is a password that was found right, known by its keyed hash alone.
@@ -122,10 +127,10 @@ func (l *Logins) keep(all []Credential) {
 			continue
 		}
 		kept.byName[c.Name] = c
-		kept.decoy = c.Password
+		kept.decoys = append(kept.decoys, c.Password)
 	}
-	if kept.decoy == "" {
-		kept.decoy = HashPassword("")
+	if len(kept.decoys) == 0 {
+		kept.decoys = []string{HashPassword("")}
 	}
 	l.kept, l.verified = kept, map[[sha256.Size]byte]verified{}
 }
@@ -212,11 +217,15 @@ func (l *Logins) checkPassword(r *http.Request, kept *credentials, login [2]stri
 	if err := l.mayTry(host); err != nil { // others from there were wrong meanwhile
 		return nil, err
 	}
-	c, hash := kept.byName[login[0]], kept.decoy
+	c, hash := kept.byName[login[0]], kept.decoyFor(login[0])
 	if c != nil {
 		hash = c.Password
 	}
-	if right := isPassword(hash, login[1]); !right || c == nil {
+	try := isPassword
+	if l.try != nil {
+		try = l.try
+	}
+	if right := try(hash, login[1]); !right || c == nil {
 		return nil, l.failed(host, errWrongLogin)
 	}
 	l.mu.Lock()
@@ -227,6 +236,16 @@ func (l *Logins) checkPassword(r *http.Request, kept *credentials, login [2]stri
 	l.failures.forget(host)
 	return c, nil
 }
+
+// decoyFor is the hash that is tried for a name that is not known: always the same one, and nobody can tell which. Where some
+// hashes take longer to try than others, names that are not known so do not differ from those that are.
+func (c *credentials) decoyFor(name string) string {
+	key := c.key([2]string{name, "decoy"})
+	return c.decoys[binary.BigEndian.Uint64(key[:])%uint64(len(c.decoys))]
+}
+
+// Wrong tells how many credentials were wrong since the start.
+func (l *Logins) Wrong() uint64 { return l.wrong.Load() }
 
 // key is by what a password that was right is known again.
 func (c *credentials) key(login [2]string) (key [sha256.Size]byte) {
@@ -292,6 +311,7 @@ func (l *Logins) mayTry(host netip.Addr) error {
 func (l *Logins) failed(host netip.Addr, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.wrong.Add(1)
 	count, wait, tell := l.failures.add(host, l.now())
 	if tell {
 		l.log(slog.LevelWarn, "wrong credentials", "from", host.String(), "times", count, "next_try_in", wait.Round(time.Second).String())

@@ -67,6 +67,13 @@ func asking(name, secret string) *http.Request {
 	return r
 }
 
+// askingAs is asking with any name, also none.
+func askingAs(name, password string) *http.Request {
+	r := asking("x", password)
+	r.SetBasicAuth(name, password)
+	return r
+}
+
 func TestLogins(t *testing.T) {
 	token := NewToken()
 	l := loginsOf(t, append(people(), Credential{Name: "ci", Role: Viewer, Token: HashToken(token)})...)
