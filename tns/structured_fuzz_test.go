@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -41,7 +42,8 @@ func built(s *fuzzing.Script) Message {
 	case 2:
 		return &Refuse{UserReason: byte(number()), SystemReason: byte(number()), Text: text()}
 	case 3:
-		return &Redirect{Address: text(), ConnectData: text()}
+		plain := func() string { return strings.ReplaceAll(text(), "\x00", "") } // it separates the two
+		return &Redirect{Address: plain(), ConnectData: plain()}
 	case 4:
 		return Resend{TLS: s.Bool()}
 	case 5:
