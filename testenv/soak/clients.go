@@ -124,8 +124,8 @@ func (s sighting) String() string {
 }
 
 // judge judges all connects of an act.
-func (w *world) judge(l *loops) {
-	if l.err != nil {
+func (w *world) judge(ctx context.Context, l *loops) {
+	if l.err != nil && ctx.Err() == nil { // else it was cut short
 		w.record.fault(time.Now(), "a driver's loop: %v", l.err)
 	}
 	seen := map[netip.Addr][]sighting{}
@@ -147,8 +147,11 @@ func (w *world) judge(l *loops) {
 		s.tap.Forget(time.Now())
 		s.secureTap.Forget(time.Now())
 	}
-	w.chronicle.forget(time.Now().Add(-time.Minute))
+	w.chronicle.forget(time.Now().Add(-remembered))
 }
+
+// remembered is for how long it is known what happened: sessions may find only then that they are lost.
+const remembered = 20 * time.Minute
 
 // well is the verdict on connects that were.
 const well = "well"

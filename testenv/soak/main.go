@@ -158,7 +158,7 @@ func (w *world) act(ctx context.Context, o options, draw *schedule, pool *pool) 
 		w.disturb(ctx, draw.next())
 	}
 	pool.pause()
-	w.judge(loops.end())
+	w.judge(ctx, loops.end())
 	return nil
 }
 

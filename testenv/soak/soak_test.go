@@ -238,6 +238,20 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
+// What happened is known for as long as a session may take to find that it is lost by it.
+func TestChronicle(t *testing.T) {
+	c := &chronicle{}
+	h := c.begin(&happening{text: "killed", how: instanceDied})
+	c.struck(h)
+	c.heal(h)
+	if c.forget(time.Now().Add(-remembered)); len(c.during(time.Now().Add(-time.Second), time.Now())) != 1 {
+		t.Error("it is forgotten at once")
+	}
+	if c.forget(time.Now()); len(c.all) != 0 {
+		t.Error("it is never forgotten")
+	}
+}
+
 // A driver that does not come back is left behind.
 func TestWithin(t *testing.T) {
 	never := make(chan struct{})
