@@ -156,7 +156,7 @@ func DefaultConfig() *Config {
 		DialTimeout:      time.Minute,
 		DrainTimeout:     5 * time.Minute,
 		ShutdownGrace:    5 * time.Second,
-		Limits:           Limits{AcceptQueueWait: 5 * time.Second},
+		Limits:           Limits{AcceptQueueWait: 5 * time.Second, Guesses: 30},
 		TLS:              TLSSettings{MinVersion: tls.VersionTLS12},
 		UpstreamTLS:      UpstreamTLS{MinVersion: tls.VersionTLS12},
 		ACME:             ACMESettings{Challenge: "tls-alpn", CheckInterval: 10 * time.Minute},

@@ -189,7 +189,7 @@ func (b *Broker) handshakeFailed(raw net.Conn, err error) {
 	case errors.Is(err, certs.ErrNotTLS):
 		b.rejected.add(rejectedForeign)
 		b.hangUp(raw, "no TLS handshake", err)
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case isAny(err, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed):
 		b.rejected.add(rejectedIncomplete)
 		b.hangUp(raw, "no TLS handshake", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -17,6 +17,7 @@ type limiting struct {
 	connections limits.Count // of clients, and those that have not said what they want
 	silent      limits.Silent
 	sources     limits.Sources
+	guesses     limits.Guesses
 	listeners   listenerRates
 	addresses   []string // that are listened on
 	slots       limits.Slots
@@ -48,6 +49,7 @@ func (b *Broker) wireLimits() {
 	}
 	l.listeners = newListenerRates(len(b.listeners), b.config.Listening, &l.room)
 	l.addresses = b.Addresses()
+	b.wireGuesses()
 	b.relay.SDU = func() int { return b.settings().config.SDU }
 	b.relay.Shares, b.relay.Repeats = b.sharesOf, &l.repeats
 }
@@ -163,6 +165,7 @@ func (b *Broker) applyLimits() {
 		Rate: c.Limits.ClientRate, Wait: c.Limits.AcceptQueueWait,
 		Count: c.Limits.IPRateCount, Interval: c.Limits.IPRateInterval, Block: c.Limits.IPRateBlock,
 	})
+	l.guesses.Configure(c.Limits.Guesses, guessMemory)
 	l.listeners.configure(b.config.Listening, &c.Limits)
 	b.applyKeepAlive()
 	b.limiting.shares.Reconfigure()

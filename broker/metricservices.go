@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/uber-go/tally/v4"
+
+	"servicebroker/descriptor"
 )
 
 // Bounds on what names may become labels. Those who can register can make up names.
@@ -149,7 +151,7 @@ func (n *serviceLabels) of(name string) *serviceCounts {
 
 // serviceLabel is a name in lower case, fit for a label.
 func serviceLabel(name string) string {
-	return strings.ToValidUTF8(strings.ToLower(name[:min(len(name), maxLabelBytes)]), "?")
+	return descriptor.Escape(strings.ToValidUTF8(strings.ToLower(name[:min(len(name), maxLabelBytes)]), "?"))
 }
 
 // count counts a connect.

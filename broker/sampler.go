@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"servicebroker/descriptor"
 	"servicebroker/intent"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
@@ -57,7 +58,7 @@ func (s *sampler) Describe(all chan<- *prometheus.Desc) {
 func (s *sampler) Collect(all chan<- prometheus.Metric) {
 	out := sink{s.known, all, map[string]bool{}}
 	for _, look := range []func(sink){
-		s.sampleConnects, s.sampleSessions, s.sampleTable, s.sampleBroker, s.sampleArrivals, s.sampleRejected, s.sampleLimits, s.sampleRoom, s.sampleCertificates, s.sampleLogins, s.sampleLogs, s.sampleConfig, s.sampleMirrors, s.sampleDNS, s.sampleGenerations, s.samplePeers,
+		s.sampleConnects, s.sampleSessions, s.sampleTable, s.sampleBroker, s.sampleArrivals, s.sampleRejected, s.sampleGuesses, s.sampleLimits, s.sampleRoom, s.sampleCertificates, s.sampleLogins, s.sampleLogs, s.sampleConfig, s.sampleMirrors, s.sampleDNS, s.sampleGenerations, s.samplePeers,
 	} {
 		look(out)
 	}
@@ -73,7 +74,7 @@ type sink struct {
 func (o sink) put(name string, value float64, labels ...string) {
 	d := o.known[name]
 	for i := range labels {
-		labels[i] = strings.ToValidUTF8(labels[i], "?")
+		labels[i] = descriptor.Escape(strings.ToValidUTF8(labels[i], "?"))
 	}
 	key := name + "\x00" + strings.Join(labels, "\x00")
 	if o.once[key] {

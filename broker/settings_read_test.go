@@ -37,7 +37,7 @@ func TestLimitsAreRead(t *testing.T) {
 	c := configured(t, goodAddress, `(CLIENT_RATE=60/min)(SERVICE_RATE=100)(CONNECTION_RATE=5/s)(IP_RATE_COUNT=7)(IP_RATE_INTERVAL=2)(IP_RATE_BLOCK=10)
 		(MAX_SESSIONS=9)(MAX_ALL_CONNECTIONS=11)(BANDWIDTH=10M)(ACCEPT_QUEUE_WAIT=0)(EXPIRE_TIME=10)(SDU=65536)(SHUTDOWN_GRACE=1)`)
 	same(t, "limits", Limits{ClientRate: 1, ServiceRate: 100, ConnectionRate: 5, IPRateCount: 7, IPRateInterval: 2 * time.Second, IPRateBlock: 10 * time.Minute,
-		MaxSessions: 9, MaxConnections: 11, Bandwidth: 10 << 20}, c.Limits)
+		Guesses: 30, MaxSessions: 9, MaxConnections: 11, Bandwidth: 10 << 20}, c.Limits)
 	if c.ExpireTime != 10*time.Minute || c.SDU != 65536 || c.ShutdownGrace != time.Second {
 		t.Errorf("expire %v, SDU %d, grace %v", c.ExpireTime, c.SDU, c.ShutdownGrace)
 	}

@@ -62,6 +62,8 @@ type Limits struct {
 	IPRateInterval time.Duration // IP_RATE_INTERVAL
 	IPRateBlock    time.Duration // IP_RATE_BLOCK: … before it is refused for so long
 
+	Guesses int // GUESS_LIMIT: names that nobody has that a client may ask for; 0: any number
+
 	MaxSessions    int   // MAX_SESSIONS: relayed sessions at a time
 	MaxConnections int   // MAX_ALL_CONNECTIONS: connections at a time, registrations among them
 	Bandwidth      int64 // BANDWIDTH: bytes a second that all sessions together move, each way

@@ -48,7 +48,7 @@ func offered(w http.ResponseWriter, r *http.Request, is bool) bool {
 }
 
 func encoder(w http.ResponseWriter) *json.Encoder {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(jsonWriter{w})
 	e.SetEscapeHTML(false) // no browser takes it for HTML, and people read it
 	return e
 }

@@ -150,5 +150,5 @@ func render(w http.ResponseWriter, t *template.Template, status int, data any) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(text.Bytes()) // who asked has gone, or reads it
+	_, _ = w.Write(visibleHTML(text.Bytes())) // who asked has gone, or reads it
 }

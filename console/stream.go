@@ -186,7 +186,7 @@ func (s *stream) send(events []journal.Event) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "id: %d\ndata: %s\n\n", events[i].ID, data)
+		fmt.Fprintf(&text, "id: %d\ndata: %s\n\n", events[i].ID, visibleJSON(data))
 	}
 	if len(events) == 0 {
 		fmt.Fprintf(&text, ": alive\nretry: 2000\nid: %d\n\n", s.last)

@@ -178,7 +178,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 	if s.Report != nil {
 		s.Report(&ConnectReport{
 			Explanation: r, Asked: d.asked, Service: d.served, Client: d.client, Arrived: d.arrived, Secure: d.secure,
-			Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat, Way: d.wayBy(), Sealed: d.hello != nil,
+			Decided: d.decided, Dialled: d.dialled, Repeated: d.repeat, Withheld: d.guess, Way: d.wayBy(), Sealed: d.hello != nil,
 		})
 	}
 }
@@ -196,6 +196,7 @@ type ConnectReport struct {
 	Dialled     time.Duration // all attempts together
 	Way         string        // what says where it goes that is not left to the table: SOURCE_ROUTE, NEXT_HOP or "alias NAME"; Service is then what the client asks for
 	Sealed      bool          // it is passed on with TLS in it, by what its handshake asks for
+	Withheld    bool          // it was answered as if nobody had what it asks for, see Server.Guesses
 	Repeated    bool          // one of many refusals alike in a short time: the Ref is that of an earlier one, which the journal has
 }
 

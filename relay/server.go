@@ -109,6 +109,9 @@ type Server struct {
 	// Suspect is told of a handler, "instance@host/handler", to which a client was
 	// redirected and from which it came back; may be nil.
 	Suspect func(handlerKey, why string)
+	// Guesses tells whether a client is to be answered as if nobody had what it asks for, since it tries names until one is
+	// right; may be nil: none is.
+	Guesses func(client netip.Addr, q servicetable.Query) bool
 	// Resolve returns the addresses of a candidate's host, for rules about networks,
 	// within two seconds, and at once where it was asked lately; may be nil: hosts
 	// registered by name then match names as text only.
@@ -202,6 +205,7 @@ type dialogue struct {
 	turn    limits.Wait              // for which it has to wait
 	peers   bool                     // other brokers may come to have what it asks for
 	through [kinds]bool              // the rates it is through
+	guess   bool                     // it is answered as if nobody had what it asks for
 	repeat  bool                     // its refusal is like others, and has been explained
 	waited  time.Duration
 	waits   time.Time     // since when it does; zero: it does not
@@ -264,6 +268,9 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	defer func() { d.leave(false) }() // where it has not left already
 	apart(func() {
 		if err = s.understand(d); err == nil {
+			err = s.guessed(d)
+		}
+		if err == nil {
 			err = s.flooded(ctx, d)
 		}
 	})
