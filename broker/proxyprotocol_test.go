@@ -15,6 +15,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"servicebroker/certs"
 	"servicebroker/descriptor"
 	"servicebroker/journal"
 	"servicebroker/registration"
@@ -333,5 +334,32 @@ func TestHeaderLeavesTheRest(t *testing.T) {
 			t.Errorf("%.30q leaves %.30q", tc.sent, got)
 		}
 		ours.Close()
+	}
+}
+
+// A session behind a proxy is carried like any other: by its socket, once nothing stands in front of that.
+func TestAConnectionThroughAProxyHasItsSocket(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	raw, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	c := &proxied{Conn: certs.Replay(raw, []byte("read before"))}
+	if _, err := c.SyscallConn(); err == nil {
+		t.Error("it has a socket that does not stand for all of it")
+	}
+	if _, err := io.ReadFull(c, make([]byte, len("read before"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.SyscallConn(); err != nil {
+		t.Errorf("it has none: %v", err)
+	}
+	if _, err := (&proxied{Conn: tls.Client(raw, nil)}).SyscallConn(); err == nil {
+		t.Error("what is under TLS has a socket")
 	}
 }
