@@ -127,7 +127,9 @@ func start(t *testing.T, change func(*broker.Config)) *world {
 	})
 	w.database = w.instance(acceptAll)
 	w.register(offer{instance: "sales1", services: []string{"sales"}, at: []string{w.database}})
-	w.good()
+	for range 2 * runtime.NumCPU() { // each of what carries sessions begins with its first
+		w.good()
+	}
 	w.remember()
 	return w
 }
