@@ -121,7 +121,7 @@ func TestForeignRegistrationRefused(t *testing.T) {
 // stays with this host all the same, but for ping.
 func TestForeignRegistrationInvited(t *testing.T) {
 	network := newForeignNetwork(t)
-	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
+	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1, at: network.there})
 	for name, invitation := range map[string]string{
 		"network":          "REGISTRATION_INVITED_NODES=" + network.prefix,
 		"address":          "REGISTRATION_INVITED_NODES=(203.0.113.7, " + network.there + ")",

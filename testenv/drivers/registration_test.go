@@ -169,6 +169,7 @@ type shape struct {
 	services []string
 	handlers int
 	load     uint32
+	at       string // host of the handlers; empty: loopback
 }
 
 // builtRegistration encodes a registration; its numbers differ from place to place,
@@ -184,9 +185,13 @@ func builtRegistration(t *testing.T, rep nsgr.Representation, s shape) []byte {
 			Name: nsgr.NewText(name), Flags: 4, Goodness: uint32(i) + s.load, Delta: uint32(i%7) + 1,
 		}))
 	}
+	host := s.at
+	if host == "" {
+		host = "127.0.0.1"
+	}
 	for i := range s.handlers {
 		nodes = append(nodes, nsgr.NewHandler([16]byte{9, byte(i)}, nsgr.Handler{
-			Name: nsgr.NewText(fmt.Sprintf("H%03d", i)), Address: nsgr.NewText(fmt.Sprintf("(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%d))", 20000+i)),
+			Name: nsgr.NewText(fmt.Sprintf("H%03d", i)), Address: nsgr.NewText(fmt.Sprintf("(ADDRESS=(PROTOCOL=tcp)(HOST=%s)(PORT=%d))", host, 20000+i)),
 			Info: nsgr.NewText("REMOTE SERVER"), Load: uint32(i) + s.load, Max: 149, Flags: 2,
 		}, s.services...))
 	}
