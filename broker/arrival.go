@@ -56,7 +56,9 @@ func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
 		return
 	}
 	b.open.read(a)
-	b.connections.Go(func() {
+	b.connections.Add(1)
+	b.crew.run(func() {
+		defer b.connections.Done()
 		defer b.open.leave(raw)
 		defer b.departs(a)
 		b.serve(ctx, a)
@@ -134,7 +136,7 @@ func (b *Broker) unanswered(a *arrival) {
 
 // reset closes a connection at once, and leaves nothing behind.
 func reset(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}
 	_ = c.Close()

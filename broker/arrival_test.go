@@ -234,13 +234,13 @@ func (r *running) askedAfter() (idle, interval int) {
 	r.t.Helper()
 	client := r.connection("127.0.0.1")
 	defer client.NetConn().Close()
-	var ours *net.TCPConn
+	var ours syscall.Conn
 	until(r.t, "the connection is there", func() bool {
 		r.open.mu.Lock()
 		defer r.open.mu.Unlock()
 		for c := range r.open.all {
 			if c.RemoteAddr().String() == client.NetConn().LocalAddr().String() {
-				ours = c.(*net.TCPConn)
+				ours = c.(syscall.Conn)
 			}
 		}
 		return ours != nil

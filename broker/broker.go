@@ -26,6 +26,7 @@ import (
 	"servicebroker/registration"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
+	"servicebroker/tcp"
 )
 
 // Version of this broker, as `broker version` and the API tell it.
@@ -94,6 +95,7 @@ type Broker struct {
 	ending      chan struct{}                // closed when it begins to stop
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
+	crew        crew // on whose goroutines connections are served
 	acceptors   sync.WaitGroup
 	adopting    adopting
 	departing   leaving
@@ -152,6 +154,11 @@ func (b *Broker) bind() error {
 		l, err := b.listen(socketListener, at, func() (net.Listener, error) { return listenTCP(networkFor(a.Host), at, b.config.keepAlive()) })
 		if err != nil {
 			return fmt.Errorf("ADDRESS %s: %w: %s", a, err, listenRemedy(err))
+		}
+		if of, ok := l.(*net.TCPListener); ok {
+			if l, err = tcp.NewListener(of); err != nil {
+				return fmt.Errorf("ADDRESS %s: %w", a, err)
+			}
 		}
 		b.listeners = append(b.listeners, l)
 	}
@@ -411,6 +418,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	b.open.close(phaseReading, phaseRegistration)
 	b.connections.Wait()
 	b.relay.Close()
+	b.crew.end()
 	follow()
 	b.endOthers(next, servers)
 	stopLooking()

@@ -51,7 +51,7 @@ func setKeepAlive(raw syscall.RawConn, c net.KeepAliveConfig) error {
 // applyKeepAlive puts EXPIRE_TIME in force for connections that come from now on.
 func (b *Broker) applyKeepAlive() {
 	for _, l := range b.listeners {
-		of, ok := l.(*net.TCPListener)
+		of, ok := l.(syscall.Conn)
 		if !ok {
 			continue
 		}

@@ -87,7 +87,7 @@ func withoutSeparators(text string) string {
 
 // connectDataField is the CONNECT_DATA of a descriptor, without its secrets.
 func connectDataField(data *descriptor.Node) string {
-	return logField(descriptor.Mask(data).String(), maxLogField)
+	return logField(data.Masked(), maxLogField)
 }
 
 // peerField is the address of a client.

@@ -58,7 +58,9 @@ func (b *Broker) atItsHandler(c servicetable.Candidate) servicetable.Candidate {
 
 // thawed sets on a connection of a session from another process what is set on all. The other end may be gone, and with it the address.
 func (b *Broker) thawed(c net.Conn) {
-	t, ok := c.(*net.TCPConn)
+	t, ok := c.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	})
 	if !ok {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 
 	"servicebroker/certs"
 	"servicebroker/relay"
+	"servicebroker/tcp"
 )
 
 // connect opens a connection to an instance for a client.
@@ -19,6 +20,21 @@ func (b *Broker) connect(ctx context.Context, to relay.Destination) (net.Conn, e
 	return b.dialInstance(ctx, to)
 }
 
+// dialTCP opens a TCP connection to host:port, for an instance that registered from an address.
+func (b *Broker) dialTCP(ctx context.Context, network, where string, from netip.Addr) (net.Conn, error) {
+	allowed := b.onlyFor(from)
+	to, err := netip.ParseAddrPort(where)
+	if err != nil { // of a name's addresses that which answers first
+		return (&net.Dialer{KeepAliveConfig: b.keepAlive(), Control: allowed}).DialContext(ctx, network, where)
+	}
+	if allowed != nil {
+		if err := allowed(network, where, nil); err != nil {
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(to), Err: err}
+		}
+	}
+	return tcp.Dial(ctx, to, b.keepAlive())
+}
+
 // dialInstance opens a connection to an instance: a TCP connection, on which a PROXY header
 // tells for whom it is where the instance wants that, and the TLS handshake behind it where
 // the address has PROTOCOL=tcps.
@@ -27,7 +43,7 @@ func (b *Broker) dialInstance(ctx context.Context, to relay.Destination) (net.Co
 	arrived, _ := netip.ParseAddrPort(to.Arrived)
 	proxy := &b.settings().config.ProxyProtocol
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		c, err := (&net.Dialer{KeepAliveConfig: b.keepAlive(), Control: b.onlyFor(to.From)}).DialContext(ctx, network, where)
+		c, err := b.dialTCP(ctx, network, where, to.From)
 		if b.lacking("dial", err) {
 			return nil, fmt.Errorf("%w: %s", err, shortageRemedy(err))
 		}

@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -127,7 +128,21 @@ func (a Address) Node() *Node {
 // String prints (ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=1521)): these three only, no blanks, no brackets round IPv6, which
 // is the one form every driver takes in a REDIRECT (tns.md 4.1, 14). An address within one machine has its KEY
 // instead.
-func (a Address) String() string { return a.Node().String() }
+func (a Address) String() string {
+	if a.Host == "" && a.Port == 0 {
+		return a.Node().String()
+	}
+	w := printer{Builder: new(strings.Builder)}
+	w.Grow(len("(ADDRESS=(PROTOCOL=)(HOST=)(PORT=65535))") + len(a.Protocol) + len(a.Host))
+	w.WriteString("(ADDRESS=(PROTOCOL=")
+	writeText(w.Builder, cmp.Or(a.Protocol, "TCP"), asValue)
+	w.WriteString(")(HOST=")
+	writeText(w.Builder, bare(a.Host), asValue)
+	w.WriteString(")(PORT=")
+	w.WriteString(strconv.Itoa(a.Port))
+	w.WriteString("))")
+	return w.String()
+}
 
 // HostPort is the form net.Dial takes: host:port, with brackets round IPv6.
 func (a Address) HostPort() string { return net.JoinHostPort(bare(a.Host), strconv.Itoa(a.Port)) }

@@ -52,7 +52,7 @@ func formatChildren(w *strings.Builder, nodes []*Node, level int) {
 			i++
 		}
 		if n.flat() {
-			printChildren(w, nodes[from:i])
+			printer{Builder: w}.printAll(nodes[from:i], false)
 			continue
 		}
 		w.WriteByte('(')

@@ -64,7 +64,9 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		Mask(n)
+		if got, want := n.Masked(), Mask(n).String(); got != want {
+			t.Fatalf("%q is printed %q without its secrets, and %q by Mask", text, got, want)
+		}
 		SourceRoute(ConnectData(n))
 	})
 }

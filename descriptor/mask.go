@@ -23,8 +23,7 @@ func Mask(n *Node) *Node {
 		return &masked
 	}
 	if len(n.Children) > 0 {
-		// lsnrctl sends a listener's password as (COMMAND=password)(VALUE=…) (tns.md 10.1).
-		password := Secret(n.Text("COMMAND"))
+		password := asksByPassword(n)
 		masked.Children = make([]*Node, len(n.Children))
 		for i, child := range n.Children {
 			if password && sameName(child.Name, "VALUE") {
@@ -36,14 +35,31 @@ func Mask(n *Node) *Node {
 	return &masked
 }
 
+// asksByPassword reports whether n has a password as its VALUE: lsnrctl sends a listener's as (COMMAND=password)(VALUE=…)
+// (tns.md 10.1).
+func asksByPassword(n *Node) bool { return Secret(n.Text("COMMAND")) }
+
 // Secret reports whether what is called name may be or lead to a secret. Whole families of names are meant, such as
 // PASSWORD_CMAN1, MY_WALLET_DIRECTORY and TLS_WALLET_PASSWORD_FILE, so parts of names decide.
 func Secret(name string) bool {
+	if harmless(name) {
+		return false
+	}
 	name = strings.ToUpper(name)
 	for _, part := range [...]string{"SECURITY", "WALLET", "PASSW", "PWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL"} {
 		if strings.Contains(name, part) {
 			return true
 		}
+	}
+	return false
+}
+
+// harmless knows the names that nearly every descriptor has.
+func harmless(name string) bool {
+	switch name {
+	case "", "DESCRIPTION", "CONNECT_DATA", "SERVICE_NAME", "SID", "INSTANCE_NAME", "SERVER", "CID", "PROGRAM", "HOST", "USER", "CONNECTION_ID",
+		"ADDRESS", "PROTOCOL", "PORT", "ADDRESS_LIST":
+		return true
 	}
 	return false
 }

@@ -5,7 +5,10 @@
 // in the text it began. Parsing takes time and memory in proportion to the text, whatever the text is.
 package descriptor
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Node is one name with what it was set to: a text, or further nodes, in order. A node that was read from text has Value
 // or Children, never both; both empty is an empty value, as in (SERVICE_NAME=).
@@ -98,6 +101,30 @@ func (n *Node) Set(name, value string) {
 	n.drop(func(child *Node) bool { return child != first && sameName(child.Name, name) })
 }
 
+// Put is Set for a node that shares its children with another: none of them is changed, a new one takes the place of the
+// first that is called name.
+func (n *Node) Put(name, value string) {
+	first := n.Child(name)
+	if first == nil {
+		n.Add(&Node{Name: name, Value: value})
+		return
+	}
+	put := first
+	if first.Value != value || first.Children != nil {
+		put = &Node{Name: first.Name, Value: value}
+	}
+	kept := make([]*Node, 0, len(n.Children))
+	for _, child := range n.Children {
+		switch {
+		case child == first:
+			kept = append(kept, put)
+		case !sameName(child.Name, name):
+			kept = append(kept, child)
+		}
+	}
+	n.Children = kept
+}
+
 // Add appends child, unless that is nil.
 func (n *Node) Add(child *Node) {
 	if n != nil && child != nil {
@@ -114,7 +141,10 @@ func (n *Node) Remove(name string) {
 
 // drop removes the children that match into a slice of its own, so that a tree sharing the old slice is left whole.
 func (n *Node) drop(match func(*Node) bool) {
-	var kept []*Node
+	if !slices.ContainsFunc(n.Children, match) {
+		return
+	}
+	kept := make([]*Node, 0, len(n.Children))
 	for _, child := range n.Children {
 		if !match(child) {
 			kept = append(kept, child)

@@ -8,10 +8,28 @@ func (n *Node) String() string {
 	if n == nil {
 		return ""
 	}
-	var w strings.Builder
+	return n.text(false)
+}
+
+// Masked prints n as String prints [Mask] of it, which need not be made for that.
+func (n *Node) Masked() string {
+	if n == nil {
+		return ""
+	}
+	return n.text(true)
+}
+
+func (n *Node) text(masked bool) string {
+	w := printer{new(strings.Builder), masked}
 	w.Grow(n.size())
-	n.print(&w)
+	w.print(n)
 	return w.String()
+}
+
+// printer writes nodes one after the other.
+type printer struct {
+	*strings.Builder
+	masked bool // secrets have the value Masked
 }
 
 // size is how long n is in print if nothing needs quotes.
@@ -23,35 +41,43 @@ func (n *Node) size() int {
 	return size
 }
 
-func (n *Node) print(w *strings.Builder) {
+func (w printer) print(n *Node) {
 	w.WriteByte('(')
 	if n.Name != "" {
-		writeText(w, n.Name, asName)
+		writeText(w.Builder, n.Name, asName)
 		w.WriteByte('=')
 	}
 	switch {
+	case w.masked && Secret(n.Name):
+		w.WriteString(Masked)
 	case len(n.Children) > 0:
-		printChildren(w, n.Children)
+		w.printAll(n.Children, w.masked && asksByPassword(n))
 	case n.Name != "":
-		writeText(w, n.Value, asValue)
+		writeText(w.Builder, n.Value, asValue)
 	default:
-		writeText(w, n.Value, asElement)
+		writeText(w.Builder, n.Value, asElement)
 	}
 	w.WriteByte(')')
 }
 
-// printChildren prints nodes one after the other, and list elements that follow each other as one list.
-func printChildren(w *strings.Builder, nodes []*Node) {
+// printAll prints nodes one after the other, and list elements that follow each other as one list. values says that every
+// VALUE among them is a secret.
+func (w printer) printAll(nodes []*Node, values bool) {
 	for i := 0; i < len(nodes); {
+		if values && sameName(nodes[i].Name, "VALUE") {
+			w.print(&Node{Name: nodes[i].Name, Value: Masked})
+			i++
+			continue
+		}
 		if !nodes[i].element() {
-			nodes[i].print(w)
+			w.print(nodes[i])
 			i++
 			continue
 		}
 		separator := byte('(')
 		for ; i < len(nodes) && nodes[i].element(); i++ {
 			w.WriteByte(separator)
-			writeText(w, nodes[i].Value, asElement)
+			writeText(w.Builder, nodes[i].Value, asElement)
 			separator = ','
 		}
 		w.WriteByte(')')

@@ -69,7 +69,7 @@ func Dial[T any](ctx context.Context, d *Dialer, route []servicetable.Candidate,
 	if d == nil {
 		d = &Dialer{}
 	}
-	limited, cancel := context.WithTimeout(ctx, d.totalTimeout())
+	limited, cancel := within(ctx, d.totalTimeout())
 	defer cancel()
 	r := newRace(d, route, func(ctx context.Context, c servicetable.Candidate, commit func() error) (any, error) {
 		return attempt(ctx, c, commit)
@@ -80,6 +80,14 @@ func Dial[T any](ctx context.Context, d *Dialer, route []servicetable.Candidate,
 	}
 	var none T
 	return none, servicetable.Candidate{}, r.failed
+}
+
+// within is context.WithTimeout where ctx does not end earlier by itself.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if until, limited := ctx.Deadline(); limited && time.Until(until) <= limit {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // faults switch parts of a Dialer off, so that tests can show that they would notice.

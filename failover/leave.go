@@ -15,6 +15,9 @@ func (r *race) commit(ctx context.Context, e *entrant) error {
 		return context.Cause(ctx)
 	default:
 	}
+	if r.alone.grant(r, e) {
+		return context.Cause(ctx)
+	}
 	select {
 	case r.events <- event{by: e}:
 	case <-ctx.Done():

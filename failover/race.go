@@ -26,6 +26,7 @@ type race struct {
 	leader  *entrant   // the one that has leave to open a session
 	waiting []*entrant // those that asked for leave, first come first
 
+	alone  *alone // the first attempt, as long as it is the only one; nil: there never was one
 	failed *DialError
 	won    *entrant
 	over   error // why nobody else is started; nil while the race is on
@@ -69,6 +70,14 @@ func newRace(d *Dialer, route []servicetable.Candidate, attempt func(context.Con
 
 // run returns the attempt that succeeded, nil if none did.
 func (r *race) run(ctx context.Context) *entrant {
+	if ctx.Err() == nil && r.dialer.faults == (faults{}) && r.runFirst(ctx) {
+		return r.won
+	}
+	return r.loop(ctx)
+}
+
+// loop is run for attempts on goroutines of their own.
+func (r *race) loop(ctx context.Context) *entrant {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	stopped := ctx.Done()
@@ -136,6 +145,16 @@ func (r *race) mayStart() bool {
 
 // startNext starts the next candidate, if there is one.
 func (r *race) startNext(ctx context.Context) bool {
+	e, own := r.next(ctx)
+	if e == nil {
+		return false
+	}
+	go r.enter(own, e)
+	return true
+}
+
+// next prepares an attempt on the next candidate, and its context; nil if there is none.
+func (r *race) next(ctx context.Context) (*entrant, context.Context) {
 	e := &entrant{granted: make(chan struct{})}
 	switch {
 	case r.nextFresh(e):
@@ -144,7 +163,7 @@ func (r *race) startNext(ctx context.Context) bool {
 	case len(r.abandoned) > 0 && (r.leader == nil || r.mayReturn()):
 		e.candidate, r.abandoned, e.patient = r.abandoned[0], r.abandoned[1:], true
 	default:
-		return false
+		return nil, nil
 	}
 	e.begun = time.Now()
 	e.deadline = e.begun.Add(r.dialer.attemptTimeout())
@@ -154,8 +173,7 @@ func (r *race) startNext(ctx context.Context) bool {
 	own, cancel := context.WithCancelCause(ctx)
 	e.cancel = cancel
 	r.running = append(r.running, e)
-	go r.enter(hinted{own, e.deadline}, e)
-	return true
+	return e, hinted{own, e.deadline}
 }
 
 // nextFresh takes the next candidate that has not failed lately; those that have are put off.

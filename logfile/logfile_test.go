@@ -212,6 +212,7 @@ func TestAFileThatWasMovedOrDeletedIsMadeAnew(t *testing.T) {
 		f.Reopen()
 		synctest.Wait()
 		f.Line("four")
+		<-time.After(together)
 		synctest.Wait()
 		want(t, path, "four")
 	})

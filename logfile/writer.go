@@ -40,10 +40,12 @@ type writer struct {
 // run writes until ctx has ended and nothing is left, or over has ended.
 func (w *writer) run(ctx, over context.Context, wake <-chan struct{}) {
 	pause := time.Duration(0)
+	var wrote time.Time
 	for {
 		if pause == 0 && w.at == len(w.batch) {
 			select {
 			case <-wake:
+				gather(ctx, time.Until(wrote.Add(together)))
 			case <-ctx.Done():
 			}
 		}
@@ -53,7 +55,7 @@ func (w *writer) run(ctx, over context.Context, wake <-chan struct{}) {
 		case err == nil && ctx.Err() != nil:
 			return
 		case err == nil:
-			pause = 0
+			pause, wrote = 0, time.Now()
 			continue
 		}
 		pause = min(max(2*pause, shortestPause), longestPause)
@@ -64,6 +66,23 @@ func (w *writer) run(ctx, over context.Context, wake <-chan struct{}) {
 			timer.Stop()
 			return
 		}
+	}
+}
+
+// together is for how long lines gather that come right after others were written: a call of the system for each would
+// cost more than all else about them.
+const together = 5 * time.Millisecond
+
+// gather waits for so long, unless ctx ends.
+func gather(ctx context.Context, limit time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *Server) attempt(ctx context.Context, d *dialogue, c servicetable.Candid
 // within is context.WithTimeout where 0 is no limit.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if limit == 0 {
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, limit)
 }

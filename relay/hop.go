@@ -80,12 +80,11 @@ func (w *way) candidate(leg *leg, at netip.Addr, text string) servicetable.Candi
 // the route as if that had begun there, so that nobody can tell this broker from a client
 // (tns.md 11.1). An alias's CONNECT_DATA says what to ask for.
 func onward(d *dialogue, leg *leg) *descriptor.Node {
-	description := descriptionOf(d.asked)
+	description, data := descriptionOf(d.asked)
 	for _, name := range []string{"LOAD_BALANCE", "FAILOVER", "HOP_COUNT"} { // of the addresses that were left behind
 		description.Remove(name)
 	}
 	description.Children = append(leg.Nodes(), description.Children...)
-	data := description.Child("CONNECT_DATA")
 	askFor(data, d.query)
 	if leg.data.Child("SERVICE_NAME") != nil || leg.data.Child("SID") != nil {
 		for _, name := range []string{"SERVICE_NAME", "SID", "INSTANCE_NAME"} {
@@ -94,7 +93,7 @@ func onward(d *dialogue, leg *leg) *descriptor.Node {
 	}
 	for _, name := range []string{"SERVICE_NAME", "SID", "INSTANCE_NAME", "SERVER", "INSTANCE_ROLE", "COLOCATION_TAG", "UR"} {
 		if text := leg.data.Text(name); text != "" {
-			data.Set(name, text)
+			data.Put(name, text)
 		}
 	}
 	return description

@@ -41,8 +41,7 @@ func question(asked *descriptor.Node) (servicetable.Query, error) {
 // there, the instance named. A client that gave only a SID keeps it alone,
 // since SID decides where it is present (tns.md 14, "Redirecting").
 func retarget(d *dialogue, c servicetable.Candidate) *descriptor.Node {
-	description := descriptionOf(d.asked)
-	data := description.Child("CONNECT_DATA")
+	description, data := descriptionOf(d.asked)
 	asks := d.query
 	if asks.Service != "" && !strings.EqualFold(asks.Service, c.Service.Name) {
 		asks.Service = c.Service.Name
@@ -50,7 +49,7 @@ func retarget(d *dialogue, c servicetable.Candidate) *descriptor.Node {
 	askFor(data, asks)
 	if asks.Service != "" {
 		if data.Remove("INSTANCE_NAME"); c.Registration.Instance != "" && !c.Registration.Forwards(c.Handler) { // what is behind a forwarding handler has another one; of some static services none is known
-			data.Set("INSTANCE_NAME", c.Registration.Instance)
+			data.Add(&descriptor.Node{Name: "INSTANCE_NAME", Value: c.Registration.Instance})
 		}
 	}
 	return description
@@ -63,7 +62,7 @@ func askFor(data *descriptor.Node, q servicetable.Query) {
 		if one.value == "" || one.name == "SID" && q.Service != "" {
 			data.Remove(one.name)
 		} else {
-			data.Set(one.name, one.value)
+			data.Put(one.name, one.value)
 		}
 	}
 }
@@ -81,31 +80,40 @@ func withAddress(description *descriptor.Node, a descriptor.Address) *descriptor
 // descriptionOf returns a DESCRIPTION around a copy of the connect data that was
 // judged, whatever root the client sent: DESCRIPTION_LIST, DESCRIPTION or
 // CONNECT_DATA. The client's route and any further connect data stay behind.
-func descriptionOf(asked *descriptor.Node) *descriptor.Node {
+// It shares what is below with asked: only the children of the two that are returned may be
+// changed, and not what they are.
+func descriptionOf(asked *descriptor.Node) (description, data *descriptor.Node) {
 	judged := descriptor.ConnectData(asked)
-	description := &descriptor.Node{Name: "DESCRIPTION"}
-	for _, child := range parentOf(asked, judged).Children {
-		switch strings.ToUpper(child.Name) {
-		case "CONNECT_DATA", "ADDRESS", "ADDRESS_LIST", "SOURCE_ROUTE", "DESCRIPTION", "DESCRIPTION_LIST":
-		default:
-			if len(descriptor.Addresses(child)) == 0 { // whoever reads it could take one for the client's route
-				description.Add(child.Clone())
+	description = &descriptor.Node{Name: "DESCRIPTION"}
+	if parent := parentOf(asked, judged); parent != nil {
+		for _, child := range parent.Children {
+			switch strings.ToUpper(child.Name) {
+			case "CONNECT_DATA", "ADDRESS", "ADDRESS_LIST", "SOURCE_ROUTE", "DESCRIPTION", "DESCRIPTION_LIST":
+			default:
+				if len(descriptor.Addresses(child)) == 0 { // whoever reads it could take one for the client's route
+					description.Add(child)
+				}
 			}
 		}
 	}
-	description.Add(judged.Clone())
-	return description
+	data = &descriptor.Node{Name: judged.Name, Value: judged.Value}
+	data.Children = append(make([]*descriptor.Node, 0, len(judged.Children)+spareNames), judged.Children...)
+	description.Add(data)
+	return description, data
 }
 
-// parentOf finds the node of which child is a child; an empty one if there is none.
+// spareNames is how many names askFor and retarget may add.
+const spareNames = 2
+
+// parentOf finds the node of which child is a child; nil if there is none.
 func parentOf(n, child *descriptor.Node) *descriptor.Node {
 	for _, c := range n.Children {
 		if c == child {
 			return n
 		}
-		if p := parentOf(c, child); len(p.Children) > 0 {
+		if p := parentOf(c, child); p != nil {
 			return p
 		}
 	}
-	return &descriptor.Node{}
+	return nil
 }

@@ -42,7 +42,7 @@ func FuzzQuestions(f *testing.F) {
 			return
 		}
 		d := &dialogue{asked: asked, query: query, connect: tns.NewConnect([]byte(text))}
-		for _, passed := range []*descriptor.Node{retarget(d, c), essence(d, c), withAddress(retarget(d, c), descriptor.Address{Protocol: "tcp", Host: "10.0.0.1", Port: 1521})} {
+		for _, passed := range []*descriptor.Node{retarget(d, c), essence(retarget(d, c)), withAddress(retarget(d, c), descriptor.Address{Protocol: "tcp", Host: "10.0.0.1", Port: 1521})} {
 			back, err := descriptor.Limits{Bytes: 1 << 20, Nodes: 1 << 17}.Parse(passed.String())
 			if err != nil {
 				t.Fatalf("%q goes on as %q: %v", text, passed, err)

@@ -170,7 +170,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 		r.Text = text
 	}
 	if d.asked != nil && !d.repeat {
-		r.Query.Descriptor = brief(descriptor.Escape(descriptor.Mask(d.asked).String()))
+		r.Query.Descriptor = brief(descriptor.Escape(d.asked.Masked()))
 	}
 	if s.Journal != nil && !d.repeat {
 		s.Journal.Keep(r)

@@ -124,20 +124,22 @@ func (s *Server) redirection(ctx context.Context, d *dialogue, c servicetable.Ca
 	if !plainHost(address.Host) || !sameFamily(d.client.Addr(), address.Host) || s.Own != nil && s.Own(address.Host, address.Port) {
 		return nil, false
 	}
-	for _, description := range []*descriptor.Node{retarget(d, c), essence(d, c)} {
-		m := &tns.Redirect{Address: address.String(), ConnectData: description.String()}
-		if len(m.Address)+1+len(m.ConnectData) <= maxRedirectText {
-			return m, true
-		}
+	description := retarget(d, c)
+	m := &tns.Redirect{Address: address.String(), ConnectData: description.String()}
+	if inOnePacket(m) {
+		return m, true
 	}
-	return nil, false
+	m.ConnectData = essence(description).String()
+	return m, inOnePacket(m)
 }
+
+// inOnePacket tells whether all drivers can take a REDIRECT.
+func inOnePacket(m *tns.Redirect) bool { return len(m.Address)+1+len(m.ConnectData) <= maxRedirectText }
 
 // essence is a retargeted descriptor reduced to its CONNECT_DATA, for those
 // whose owner wrote more than a redirect can hold.
-func essence(d *dialogue, c servicetable.Candidate) *descriptor.Node {
-	data := retarget(d, c).Child("CONNECT_DATA")
-	return &descriptor.Node{Name: "DESCRIPTION", Children: []*descriptor.Node{data}}
+func essence(description *descriptor.Node) *descriptor.Node {
+	return &descriptor.Node{Name: description.Name, Children: []*descriptor.Node{description.Child("CONNECT_DATA")}}
 }
 
 func clientProtocol(d *dialogue) string {

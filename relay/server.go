@@ -5,6 +5,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -250,7 +251,7 @@ func (s *Server) conduct(ctx context.Context, d *dialogue) {
 	case carried != nil:
 		s.carry(d, carried)
 	default: // redirected
-		d.conn.CloseAfterReply(lingerTimeout)
+		d.conn.CloseAnswered(lingerTimeout)
 	}
 }
 
@@ -266,7 +267,11 @@ type accepted struct {
 // tries again for as long as waiting can help. What is to be carried is returned.
 func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error) {
 	defer func() { d.leave(false) }() // where it has not left already
-	apart(func() {
+	run := apart
+	if s.isOffered(d) {
+		run = atOnce
+	}
+	run(func() {
 		if err = s.understand(d); err == nil {
 			err = s.guessed(d)
 		}
@@ -285,11 +290,11 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for ; ; run = apart {
 		if s.departs(d) {
 			return nil, errDeparted
 		}
-		apart(func() { a, err = s.try(ctx, d) })
+		run(func() { a, err = s.try(ctx, d) })
 		if d.turn.Turn != nil {
 			if err = s.awaitTurn(ctx, d, d.turn); err != nil {
 				return nil, err
@@ -305,8 +310,21 @@ func (s *Server) serve(ctx context.Context, d *dialogue) (a *accepted, err error
 	}
 }
 
-// apart runs f on a stack of its own. Decisions need a deep one; what waits or is
-// carried for hours, by the thousand, must not keep it.
+// isOffered guesses, before anything is understood, whether a connect will have its answer at once: whether it asks for a
+// service that there is.
+func (s *Server) isOffered(d *dialogue) bool {
+	_, from, _ := bytes.Cut(d.connect.Data, []byte("(SERVICE_NAME="))
+	name, _, found := bytes.Cut(from, []byte(")"))
+	return found && len(name) <= maxWordGuessed && s.Snapshot().Named(string(name)) != ""
+}
+
+// maxWordGuessed is how long a name may be that is looked up before it is read properly.
+const maxWordGuessed = 128
+
+func atOnce(f func()) { f() }
+
+// apart runs f on a stack of its own. Decisions need a deep one; what waits for minutes, by
+// the thousand, must not keep it.
 func apart(f func()) {
 	done := make(chan struct{})
 	go func() {

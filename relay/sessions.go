@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sort"
 	"strconv"
@@ -303,8 +305,9 @@ func (s *Server) logRedirected(d *dialogue, c servicetable.Candidate, to *tns.Re
 	if s.Log == nil {
 		return
 	}
-	s.Log.Info("redirected", "ref", d.record.Ref, "client", d.client.String(), "service", c.Service.Name, "instance", c.Registration.Key(),
-		"to", to.Address, "connect_ms", milliseconds(time.Since(d.began)))
+	s.Log.LogAttrs(context.Background(), slog.LevelInfo, "redirected", slog.String("ref", d.record.Ref), slog.String("client", d.record.Client),
+		slog.String("service", c.Service.Name), slog.String("instance", c.Registration.Key()), slog.String("to", to.Address),
+		slog.Float64("connect_ms", milliseconds(time.Since(d.began))))
 }
 
 func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
@@ -313,7 +316,7 @@ func (s *Server) logRefused(d *dialogue, code tns.Code, err error) {
 	}
 	asked := ""
 	if d.asked != nil {
-		asked = descriptor.Mask(d.asked).String()
+		asked = d.asked.Masked()
 	}
 	s.Log.Warn("refused", "ref", d.record.Ref, "client", d.client.String(), "code", code.String(), "cause", brief(err.Error()),
 		"service", brief(asksFor(d.query)), "descriptor", brief(descriptor.Escape(asked)), "connect_ms", milliseconds(time.Since(d.began)))

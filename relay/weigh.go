@@ -53,7 +53,7 @@ func (s *Server) offered(ctx context.Context, d *dialogue, snapshot *servicetabl
 		return s.hops(ctx, d), nil, nil
 	}
 	candidates, err := snapshot.Match(d.query)
-	return candidates, snapshot.PassedOver(d.query), err
+	return candidates, snapshot.PassedOver(d.query, candidates), err
 }
 
 // grant keeps the candidates that rules and operators let the client have.

@@ -37,8 +37,8 @@ func (s *Snapshot) AppendMatch(dst []Candidate, q Query) ([]Candidate, error) {
 // Named returns the name under which the service is registered that a client means by
 // name, with or without domain, as Match finds it; "" if there is none.
 func (s *Snapshot) Named(name string) string {
-	members, err := s.members(name)
-	if err != nil {
+	members, _ := s.find(name)
+	if len(members) == 0 {
 		return ""
 	}
 	return s.slots[members[0].slot].registration.Services[members[0].service].Name
@@ -54,6 +54,18 @@ func (s *Snapshot) asked(q *Query) ([]member, error) {
 
 // members finds the members of a service by the name that a client gives.
 func (s *Snapshot) members(name string) ([]member, error) {
+	members, several := s.find(name)
+	switch {
+	case len(members) > 0:
+		return members, nil
+	case len(several) > 0:
+		return nil, ambiguous(name, s, several)
+	}
+	return nil, unknownService(name)
+}
+
+// find is members; where there are none, several are the services that the name could mean.
+func (s *Snapshot) find(name string) (members []member, several []string) {
 	var buf [foldedSize]byte
 	folded := appendFolded(buf[:0], name)
 	exact := s.index.services.lookup(folded)
@@ -64,14 +76,14 @@ func (s *Snapshot) members(name string) ([]member, error) {
 		return s.index.services.get(exact.qualified[0]).members, nil
 	}
 	if exact != nil {
-		return nil, ambiguous(name, s, exact.qualified)
+		return nil, exact.qualified
 	}
 	if short := shortName(folded); short < len(folded) {
 		if n := s.index.services.lookup(folded[:short]); n != nil && len(n.members) > 0 {
 			return n.members, nil
 		}
 	}
-	return nil, unknownService(name)
+	return nil, nil
 }
 
 // membersBySID returns one member for each registration of the instance named sid.

@@ -297,7 +297,7 @@ func checkPassedOver(t *rapid.T, s *Snapshot, q Query, found []Candidate) {
 	for _, c := range found {
 		add(&got, c.Registration, c.Handler.Name)
 	}
-	for _, p := range s.PassedOver(q) {
+	for _, p := range s.PassedOver(q, found) {
 		add(&got, p.Registration, p.Handler.Name)
 		if p.Why == "" || p.Status != p.Registration.Status(p.Service) {
 			t.Fatalf("%+v passed over as %+v", q, p)

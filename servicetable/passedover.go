@@ -15,14 +15,13 @@ type Rejected struct {
 }
 
 // PassedOver returns all handlers of the service or instance that q asks for which Match does not return, in order of
-// registration, each with the first thing that speaks against it; nil if there is no such service. It is for explanations, and not
-// made to be fast.
-func (s *Snapshot) PassedOver(q Query) []Rejected {
+// registration, each with the first thing that speaks against it; nil if there is no such service. found is what Match returned. It
+// is for explanations, and made to be fast only where nobody is passed over.
+func (s *Snapshot) PassedOver(q Query, found []Candidate) []Rejected {
 	members, err := s.asked(&q)
-	if err != nil {
+	if err != nil || s.nobodyElse(members, found) {
 		return nil
 	}
-	found, _ := s.Match(q)
 	taken := make(map[*Handler]bool, len(found))
 	for _, c := range found {
 		taken[c.Handler] = true
@@ -49,6 +48,22 @@ func (s *Snapshot) PassedOver(q Query) []Rejected {
 		}
 	}
 	return rejected
+}
+
+// nobodyElse reports whether found are all handlers of members.
+func (s *Snapshot) nobodyElse(members []member, found []Candidate) bool {
+	all := 0
+	for i := range members {
+		m := &members[i]
+		if m.service < 0 {
+			continue
+		}
+		if len(m.handlers) == 0 {
+			return false
+		}
+		all += len(m.handlers)
+	}
+	return all == len(found)
 }
 
 // excludes tells whether q asks for another instance or kind of handler than this.

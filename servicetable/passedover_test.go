@@ -8,10 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func matched(s *Snapshot, q Query) []Candidate {
+	found, _ := s.Match(q)
+	return found
+}
+
 // passedOver renders PassedOver, a line a handler.
 func passedOver(s *Snapshot, q Query) string {
 	var b strings.Builder
-	for _, p := range s.PassedOver(q) {
+	for _, p := range s.PassedOver(q, matched(s, q)) {
 		fmt.Fprintf(&b, "%s/%s %s %s: %s\n", p.Registration.Instance, p.Handler.Name, p.Service.Name, p.Status, p.Why)
 	}
 	return b.String()
@@ -62,11 +67,11 @@ sick/DEDICATED s READY: sick@h10 is ejected (no answer), and others are not
 	if got := passedOver(s, Query{Service: "s", IgnoreStatus: true}); strings.Contains(got, "shut/") {
 		t.Errorf("UR=A passes over a blocked instance:\n%s", got)
 	}
-	if got := s.PassedOver(Query{Service: "nothing"}); got != nil {
+	if got := s.PassedOver(Query{Service: "nothing"}, nil); got != nil {
 		t.Errorf("unknown service: %v", got)
 	}
 	web := tableOf(database("web", "h", "webXDB").flagged(FlagUnblocked | FlagDispatchersOnly)).Snapshot()
-	if got := web.PassedOver(Query{SID: "web"}); got != nil {
+	if got := web.PassedOver(Query{SID: "web"}, matched(web, Query{SID: "web"})); got != nil {
 		t.Errorf("an instance without ordinary services, by SID: %+v", got)
 	}
 }

@@ -43,6 +43,7 @@ type Conn struct {
 	in   []byte // read buffer; in[r:w] has been read and not consumed
 	r, w int
 	out  []byte // send buffer
+	lent loan   // what the two began as
 }
 
 // NewConn frames packets on c, with 16-bit lengths until SetVersion. Nothing else may
@@ -67,8 +68,10 @@ func (c *Conn) Buffered() []byte {
 	b := c.in[c.r:c.w:c.w]
 	c.in, c.r, c.w = nil, 0, 0
 	if len(b) == 0 { // and no whole buffer behind nothing
+		c.lent.returnIn()
 		return nil
 	}
+	c.lent.in = nil
 	return b
 }
 
@@ -92,11 +95,12 @@ const maxUnasked = 1024
 // over, and keeps what it sent for the next read. It holds no buffer while it waits. A
 // peer that goes on sending is stopped with ErrUnexpected.
 func (c *Conn) Watch() error {
-	if c.r == c.w {
-		c.in, c.r, c.w = nil, 0, 0
-	}
+	c.holdNothing()
 	if c.w-c.r >= maxUnasked {
 		return fmt.Errorf("%w: %d bytes before their time", ErrUnexpected, c.w-c.r)
+	}
+	if of, ok := c.conn.(patient); ok {
+		return c.watch(of)
 	}
 	var one [1]byte
 	n, err := c.conn.Read(one[:])
@@ -110,6 +114,9 @@ func (c *Conn) Watch() error {
 // Send writes the messages, all in one Write, with the lengths of the version set.
 // What its lengths cannot hold is refused with ErrTooLong, and nothing is written.
 func (c *Conn) Send(messages ...Message) error {
+	if c.out == nil {
+		c.out = c.lent.takeOut()
+	}
 	out := c.out[:0]
 	for _, m := range messages {
 		if bounded, ok := m.(interface{ check(large bool) error }); ok {
@@ -232,7 +239,7 @@ func (c *Conn) makeRoom(n int) {
 	}
 	to := c.in
 	if c.w-c.r == len(c.in) {
-		to = make([]byte, max(firstBuffer, min(2*len(c.in), n)))
+		to = c.bigger(n)
 	} else if c.r == 0 {
 		return
 	}

@@ -1,0 +1,246 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/nettest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
+
+func listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := NewListener(l.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = own.Close() })
+	return own
+}
+
+// pair returns both ends of a connection, of which the first has dialled.
+func pair(t testing.TB) (near, far net.Conn) {
+	t.Helper()
+	l := listen(t, "127.0.0.1:0")
+	near, err := Dial(context.Background(), l.Addr().(*net.TCPAddr).AddrPort(), keepAlive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	return near, far
+}
+
+func TestConnIsAConn(t *testing.T) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		own, err := NewListener(l.(*net.TCPListener))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if c1, err = Dial(context.Background(), l.Addr().(*net.TCPAddr).AddrPort(), keepAlive); err != nil {
+			return nil, nil, nil, err
+		}
+		c2, err = own.Accept()
+		return c1, c2, func() { _, _, _ = c1.Close(), c2.Close(), own.Close() }, err
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0"} {
+		l := listen(t, at)
+		to := l.Addr().(*net.TCPAddr).AddrPort()
+		if to.Addr().IsUnspecified() {
+			to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
+		}
+		near, err := Dial(t.Context(), to, keepAlive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if near.LocalAddr().String() != far.RemoteAddr().String() || near.RemoteAddr().String() != far.LocalAddr().String() || near.RemoteAddr().String() != to.String() {
+			t.Errorf("listening on %s: one end has %v and %v, the other %v and %v", at, near.LocalAddr(), near.RemoteAddr(), far.LocalAddr(), far.RemoteAddr())
+		}
+		_, _ = near.Close(), far.Close()
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := l.Addr().(*net.TCPAddr).AddrPort()
+	_ = l.Close()
+	var failed *net.OpError
+	if _, err := Dial(t.Context(), to, keepAlive); !errors.As(err, &failed) || failed.Op != "dial" || !isRefused(err) {
+		t.Errorf("Dial of nobody: %v", err)
+	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	cause := errors.New("no longer wanted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if _, err := Dial(ctx, netip.MustParseAddrPort("127.0.0.1:9"), keepAlive); !errors.Is(err, cause) {
+		t.Errorf("Dial with a context that is over: %v", err)
+	}
+	full := netip.MustParseAddrPort(silentAddress(t))
+	limited, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := Dial(limited, full, keepAlive); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Dial of one who does not answer: %v", err)
+	}
+	ctx, cancel = context.WithCancelCause(t.Context())
+	var gave sync.WaitGroup
+	gave.Go(func() {
+		if _, err := Dial(ctx, full, keepAlive); !errors.Is(err, cause) {
+			t.Errorf("Dial that was ended: %v", err)
+		}
+	})
+	cancel(cause)
+	gave.Wait()
+}
+
+// silentAddress is one where connections are never accepted: the room for them is full.
+func silentAddress(t *testing.T) string {
+	t.Helper()
+	l, err := shortListener()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	for range 8 {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		c, err := Dial(ctx, l.Addr().(*net.TCPAddr).AddrPort(), keepAlive)
+		stop()
+		if err != nil {
+			return l.Addr().String()
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Skip("the system accepts more connections than it was asked to")
+	return ""
+}
+
+func TestAcceptEndsAtItsDeadlineAndGoesOn(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	limited := l.(interface{ SetDeadline(time.Time) error })
+	_ = limited.SetDeadline(time.Unix(1, 0))
+	if _, err := l.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Accept past its deadline: %v", err)
+	}
+	_ = limited.SetDeadline(time.Time{})
+	var closed sync.WaitGroup
+	closed.Go(func() {
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept of a closed listener: %v", err)
+		}
+	})
+	_ = l.Close()
+	closed.Wait()
+}
+
+func TestAReadPastItsDeadlineCanBeRepeated(t *testing.T) {
+	near, far := pair(t)
+	b := make([]byte, 8)
+	_ = near.SetReadDeadline(time.Unix(1, 0))
+	if _, err := near.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Read past its deadline: %v", err)
+	}
+	_ = near.SetReadDeadline(time.Now().Add(time.Millisecond)) // which it has to wait for
+	if _, err := near.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Read up to its deadline: %v", err)
+	}
+	_ = near.SetReadDeadline(time.Time{})
+	_, _ = far.Write([]byte("there"))
+	if n, err := near.Read(b); string(b[:n]) != "there" || err != nil {
+		t.Fatalf("read %q, %v", b[:n], err)
+	}
+}
+
+func TestWhoeverWaitsFindsItClosed(t *testing.T) {
+	near, _ := pair(t)
+	var over sync.WaitGroup
+	over.Go(func() {
+		if _, err := near.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Read of a closed connection: %v", err)
+		}
+	})
+	_ = near.Close()
+	over.Wait()
+	if _, err := near.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Write to a closed connection: %v", err)
+	}
+	if err := near.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a second Close: %v", err)
+	}
+	if err := near.SetDeadline(time.Now()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("SetDeadline of a closed connection: %v", err)
+	}
+}
+
+func TestMoreIsWrittenThanTheSystemKeeps(t *testing.T) {
+	near, far := pair(t)
+	const size = 16 << 20
+	var both sync.WaitGroup
+	both.Go(func() {
+		if n, err := near.Write(make([]byte, size)); n != size || err != nil {
+			t.Errorf("wrote %d, %v", n, err)
+		}
+		_ = near.(interface{ CloseWrite() error }).CloseWrite()
+	})
+	if n, err := io.Copy(io.Discard, far); n != size || err != nil {
+		t.Errorf("read %d, %v", n, err)
+	}
+	both.Wait()
+}
+
+func TestACopyOfTheDescriptorIsTheSameConnection(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		near, far := pair(t)
+		if waits {
+			_ = near.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_, _ = near.Read(make([]byte, 1))
+		}
+		file, err := near.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = near.Close()
+		again, err := net.FileConn(file)
+		_ = file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = again.Write([]byte("x"))
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(far, b); err != nil {
+			t.Error(err)
+		}
+		_ = again.Close()
+	}
+}

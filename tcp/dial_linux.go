@@ -1,0 +1,111 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dial opens a connection to a numeric address, and sets keep-alive on it. It ends with ctx, and at the time of ctx's
+// deadline.
+func Dial(ctx context.Context, to netip.AddrPort, keepAlive net.KeepAliveConfig) (net.Conn, error) {
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	for {
+		c, err := dial(ctx, to, keepAlive)
+		if err != nil {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
+		}
+		if local := c.LocalAddr().(*net.TCPAddr); local.AddrPort().Port() != to.Port() || local.AddrPort().Addr().Unmap() != to.Addr().WithZone("") {
+			return c, nil
+		}
+		_ = c.Close() // it met itself: nobody listens there, and the system chose that very port for us
+	}
+}
+
+func dial(ctx context.Context, to netip.AddrPort, keepAlive net.KeepAliveConfig) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	family, sa := sockaddr(to)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	c := newConn(fd, nil, to)
+	err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), setKeepAlive(fd, keepAlive))
+	if err == nil {
+		err = c.connect(ctx, fd, sa)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
+	if a.Addr().Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	zone := 0
+	if z := a.Addr().Zone(); z != "" {
+		if i, err := net.InterfaceByName(z); err == nil {
+			zone = i.Index
+		}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
+}
+
+func (c *Conn) connect(ctx context.Context, fd int, sa unix.Sockaddr) error {
+	err := unix.Connect(fd, sa)
+	switch {
+	case err == nil:
+		return nil
+	case err != unix.EINPROGRESS && err != unix.EINTR:
+		return os.NewSyscallError("connect", err)
+	case is(fd, unix.POLLOUT): // as it is at once on the same host
+		return connected(fd)
+	}
+	f, err := c.park()
+	if err != nil {
+		return err
+	}
+	if deadline, limited := ctx.Deadline(); limited {
+		_ = f.SetWriteDeadline(deadline)
+		defer f.SetWriteDeadline(time.Time{})
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err = raw.Write(func(fd uintptr) bool { return is(int(fd), unix.POLLOUT) })
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	case err != nil:
+		return err
+	}
+	return control(f, connected)
+}
+
+// connected tells what became of a connection.
+func connected(fd int) error {
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		return os.NewSyscallError("getsockopt", err)
+	case code != 0:
+		return os.NewSyscallError("connect", syscall.Errno(code))
+	}
+	return nil
+}

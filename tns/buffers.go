@@ -1,0 +1,78 @@
+package tns
+
+import (
+	"sync"
+)
+
+// buffers are what connections begin to read into and to send from.
+var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+
+// loan is what a connection has of them; nil for what it has not.
+type loan struct{ in, out *[firstBuffer]byte }
+
+func (l *loan) takeIn() []byte {
+	l.returnIn()
+	l.in = buffers.Get().(*[firstBuffer]byte)
+	return l.in[:]
+}
+
+func (l *loan) returnIn() {
+	if l.in != nil {
+		buffers.Put(l.in)
+		l.in = nil
+	}
+}
+
+func (l *loan) takeOut() []byte {
+	l.out = buffers.Get().(*[firstBuffer]byte)
+	return l.out[:0]
+}
+
+// Done gives back the connection's buffers, and what is in them. It may still be closed, and used anew from where it is; what
+// was read before must not be used any more, as after a further read.
+func (c *Conn) Done() {
+	c.in, c.r, c.w, c.out = nil, 0, 0, nil
+	c.lent.returnIn()
+	if c.lent.out != nil {
+		buffers.Put(c.lent.out)
+		c.lent.out = nil
+	}
+}
+
+// holdNothing gives back a read buffer in which nothing is.
+func (c *Conn) holdNothing() {
+	if c.r == c.w {
+		c.in, c.r, c.w = nil, 0, 0
+		c.lent.returnIn()
+	}
+}
+
+// bigger returns a read buffer that is larger than the one that there is, for n bytes.
+func (c *Conn) bigger(n int) []byte {
+	if len(c.in) == 0 && n <= firstBuffer {
+		return c.lent.takeIn()
+	}
+	return make([]byte, max(firstBuffer, min(2*len(c.in), n)))
+}
+
+// patient is a connection that can be read without waiting, and waited for without reading.
+type patient interface {
+	ReadNow(b []byte) (n int, there bool, err error)
+	Wait() error
+}
+
+// watch is Watch of a connection that need not be read byte by byte to hold no buffer.
+func (c *Conn) watch(of patient) error {
+	for {
+		c.makeRoom(c.w - c.r + 1)
+		n, there, err := of.ReadNow(c.in[c.w:])
+		c.w += n
+		c.holdNothing()
+		if there || err != nil {
+			return err
+		}
+		if err := of.Wait(); err != nil {
+			return err
+		}
+	}
+}
