@@ -25,6 +25,7 @@ func moved(t *testing.T, change func(*Config)) (successor *running, open []net.C
 	for range 2 {
 		c, _ := old.session("pay")
 		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		pings(t, c) // it can be moved once its bytes are
 		open = append(open, c)
 	}
 	if moved, stayed := old.moveSessions(t.Context(), offerTo(t, successor.resumeSession)); moved != 2 || stayed != 0 {

@@ -89,6 +89,7 @@ func TestSessionsMoveToASuccessor(t *testing.T) {
 	var open []net.Conn
 	for range 4 {
 		c, _ := old.session("sales")
+		pings(t, c) // it can be moved once its bytes are
 		open = append(open, c)
 	}
 	old.wantCode("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))", tns.CodeUnknownService)
@@ -186,6 +187,7 @@ func TestABrokerThatEndsTakesNoSessions(t *testing.T) {
 	old, successor := start(t, nil), start(t, nil)
 	old.join("a", "sales")
 	c, _ := old.session("sales")
+	pings(t, c)
 	successor.adopting.end()
 	if moved, stayed := old.moveSessions(t.Context(), offerTo(t, successor.resumeSession)); moved != 0 || stayed != 1 {
 		t.Errorf("%d moved, %d stayed", moved, stayed)
@@ -202,6 +204,7 @@ func TestWhatIsNotLetGoOfIsGivenBack(t *testing.T) {
 	old.join("a", "sales")
 	successor.join("a", "sales")
 	c, _ := old.session("sales")
+	pings(t, c)
 	kept := errors.New("it goes on there")
 	giveBack := func(resume func(context.Context, json.RawMessage, []*os.File) (func(error), error)) offerFunc {
 		return offerTo(t, func(ctx context.Context, text json.RawMessage, files []*os.File) (func(error), error) {
@@ -239,6 +242,7 @@ func TestASessionOfWhichAClientIsGoneMoves(t *testing.T) {
 	old, successor := start(t, nil), start(t, nil)
 	old.join("a", "sales")
 	c, _ := old.session("sales")
+	pings(t, c)
 	moved, _ := old.moveSessions(t.Context(), offerTo(t, func(ctx context.Context, text json.RawMessage, files []*os.File) (func(error), error) {
 		_ = c.(interface{ SetLinger(int) error }).SetLinger(0)
 		c.Close()

@@ -78,6 +78,9 @@ func TestEventsGoOnInASuccessor(t *testing.T) {
 		r = <-kept
 		next(journal.PredecessorEnded)
 	}
+	until(t, "the last one says that it has started", func() bool {
+		return len(r.journal.Events(journal.Filter{Kinds: []journal.Kind{journal.Started}})) == 1+upgrades
+	})
 	withdraw()
 	next(journal.Died)
 	kinds := map[journal.Kind]int{}

@@ -251,7 +251,7 @@ func (s *Server) conduct(ctx context.Context, d *dialogue) {
 	case carried != nil:
 		s.carry(d, carried)
 	default: // redirected
-		d.conn.CloseAnswered(lingerTimeout)
+		d.conn.CloseAfterReply(lingerTimeout)
 	}
 }
 

@@ -286,17 +286,6 @@ func (c *Conn) File() (file *os.File, err error) {
 	return file, err
 }
 
-// Unread reports whether bytes are there that have not been read.
-func (c *Conn) Unread() bool {
-	var unread bool
-	_ = c.control("peek", func(fd int) error {
-		n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
-		unread = err == nil && n > 0
-		return err
-	})
-	return unread
-}
-
 // SetDeadline sets when reads and writes fail with os.ErrDeadlineExceeded; the zero time is never.
 func (c *Conn) SetDeadline(t time.Time) error {
 	return c.deadline(func() { c.readBy, c.writeBy = t, t }, func(f *os.File) error { return f.SetDeadline(t) })

@@ -73,24 +73,6 @@ func TestADetachedDescriptorIsTheConnection(t *testing.T) {
 	}
 }
 
-func TestUnread(t *testing.T) {
-	near, far := pair(t)
-	c := far.(*Conn)
-	if c.Unread() {
-		t.Error("something is unread though nothing was sent")
-	}
-	_, _ = near.Write([]byte("xy"))
-	b := make([]byte, 1)
-	_, _ = far.Read(b)
-	if !c.Unread() {
-		t.Error("the second byte is unread")
-	}
-	_, _ = far.Read(b)
-	if c.Unread() {
-		t.Error("both bytes have been read")
-	}
-}
-
 func TestReadingNeedsNoPollerWhereSomethingIsThere(t *testing.T) {
 	near, far := pair(t)
 	_, _ = near.Write([]byte("x"))

@@ -38,17 +38,6 @@ func (c *Conn) CloseAfterReply(limit time.Duration) {
 	}
 }
 
-// CloseAnswered is CloseAfterReply for a peer that has what it asked for and has nothing more to say, as one that was sent
-// elsewhere: where all it sent has been read, and it is not under TLS, nothing is waited for, since what it may send yet is
-// an answer to the reply, which it has then.
-func (c *Conn) CloseAnswered(limit time.Duration) {
-	if of, ok := c.conn.(interface{ Unread() bool }); ok && c.r == c.w && !of.Unread() {
-		_ = c.conn.Close()
-		return
-	}
-	c.CloseAfterReply(limit)
-}
-
 // overTLS tells whether c is a TLS connection, or wraps one and says so.
 func overTLS(c net.Conn) bool {
 	for range maxWrappers { // TLS itself ends the search
