@@ -72,6 +72,7 @@ func (w *world) startLoops(ctx context.Context, o options) (*loops, error) {
 	l := &loops{stop: make(chan struct{})}
 	for i, d := range w.drivers {
 		for j, e := range w.errands() {
+			d := d
 			if own, ok := d.(drivers.GoOra); ok && e.secure {
 				own.TLS = w.authority.Client.Clone()
 				own.TLS.InsecureSkipVerify = true // no certificate has all doors
