@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -61,7 +62,7 @@ func rawAddrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), swapped(in.Port))
 	case unix.AF_INET6:
 		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
-		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr).Unmap(), swapped(in.Port))
+		return inet6(in.Addr, in.Scope_id, swapped(in.Port))
 	}
 	return netip.AddrPort{}
 }
@@ -77,9 +78,38 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+		return inet6(sa.Addr, sa.ZoneId, uint16(sa.Port))
 	}
 	return netip.AddrPort{}
+}
+
+// inet6 is an address of IPv6. zone is not 0 only for one that means something on a single link.
+func inet6(addr [16]byte, zone uint32, port uint16) netip.AddrPort {
+	at := netip.AddrFrom16(addr).Unmap()
+	if zone != 0 {
+		at = at.WithZone(zoneName(zone))
+	}
+	return netip.AddrPortFrom(at, port)
+}
+
+// zoneName is the name of an interface, or its number where it has none.
+func zoneName(zone uint32) string {
+	if at, err := net.InterfaceByIndex(int(zone)); err == nil {
+		return at.Name
+	}
+	return strconv.FormatUint(uint64(zone), 10)
+}
+
+// zoneNumber is the number of an interface that is called by its name or number; 0 if there is none.
+func zoneNumber(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if at, err := net.InterfaceByName(zone); err == nil {
+		return uint32(at.Index)
+	}
+	n, _ := strconv.ParseUint(zone, 10, 31)
+	return uint32(n)
 }
 
 func setKeepAlive(fd int, c net.KeepAliveConfig) error {

@@ -17,8 +17,9 @@ import (
 type Conn struct {
 	file atomic.Pointer[os.File] // in Go's poller; nil until somebody has to wait
 
+	writing         sync.Mutex // what one Write writes is not broken up by another's
 	mu              sync.Mutex // guards what follows, and the descriptor while there is no file
-	fd              int        // -1 once it is closed or another's, or the file's
+	fd              int        // -1 once it is closed, or the file's
 	over            bool
 	readBy, writeBy time.Time
 
@@ -40,7 +41,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if f == nil {
 		n, err := c.now(b, &c.readBy, receive)
 		if err != errAgain {
-			return c.result("read", n, err)
+			return c.result(b, n, err)
 		}
 		if f, err = c.park(); err != nil {
 			return 0, c.failure("read", err)
@@ -59,7 +60,7 @@ func (c *Conn) ReadNow(b []byte) (n int, there bool, err error) {
 	if err == errAgain {
 		return 0, false, nil
 	}
-	n, err = c.result("read", n, err)
+	n, err = c.result(b, n, err)
 	return n, err == nil, err
 }
 
@@ -91,6 +92,8 @@ func (c *Conn) closedOr(err error) error {
 
 // Write writes all of b, and waits where there is no room.
 func (c *Conn) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	written := 0
 	f := c.file.Load()
 	for f == nil && written < len(b) {
@@ -142,11 +145,12 @@ func (c *Conn) now(b []byte, by *time.Time, call func(int, []byte) (int, syscall
 	return n, nil
 }
 
-func (c *Conn) result(operation string, n int, err error) (int, error) {
+// result is what Read returns that read n bytes into b.
+func (c *Conn) result(b []byte, n int, err error) (int, error) {
 	switch {
 	case err != nil:
-		return n, c.failure(operation, err)
-	case n == 0 && operation == "read":
+		return n, c.failure("read", err)
+	case n == 0 && len(b) > 0:
 		return 0, io.EOF
 	}
 	return n, nil
@@ -188,25 +192,6 @@ func (c *Conn) Close() error {
 	err := unix.Close(c.fd)
 	c.fd = -1
 	return err
-}
-
-// Detach returns the connection's descriptor, which is the caller's from now on; for whoever has the Conn it is closed.
-func (c *Conn) Detach() (fd int, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return -1, c.failure("detach", net.ErrClosed)
-	}
-	if f := c.file.Load(); f != nil {
-		if err := control(f, func(own int) error { fd, err = unix.FcntlInt(uintptr(own), unix.F_DUPFD_CLOEXEC, 0); return err }); err != nil {
-			return -1, c.failure("detach", err)
-		}
-		_ = f.Close()
-	} else {
-		fd = c.fd
-	}
-	c.fd, c.over = -1, true
-	return fd, nil
 }
 
 // control calls f with the connection's descriptor, which stays open meanwhile.

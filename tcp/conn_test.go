@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -242,5 +243,63 @@ func TestACopyOfTheDescriptorIsTheSameConnection(t *testing.T) {
 			t.Error(err)
 		}
 		_ = again.Close()
+	}
+}
+
+func TestReadingIntoNothingIsNotTheEnd(t *testing.T) {
+	near, far := pair(t)
+	_, _ = near.Write([]byte("x"))
+	if n, err := far.Read(nil); n != 0 || err != nil {
+		t.Errorf("Read into nothing: %d, %v", n, err)
+	}
+	b := make([]byte, 2)
+	if n, err := far.Read(b); string(b[:n]) != "x" || err != nil {
+		t.Errorf("read %q, %v", b[:n], err)
+	}
+}
+
+func TestWhatIsWrittenAtATimeStaysWhole(t *testing.T) {
+	near, far := pair(t)
+	const writers, size = 4, 8 << 20
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			if _, err := near.Write(bytes.Repeat([]byte{byte(i)}, size)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	whole := make([]byte, size)
+	for range writers {
+		if _, err := io.ReadFull(far, whole); err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(whole, whole[:1]); n != size {
+			t.Errorf("what one wrote is broken up after %d of %d bytes", n, size)
+		}
+	}
+	all.Wait()
+}
+
+func TestAConnectionThatWasAcceptedIsNotLostToClose(t *testing.T) {
+	for range 200 {
+		l := listen(t, "127.0.0.1:0")
+		var accepting sync.WaitGroup
+		var far net.Conn
+		accepting.Go(func() { far, _ = l.Accept() })
+		near, err := Dial(t.Context(), l.Addr().(*net.TCPAddr).AddrPort(), keepAlive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		accepting.Wait()
+		_ = near.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if far != nil {
+			_ = far.Close()
+		}
+		if _, err := near.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a connection was accepted, and then forgotten")
+		}
+		_ = near.Close()
 	}
 }

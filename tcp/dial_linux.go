@@ -21,7 +21,7 @@ func Dial(ctx context.Context, to netip.AddrPort, keepAlive net.KeepAliveConfig)
 		if err != nil {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
 		}
-		if local := c.LocalAddr().(*net.TCPAddr); local.AddrPort().Port() != to.Port() || local.AddrPort().Addr().Unmap() != to.Addr().WithZone("") {
+		if local := c.LocalAddr().(*net.TCPAddr); local.AddrPort().Port() != to.Port() || local.AddrPort().Addr().Unmap().WithZone("") != to.Addr().WithZone("") {
 			return c, nil
 		}
 		_ = c.Close() // it met itself: nobody listens there, and the system chose that very port for us
@@ -53,13 +53,7 @@ func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
 	if a.Addr().Is4() {
 		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	zone := 0
-	if z := a.Addr().Zone(); z != "" {
-		if i, err := net.InterfaceByName(z); err == nil {
-			zone = i.Index
-		}
-	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneNumber(a.Addr().Zone())}
 }
 
 func (c *Conn) connect(ctx context.Context, fd int, sa unix.Sockaddr) error {
@@ -80,15 +74,14 @@ func (c *Conn) connect(ctx context.Context, fd int, sa unix.Sockaddr) error {
 		_ = f.SetWriteDeadline(deadline)
 		defer f.SetWriteDeadline(time.Time{})
 	}
-	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetWriteDeadline(time.Unix(1, 0)) })
 	err = raw.Write(func(fd uintptr) bool { return is(int(fd), unix.POLLOUT) })
 	switch {
-	case ctx.Err() != nil:
+	case !stop(): // it has been given a deadline in the past, or will be: nobody could write to it
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return os.ErrDeadlineExceeded

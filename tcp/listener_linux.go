@@ -59,15 +59,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return errno != unix.EAGAIN
 	})
 	switch {
+	case c != nil: // also where the listener was closed meanwhile: nobody else has this connection
+		return c, nil
 	case l.closed.Load():
 		err = net.ErrClosed
-	case err == nil && errno != 0:
+	case err == nil:
 		err = os.NewSyscallError("accept4", errno)
 	}
-	if err != nil {
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
-	}
-	return c, nil
+	return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
 }
 
 // SetDeadline sets when Accept fails with os.ErrDeadlineExceeded.

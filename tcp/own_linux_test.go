@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -45,34 +47,6 @@ func TestWhatIsSetOnConnections(t *testing.T) {
 	}
 }
 
-func TestADetachedDescriptorIsTheConnection(t *testing.T) {
-	for _, waits := range []bool{false, true} {
-		near, far := pair(t)
-		if waits {
-			_ = near.SetReadDeadline(time.Now().Add(time.Millisecond))
-			_, _ = near.Read(make([]byte, 1))
-		}
-		fd, err := near.(*Conn).Detach()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := near.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Write after Detach: %v", err)
-		}
-		if _, err := unix.Write(fd, []byte("y")); err != nil {
-			t.Error(err)
-		}
-		b := make([]byte, 2)
-		if n, err := far.Read(b); string(b[:n]) != "y" || err != nil {
-			t.Errorf("read %q, %v", b[:n], err)
-		}
-		_ = unix.Close(fd)
-		if n, err := far.Read(b); n != 0 || err == nil {
-			t.Errorf("read %q, %v of a connection whose only descriptor is closed", b[:n], err)
-		}
-	}
-}
-
 func TestReadingNeedsNoPollerWhereSomethingIsThere(t *testing.T) {
 	near, far := pair(t)
 	_, _ = near.Write([]byte("x"))
@@ -109,5 +83,68 @@ func TestWaitingWithoutReading(t *testing.T) {
 	}
 	if _, _, err := c.ReadNow(b); err != io.EOF {
 		t.Fatalf("ReadNow of the end: %v", err)
+	}
+}
+
+// scoped is an address of this machine that means something on a link alone.
+func scoped(t *testing.T) netip.Addr {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		at, ok := a.(*net.IPNet)
+		if !ok || at.IP.To4() != nil || !at.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		links, _ := net.Interfaces()
+		for _, link := range links {
+			own, _ := link.Addrs()
+			if slices.ContainsFunc(own, func(o net.Addr) bool { return o.String() == at.String() }) {
+				addr, _ := netip.AddrFromSlice(at.IP)
+				return addr.WithZone(link.Name)
+			}
+		}
+	}
+	t.Skip("no interface has a link-local address")
+	return netip.Addr{}
+}
+
+func TestAddressesOfALinkNameIt(t *testing.T) {
+	at := scoped(t)
+	l := listen(t, netip.AddrPortFrom(at, 0).String())
+	near, err := Dial(t.Context(), netip.AddrPortFrom(at, uint16(l.Addr().(*net.TCPAddr).Port)), keepAlive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	for _, a := range []net.Addr{near.LocalAddr(), near.RemoteAddr(), far.RemoteAddr()} { // far's own is its listener's
+		if zone := a.(*net.TCPAddr).Zone; zone != at.Zone() {
+			t.Errorf("%v is on link %q, want %q", a, zone, at.Zone())
+		}
+	}
+}
+
+func TestZonesHaveNamesAndNumbers(t *testing.T) {
+	link, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Skip(err)
+	}
+	for zone, want := range map[string]uint32{"": 0, "lo": uint32(link.Index), "77777": 77777, "no such link": 0} {
+		if got := zoneNumber(zone); got != want {
+			t.Errorf("zone %q is %d, want %d", zone, got, want)
+		}
+	}
+	if got := inet6([16]byte{0xfe, 0x80, 15: 1}, uint32(link.Index), 7).String(); got != "[fe80::1%lo]:7" {
+		t.Errorf("an address on lo is %s", got)
+	}
+	if got := inet6([16]byte{0xfe, 0x80, 15: 1}, 77777, 7).String(); got != "[fe80::1%77777]:7" {
+		t.Errorf("an address on a link without a name is %s", got)
 	}
 }
