@@ -1,14 +1,12 @@
 package tns
 
-import (
-	"sync"
-)
+import "sync"
 
-// buffers are what connections begin to read into and to send from.
+// buffers are what connections begin to read into.
 var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
-// loan is what a connection has of them; nil for what it has not.
-type loan struct{ in, out *[firstBuffer]byte }
+// loan is what a connection has of them; nil: nothing.
+type loan struct{ in *[firstBuffer]byte }
 
 func (l *loan) takeIn() []byte {
 	l.returnIn()
@@ -18,24 +16,9 @@ func (l *loan) takeIn() []byte {
 
 func (l *loan) returnIn() {
 	if l.in != nil {
+		spoil(l.in)
 		buffers.Put(l.in)
 		l.in = nil
-	}
-}
-
-func (l *loan) takeOut() []byte {
-	l.out = buffers.Get().(*[firstBuffer]byte)
-	return l.out[:0]
-}
-
-// Done gives back the connection's buffers, and what is in them. It may still be closed, and used anew from where it is; what
-// was read before must not be used any more, as after a further read.
-func (c *Conn) Done() {
-	c.in, c.r, c.w, c.out = nil, 0, 0, nil
-	c.lent.returnIn()
-	if c.lent.out != nil {
-		buffers.Put(c.lent.out)
-		c.lent.out = nil
 	}
 }
 

@@ -43,7 +43,7 @@ type Conn struct {
 	in   []byte // read buffer; in[r:w] has been read and not consumed
 	r, w int
 	out  []byte // send buffer
-	lent loan   // what the two began as
+	lent loan   // what in began as
 }
 
 // NewConn frames packets on c, with 16-bit lengths until SetVersion. Nothing else may
@@ -67,15 +67,14 @@ func (c *Conn) SetVersion(v uint16) {
 func (c *Conn) Buffered() []byte {
 	b := c.in[c.r:c.w:c.w]
 	c.in, c.r, c.w = nil, 0, 0
-	if len(b) == 0 { // and no whole buffer behind nothing
-		c.lent.returnIn()
-		return nil
+	c.lent.in = nil // and never given back: the last packet's Body may be in it, too
+	if len(b) == 0 {
+		return nil // and no whole buffer behind nothing
 	}
-	c.lent.in = nil
 	return b
 }
 
-// ReadPacket reads one packet. Its Body is valid until the next read. The error is
+// ReadPacket reads one packet. Its Body is valid until the next read, or Watch. The error is
 // io.EOF if the connection ended between packets, io.ErrUnexpectedEOF inside one.
 func (c *Conn) ReadPacket() (Packet, error) {
 	h, err := c.peekHeader(c.large)
@@ -115,7 +114,7 @@ func (c *Conn) Watch() error {
 // What its lengths cannot hold is refused with ErrTooLong, and nothing is written.
 func (c *Conn) Send(messages ...Message) error {
 	if c.out == nil {
-		c.out = c.lent.takeOut()
+		c.out = make([]byte, 0, firstBuffer)
 	}
 	out := c.out[:0]
 	for _, m := range messages {

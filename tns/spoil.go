@@ -1,0 +1,6 @@
+//go:build !race
+
+package tns
+
+// spoil does nothing where nobody looks for races.
+func spoil(*[firstBuffer]byte) {}
