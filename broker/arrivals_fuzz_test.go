@@ -250,6 +250,7 @@ func (w *gathering) end() {
 	w.connections.Wait()
 	w.holding.Wait()
 	w.relay.Close()
+	w.crew.end()
 	w.hosts.close()
 	w.limiting.repeats.Flush()
 	w.closeListeners()

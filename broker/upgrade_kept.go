@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -104,7 +105,8 @@ func (b *Broker) endSessions(e endPassed) int {
 	defer cancel()
 	p := b.process.Before
 	if e.ID != 0 {
-		if p.channel.Offer(ctx, recordEnd, e) != nil {
+		// A generation that is gone has ended with its last session, which was this one.
+		if err := p.channel.Offer(ctx, recordEnd, e); err != nil && !errors.Is(err, handover.ErrOver) {
 			return n
 		}
 	} else if err := p.channel.Send(ctx, recordEnd, e); err != nil && !p.hasEnded() {
