@@ -23,7 +23,7 @@ func TestWhoGuessesIsToldNothing(t *testing.T) {
 		}}
 		g.Configure(3, time.Minute)
 		there := time.Now()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		known := func() (time.Time, bool) { return there, true }
 		unknown := func() (time.Time, bool) { return time.Time{}, false }
 		withholds := func(a netip.Addr, since func() (time.Time, bool), name string, want bool) {
@@ -50,16 +50,16 @@ func TestWhoGuessesIsToldNothing(t *testing.T) {
 		withholds(guesserA, unknown, "d", true)
 		withholds(guesserA, func() (time.Time, bool) { return time.Now().Add(time.Second), true }, "new", false)
 
-		time.Sleep(40 * time.Second)
+		<-time.After(40 * time.Second)
 		withholds(guesserA, known, "hr", true) // which makes it no longer
-		time.Sleep(21 * time.Second)
+		<-time.After(21 * time.Second)
 		withholds(guesserA, known, "hr", false)
 		if c := g.Counts(); c != (GuessCounts{Episodes: 1, Withheld: 3}) {
 			t.Errorf("%+v", c)
 		}
 		for i := range 5 {
 			g.Missed(guesserA, fmt.Sprint("e", i), "")
-			time.Sleep(50 * time.Second)
+			<-time.After(50 * time.Second)
 		}
 		if c := g.Counts(); c.Episodes != 2 || told != 2 {
 			t.Errorf("slow ones are not noticed: %+v, told %d times", c, told)
