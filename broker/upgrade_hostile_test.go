@@ -237,6 +237,9 @@ func TestStrangePredecessors(t *testing.T) {
 			go func() {
 				defer close(ended)
 				_ = talks(theirs, killed, c.do)
+				if name == "says nonsense" { // which is to be read before anything is written
+					<-killed
+				}
 				theirs.Close()
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

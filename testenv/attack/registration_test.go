@@ -169,6 +169,7 @@ func TestInstancesElsewhereDoNotLeadHere(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	_, port, _ := net.SplitHostPort(secret)
+	w.remember()
 	r := w.registrant(t, proxied)
 	defer r.Close()
 	r.say(message(t, one("evil1", "evil", "(ADDRESS=(PROTOCOL=tcp)(HOST=ip6-localhost)(PORT="+port+"))"))) // a name of /etc/hosts
