@@ -12,6 +12,7 @@ import (
 
 	"servicebroker/discovery/consul"
 	"servicebroker/servicetable"
+	"servicebroker/wholefile"
 )
 
 // maintained is a node or service that operators have put into maintenance mode in Consul.
@@ -83,7 +84,7 @@ func (m *consulMaintenance) set(all []consul.Maintenance, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(m.path, content)
+	return wholefile.Replace(m.path, content)
 }
 
 // openMaintenance prepares to follow maintenance mode.

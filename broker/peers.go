@@ -20,6 +20,7 @@ import (
 	"servicebroker/loadbalance"
 	"servicebroker/peers"
 	"servicebroker/servicetable"
+	"servicebroker/wholefile"
 )
 
 // peering is what this broker has to do with others.
@@ -64,7 +65,7 @@ func (b *Broker) brokerID() string {
 	text, err := os.ReadFile(path)
 	if kept := strings.TrimSpace(string(text)); err == nil && len(kept) == len(id) {
 		id = kept
-	} else if err := replaceFile(path, []byte(id+"\n")); err != nil {
+	} else if err := wholefile.Replace(path, []byte(id+"\n")); err != nil {
 		b.log.Warn("this broker's id is not kept: peers take it for another one after a restart", "cause", err.Error())
 	}
 	host, _ := os.Hostname()

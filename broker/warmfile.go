@@ -15,6 +15,7 @@ import (
 
 	"servicebroker/discovery"
 	"servicebroker/servicetable"
+	"servicebroker/wholefile"
 )
 
 const warmName = "table.db"
@@ -125,7 +126,7 @@ func (f *warmFile) begin(t *warmTable) error {
 	f.close()
 	f.file, f.info, f.size, f.fresh = file, info, size, size
 	then()
-	if err := syncFolder(filepath.Dir(f.path)); err != nil {
+	if err := wholefile.SyncFolder(filepath.Dir(f.path)); err != nil {
 		f.close() // and begun anew: after a loss of power there might be the one before
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"servicebroker/wholefile"
 )
 
 // beat is what Run remembers from one sign of life to the next.
@@ -135,7 +137,7 @@ func (b *beat) keep(session string) {
 	}
 	err := os.Remove(b.SessionFile)
 	if session != "" {
-		err = writeFile(b.SessionFile, []byte(session+"\n"))
+		err = wholefile.Replace(b.SessionFile, []byte(session+"\n"))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && b.Log != nil {
 		b.Log.Warn("the session in Consul cannot be noted: after a restart another broker writes for a while", "cause", err.Error())

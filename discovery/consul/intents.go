@@ -9,11 +9,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"servicebroker/wholefile"
 )
 
 // Intents shares values among brokers through Consul's store of keys and values: of each ID the one that was written last. It keeps a
@@ -239,7 +240,7 @@ func (s *Intents) keep(next map[string]shared) error {
 	if s.Path != "" {
 		content, err := json.MarshalIndent(next, "", " ")
 		if err == nil {
-			err = writeFile(s.Path, content)
+			err = wholefile.Replace(s.Path, content)
 		}
 		if err != nil {
 			return fmt.Errorf("the copy of shared intents cannot be written: %w: check the state directory", err)
@@ -253,27 +254,6 @@ func (s *Intents) keep(next map[string]shared) error {
 func (s *Intents) use(next map[string]shared) {
 	s.entries = next
 	s.stir()
-}
-
-// writeFile replaces a file whole, and returns once that is on disk, its name included.
-func writeFile(path string, content []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func (s *Intents) tell() {

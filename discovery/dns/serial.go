@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"servicebroker/wholefile"
 )
 
 // serials gives out serials of zones: one that grows by as much as the table's version does, from a start beyond any that was given
@@ -87,27 +89,10 @@ func (s *serials) start() error {
 	return nil
 }
 
-// writeFile replaces a file whole, and returns once that is on disk, its name included.
+// writeFile replaces a file, in a folder that is made where there is none.
 func writeFile(path, content string) error {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	on, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(on.Sync(), on.Close())
+	return wholefile.Replace(path, []byte(content))
 }
