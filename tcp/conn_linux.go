@@ -39,7 +39,7 @@ func newConn(fd int, local *net.TCPAddr, remote netip.AddrPort) *Conn {
 func (c *Conn) Read(b []byte) (int, error) {
 	f := c.file.Load()
 	if f == nil {
-		n, err := c.now(b, &c.readBy, receive)
+		n, err := c.now(b, &c.readBy, Receive)
 		if err != errAgain {
 			return c.result(b, n, err)
 		}
@@ -56,7 +56,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 
 // ReadNow reads what there is, and reports whether there was anything, without waiting. The end is io.EOF, as for Read.
 func (c *Conn) ReadNow(b []byte) (n int, there bool, err error) {
-	n, err = c.now(b, &c.readBy, receive)
+	n, err = c.now(b, &c.readBy, Receive)
 	if err == errAgain {
 		return 0, false, nil
 	}
@@ -97,7 +97,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	written := 0
 	f := c.file.Load()
 	for f == nil && written < len(b) {
-		n, err := c.now(b[written:], &c.writeBy, send)
+		n, err := c.now(b[written:], &c.writeBy, Send)
 		written += n
 		if err == errAgain {
 			f, err = c.park()

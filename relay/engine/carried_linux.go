@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"servicebroker/tcp"
 )
 
 // carried is a session as its loop knows it. Side 0 is the client's, side 1 the server's: so
@@ -107,7 +109,7 @@ func (c *carried) flush(d Direction, now int64) bool {
 	if len(f.pending) == 0 {
 		return true
 	}
-	n, errno := send(c.fd[1-d], f.pending)
+	n, errno := tcp.Send(c.fd[1-d], f.pending)
 	if errno != 0 && errno != syscall.EAGAIN {
 		c.fail(1-d, "write", errno)
 		return false
@@ -133,7 +135,7 @@ func (c *carried) read(d Direction, now int64) bool {
 	if limited || c.link.inspect.Load() != nil {
 		buffer = buffer[:ChunkSize]
 	}
-	n, errno := receive(c.fd[d], buffer)
+	n, errno := tcp.Receive(c.fd[d], buffer)
 	switch {
 	case errno == syscall.EAGAIN:
 		c.readable[d] = false
@@ -153,7 +155,7 @@ func (c *carried) read(d Direction, now int64) bool {
 		c.hold(d, buffer[:n])
 		return false
 	}
-	sent, errno := send(c.fd[1-d], buffer[:n])
+	sent, errno := tcp.Send(c.fd[1-d], buffer[:n])
 	switch {
 	case errno != 0 && errno != syscall.EAGAIN:
 		c.fail(1-d, "write", errno)
