@@ -5,21 +5,32 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	"servicebroker/resources"
 )
 
-// A flood makes garbage by the ten megabytes a second. Left to itself the collector would
-// then run several times a second, each time through the stacks of all connections, and
-// everybody's connects would wait for it. So it is given room for some seconds of garbage,
-// which is used only while there is that much.
+// Connects make garbage by the ten megabytes a second. Left to itself the collector would
+// then run many times a second, since little is in use besides, and everybody's connects would
+// wait for it. So it is given room for some seconds of garbage for as long as there is so
+// much, and what that took is given back afterwards.
 const (
-	floodRate      = 24 << 20        // bytes a second, for some seconds, from which on it is one
-	collectorPause = 3 * time.Second // between two runs of it, if the room allows
-	collectorRoom  = 160 << 20       // bytes of garbage at most
-	ordinaryPace   = 100             // per cent, what the runtime does by itself
+	paceEvery      = 250 * time.Millisecond // looks at how much is allocated
+	busyRate       = 4 << 20                // bytes a second, from which on the collector would have much to do
+	collectorPause = 3 * time.Second        // between two runs of it, if the room allows
+	collectorRoom  = 160 << 20              // bytes of garbage at most
+	ordinaryPace   = 100                    // per cent, what the runtime does by itself
+	pacesBusy      = 2                      // looks in a row at much, before there is room: a burst is not worth the memory …
+	pacesCalm      = 4                      // … and at little, before it is given back
 )
+
+// collector is the runtime's, but for tests.
+type collector struct {
+	heap     func() (allocated, live uint64) // how much was ever allocated, and how much it has to go through, bytes
+	setPace  func(percent int)               // by how much what is in use may grow before it runs
+	giveBack func()                          // to the system what nobody uses
+}
 
 // paceCollector sets the pace of the collector until the returned function is called. Who has
 // set GOGC is left alone.
@@ -31,7 +42,8 @@ func paceCollector(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		keepPace(ctx, roomFor(resources.FindContainer("/").Limit), heap, func(percent int) { debug.SetGCPercent(percent) })
+		runtime := collector{heap, func(percent int) { debug.SetGCPercent(percent) }, debug.FreeOSMemory}
+		runtime.keepPace(ctx, roomFor(resources.FindContainer("/").Limit))
 	}()
 	return func() {
 		cancel()
@@ -39,26 +51,30 @@ func paceCollector(ctx context.Context) (stop func()) {
 	}
 }
 
-// keepPace looks every second at how much is allocated, and sets what fits the least of the
-// last few: what is over soon is not worth the memory.
-func keepPace(ctx context.Context, room uint64, look func() (allocated, live uint64), set func(percent int)) {
-	tick := time.NewTicker(time.Second)
+// keepPace gives the collector room, up to so many bytes, while much is allocated.
+func (c *collector) keepPace(ctx context.Context, room uint64) {
+	tick := time.NewTicker(paceEvery)
 	defer tick.Stop()
-	var rates [3]uint64
-	before, _ := look()
-	now := ordinaryPace
-	for n := 0; ; n++ {
+	var recent [pacesCalm]uint64 // rates, the last one first
+	before, _ := c.heap()
+	for now := ordinaryPace; ; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		allocated, live := look()
-		rates[n%len(rates)], before = allocated-before, allocated
-		percent := paceFor(min(rates[0], rates[1], rates[2]), live, room)
-		if percent == ordinaryPace && now != ordinaryPace || percent > now+now/4 || percent < now-now/4 {
-			set(percent)
-			now = percent
+		allocated, live := c.heap()
+		copy(recent[1:], recent[:])
+		recent[0], before = (allocated-before)*uint64(time.Second/paceEvery), allocated
+		wanted := paceFor(slices.Min(recent[:pacesBusy]), live, room)
+		switch {
+		case wanted > now+now/4:
+			c.setPace(wanted)
+			now = wanted
+		case now != ordinaryPace && paceFor(slices.Max(recent[:]), live, room) == ordinaryPace:
+			c.setPace(ordinaryPace)
+			c.giveBack()
+			now = ordinaryPace
 		}
 	}
 }
@@ -66,7 +82,7 @@ func keepPace(ctx context.Context, room uint64, look func() (allocated, live uin
 // paceFor is by how many per cent what is in use may grow before the collector runs, where so
 // many bytes a second are allocated.
 func paceFor(rate, live, room uint64) int {
-	if rate < floodRate {
+	if rate < busyRate {
 		return ordinaryPace
 	}
 	wanted := min(rate*uint64(collectorPause/time.Second), room)
@@ -82,7 +98,7 @@ func roomFor(container uint64) uint64 {
 	return min(collectorRoom, container/8)
 }
 
-// heap returns how much was ever allocated, and how much the collector has to go through, bytes.
+// heap is a collector's, of the runtime.
 func heap() (allocated, live uint64) {
 	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}}
 	metrics.Read(samples)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -17,7 +18,8 @@ func TestPaceOfTheCollector(t *testing.T) {
 		want             int
 	}{
 		{0, 30 * mb, 160 * mb, 100},          // nothing to do
-		{20 * mb, 10 * mb, 160 * mb, 100},    // a busy day
+		{3 * mb, 4 * mb, 160 * mb, 100},      // a busy day
+		{20 * mb, 4 * mb, 160 * mb, 1500},    // refusals, of whom nothing stays
 		{40 * mb, 30 * mb, 160 * mb, 400},    // a flood: three seconds of it
 		{500 * mb, 40 * mb, 160 * mb, 400},   // more than there is room for
 		{500 * mb, 1000 * mb, 160 * mb, 100}, // much is in use: as ever
@@ -30,27 +32,36 @@ func TestPaceOfTheCollector(t *testing.T) {
 	}
 }
 
-// The pace is set when a flood comes and when it is over, not each second.
+// The pace is set soon after a flood has come, and again when it is over, and not for what is over at once.
 func TestPaceFollowsTheLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var rate atomic.Uint64
+		began := time.Now()
+		var rate atomic.Uint64 // between two looks
 		var allocated uint64
-		var set []int
+		var did []string
+		c := collector{
+			heap:     func() (uint64, uint64) { allocated += rate.Load(); return allocated, 30 << 20 },
+			setPace:  func(p int) { did = append(did, fmt.Sprint(time.Since(began), " pace ", p)) },
+			giveBack: func() { did = append(did, fmt.Sprint(time.Since(began), " back")) },
+		}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			keepPace(ctx, collectorRoom, func() (uint64, uint64) { allocated += rate.Load(); return allocated, 30 << 20 }, func(p int) { set = append(set, p) })
+			c.keepPace(ctx, collectorRoom)
 		}()
-		for _, now := range []uint64{1 << 20, 50 << 20, 52 << 20, 1 << 20} {
+		for _, part := range []struct {
+			rate  uint64
+			looks time.Duration
+		}{{1 << 18, 40}, {50 << 18, 40}, {52 << 18, 40}, {1 << 18, 40}, {90 << 18, 1}, {0, 40}} {
 			synctest.Wait()
-			rate.Store(now)
-			<-time.After(10 * time.Second)
+			rate.Store(part.rate)
+			<-time.After(part.looks * paceEvery)
 		}
 		cancel()
 		<-done
-		if !slices.Equal(set, []int{500, 100}) {
-			t.Errorf("paces %v", set)
+		if want := []string{"10.5s pace 500", "31s pace 100", "31s back"}; !slices.Equal(did, want) {
+			t.Errorf("%q, want %q", did, want)
 		}
 	})
 }
