@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -380,8 +381,9 @@ func splitWhere(where string) (file string, line int) {
 	if colon < 0 {
 		return where, 1
 	}
-	if _, err := fmt.Sscanf(where[colon+1:], "%d", &line); err != nil {
-		line = 1
+	line, err := strconv.Atoi(where[colon+1:])
+	if err != nil || line < 1 {
+		return where, 1
 	}
 	return where[:colon], line
 }

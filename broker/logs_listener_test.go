@@ -21,7 +21,7 @@ import (
 var (
 	stamp        = `\d\d-(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)-\d{4} \d\d:\d\d:\d\d`
 	anyEntry     = regexp.MustCompile(`^(` + stamp + `)((?: \* .+?)*) \* (\d+)$`)
-	connectEntry = regexp.MustCompile(`^` + stamp + ` \* (\(CONNECT_DATA=.*\)|\(CONNECT_DATA=.*\.\.\.|<unknown connect data>) \* \(ADDRESS=\(PROTOCOL=tcps?\)\(HOST=([0-9a-f.:]+)\)\(PORT=(\d+)\)\) \* establish(?: \* (.+?))? \* (\d+)$`)
+	connectEntry = regexp.MustCompile(`^` + stamp + ` \* (\((?i:CONNECT_DATA)=.*\)|\((?i:CONNECT_DATA)=.*\.\.\.|<unknown connect data>) \* \(ADDRESS=\(PROTOCOL=tcps?\)\(HOST=([0-9a-f.:]+)\)\(PORT=(\d+)\)\) \* establish(?: \* (.+?))? \* (\d+)$`)
 	codeEntry    = regexp.MustCompile(`^TNS-(\d{5}): TNS:.+$`)
 )
 
