@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls below never block, so the scheduler need not hear of them.
+// The calls below never block, so the scheduler need not hear of them; else its monitor would take the processor of
+// whoever is in the middle of one, thousands of times a second.
 
 // Receive reads what there is on a socket.
 func Receive(fd int, b []byte) (int, syscall.Errno) {
@@ -53,6 +55,64 @@ func accept(listener int) (fd int, peer netip.AddrPort, errno syscall.Errno) {
 	}
 }
 
+// Close closes a descriptor.
+func Close(fd int) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Reset closes a socket, and throws away what is under way.
+func Reset(fd int) error {
+	_ = setLinger(fd, unix.Linger{Onoff: 1})
+	return Close(fd)
+}
+
+func setLinger(fd int, l unix.Linger) error {
+	return set(fd, unix.SOL_SOCKET, unix.SO_LINGER, unsafe.Pointer(&l), unsafe.Sizeof(l))
+}
+
+func setInt(fd, level, option, value int) error {
+	v := int32(value)
+	return set(fd, level, option, unsafe.Pointer(&v), unsafe.Sizeof(v))
+}
+
+func set(fd, level, option int, value unsafe.Pointer, size uintptr) error {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(value), size, 0)
+	if errno != 0 {
+		return os.NewSyscallError("setsockopt", errno)
+	}
+	return nil
+}
+
+// socket makes one that does not block.
+func socket(family int) (int, error) {
+	fd, _, errno := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if errno != 0 {
+		return -1, os.NewSyscallError("socket", errno)
+	}
+	return int(fd), nil
+}
+
+// connect begins to connect a socket.
+func connect(fd int, to netip.AddrPort) syscall.Errno {
+	var sa unix.RawSockaddrAny
+	size := putAddrPort(&sa, to)
+	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), size)
+	return errno
+}
+
+// localOf is a socket's own address.
+func localOf(fd int) (netip.AddrPort, error) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	if _, _, errno := syscall.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return netip.AddrPort{}, errno
+	}
+	return rawAddrPort(&sa), nil
+}
+
 // is tells whether a descriptor is readable or writable now, or is broken.
 func is(fd int, events int16) bool {
 	fds := [...]unix.PollFd{{Fd: int32(fd), Events: events}}
@@ -78,14 +138,16 @@ func swapped(port uint16) uint16 {
 	return uint16(b[0])<<8 | uint16(b[1])
 }
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return inet6(sa.Addr, sa.ZoneId, uint16(sa.Port))
+// putAddrPort writes an address as the system has it, and returns its size.
+func putAddrPort(sa *unix.RawSockaddrAny, a netip.AddrPort) uintptr {
+	if a.Addr().Is4() {
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: swapped(a.Port()), Addr: a.Addr().As4()}
+		return unix.SizeofSockaddrInet4
 	}
-	return netip.AddrPort{}
+	in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+	*in = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swapped(a.Port()), Addr: a.Addr().As16(), Scope_id: zoneNumber(a.Addr().Zone())}
+	return unix.SizeofSockaddrInet6
 }
 
 // inet6 is an address of IPv6. zone is not 0 only for one that means something on a single link.
@@ -123,9 +185,9 @@ func setKeepAlive(fd int, c net.KeepAliveConfig) error {
 		on = 1
 	}
 	return errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, on),
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(c.Idle/time.Second)),
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(c.Interval/time.Second)),
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, c.Count),
+		setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, on),
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(c.Idle/time.Second)),
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(c.Interval/time.Second)),
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, c.Count),
 	)
 }

@@ -189,9 +189,24 @@ func (c *Conn) Close() error {
 	if f := c.file.Load(); f != nil {
 		return f.Close()
 	}
-	err := unix.Close(c.fd)
+	err := Close(c.fd)
 	c.fd = -1
 	return err
+}
+
+// Parked tells whether somebody had to wait, and entered the connection in Go's poller.
+func (c *Conn) Parked() bool { return c.file.Load() != nil }
+
+// Detach gives the descriptor away and leaves the connection as Close does. It cannot where the connection is
+// parked, or closed.
+func (c *Conn) Detach() (fd int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.file.Load() != nil {
+		return -1, false
+	}
+	fd, c.fd, c.over = c.fd, -1, true
+	return fd, true
 }
 
 // control calls f with the connection's descriptor, which stays open meanwhile.
@@ -251,7 +266,7 @@ func (c *Conn) SetLinger(seconds int) error {
 	if seconds >= 0 {
 		l.Onoff = 1
 	}
-	return c.control("set", func(fd int) error { return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l) })
+	return c.control("set", func(fd int) error { return setLinger(fd, l) })
 }
 
 // SetKeepAliveConfig is that of a *net.TCPConn; all of config is set.
@@ -316,9 +331,9 @@ func (c *Conn) LocalAddr() net.Addr {
 	}
 	at := new(net.TCPAddr)
 	_ = c.control("getsockname", func(fd int) error {
-		sa, err := unix.Getsockname(fd)
+		local, err := localOf(fd)
 		if err == nil {
-			at = net.TCPAddrFromAddrPort(addrPort(sa))
+			at = net.TCPAddrFromAddrPort(local)
 			c.local.Store(at)
 		}
 		return err

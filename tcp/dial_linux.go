@@ -32,15 +32,18 @@ func dial(ctx context.Context, to netip.AddrPort, keepAlive net.KeepAliveConfig)
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	family, sa := sockaddr(to)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	family := unix.AF_INET6
+	if to.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := socket(family)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
 	c := newConn(fd, nil, to)
-	err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), setKeepAlive(fd, keepAlive))
+	err = errors.Join(setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), setKeepAlive(fd, keepAlive))
 	if err == nil {
-		err = c.connect(ctx, fd, sa)
+		err = c.connect(ctx, fd, to)
 	}
 	if err != nil {
 		_ = c.Close()
@@ -49,20 +52,13 @@ func dial(ctx context.Context, to netip.AddrPort, keepAlive net.KeepAliveConfig)
 	return c, nil
 }
 
-func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
-	if a.Addr().Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
-	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneNumber(a.Addr().Zone())}
-}
-
-func (c *Conn) connect(ctx context.Context, fd int, sa unix.Sockaddr) error {
-	err := unix.Connect(fd, sa)
+func (c *Conn) connect(ctx context.Context, fd int, to netip.AddrPort) error {
+	errno := connect(fd, to)
 	switch {
-	case err == nil:
+	case errno == 0:
 		return nil
-	case err != unix.EINPROGRESS && err != unix.EINTR:
-		return os.NewSyscallError("connect", err)
+	case errno != unix.EINPROGRESS && errno != unix.EINTR:
+		return os.NewSyscallError("connect", errno)
 	case is(fd, unix.POLLOUT): // as it is at once on the same host
 		return connected(fd)
 	}

@@ -148,3 +148,36 @@ func TestZonesHaveNamesAndNumbers(t *testing.T) {
 		t.Errorf("an address on a link without a name is %s", got)
 	}
 }
+
+func TestADetachedDescriptorOutlivesItsConnection(t *testing.T) {
+	near, far := pair(t)
+	fd, ok := near.(*Conn).Detach()
+	if !ok || near.Close() == nil {
+		t.Fatal("still the connection's")
+	}
+	if _, again := near.(*Conn).Detach(); again {
+		t.Error("given away twice")
+	}
+	if n, errno := Send(fd, []byte("x")); n != 1 || errno != 0 {
+		t.Errorf("%d bytes, %v", n, errno)
+	}
+	_ = Reset(fd)
+	if _, err := io.ReadAll(far); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the other side read %v", err)
+	}
+}
+
+func TestWhoeverWaitedKeepsTheDescriptor(t *testing.T) {
+	near, far := pair(t)
+	_, _ = near.Write([]byte("x"))
+	c := far.(*Conn)
+	if err := c.Wait(); err != nil || !c.Parked() {
+		t.Fatalf("%v, parked: %v", err, c.Parked())
+	}
+	if _, ok := c.Detach(); ok {
+		t.Error("what Go's poller has was given away")
+	}
+	if n, err := far.Read(make([]byte, 2)); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}

@@ -12,16 +12,18 @@ import (
 // carried is a session as its loop knows it. Side 0 is the client's, side 1 the server's: so
 // a Direction is also the side that it reads from.
 //
-// The kernel is asked once, when the session begins, to tell of all that changes on its sockets,
-// and tells of each change once: so what it told is remembered here until it has been acted on.
+// The kernel is asked when the session begins to tell of all that arrives at its sockets, and of room
+// on one when there first was none. It tells of each change once: so what it told is remembered here
+// until it has been acted on.
 type carried struct {
 	link     *Link
 	loop     *loop
 	done     func(error)
 	fd       [2]int
 	lent     [2][]byte // what pending bytes are kept in, by Direction; nil: nothing that is given back
-	slot     int32     // -1 before the loop has it
+	slot     int32     // -1 before the loop has it; guarded by the loop's mu until then, as is over
 	round    int32
+	roomy    [2]bool // the kernel has been asked to tell of room on a side
 	readable [2]bool // there may be more to read of a side
 	closing  [2]bool // it is to be read to its end: that has come, an error, or something urgent, at which reads stop short
 	spent    [2]bool // all has been read of a side
@@ -31,20 +33,17 @@ type carried struct {
 }
 
 // What the kernel is to tell of a socket. It tells of errors unasked.
-const wanted = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLPRI | edgeTriggered
+const wanted = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLPRI | edgeTriggered
 
 const edgeTriggered = 1 << 31 // syscall.EPOLLET is a negative number
 
 // A direction may be read so often before others have their turn.
 const turns = 4
 
-// begin makes the session one of the loop's.
-func (c *carried) begin(now int64) {
-	c.loop.enter(c)
-	if c.link.ended() {
-		c.finish()
-		return
-	}
+// begin makes the session one of the loop's, from any goroutine. A session that has nothing to move yet does not even
+// wake the loop.
+func (c *carried) begin() {
+	first := commandFinish
 	for d := range c.fd {
 		f := &c.link.flows[d]
 		c.spent[d] = f.ended()
@@ -52,18 +51,47 @@ func (c *carried) begin(now int64) {
 			c.link.look(Direction(d), f.pending)
 		}
 	}
-	for side, fd := range c.fd {
-		event := syscall.EpollEvent{Events: wanted, Fd: c.slot<<1 | int32(side), Pad: c.round}
-		if err := syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_ADD, fd, &event); err != nil {
-			c.cause(fmt.Errorf("the system cannot watch the session's connections: %w", err))
-			c.finish()
-			return
-		}
+	waiting := c.spent[0] || c.spent[1] || len(c.link.flows[0].pending)+len(c.link.flows[1].pending) > 0
+	err := c.loop.enter(c)
+	switch {
+	case err != nil:
+		c.cause(err)
+	case c.link.ended():
+	case waiting:
+		first = commandMove
+	default:
+		return
 	}
-	for d := range Direction(2) { // what is pending
+	c.loop.post(command{kind: first, of: c})
+}
+
+// watch has the kernel tell of a side's events.
+func (c *carried) watch(operation int, side Direction, events uint32) error {
+	event := syscall.EpollEvent{Events: events, Fd: c.slot<<1 | int32(side), Pad: c.round}
+	if errno := control(c.loop.epoll, operation, c.fd[side], &event); errno != 0 {
+		return fmt.Errorf("the system cannot watch the session's connections: %w", errno)
+	}
+	return nil
+}
+
+// moveBoth moves what it can of both directions.
+func (c *carried) moveBoth(now int64) {
+	for d := range Direction(2) {
 		if !c.over {
 			c.move(d, now)
 		}
+	}
+}
+
+// awaitRoom has the kernel tell when a side takes bytes again.
+func (c *carried) awaitRoom(side Direction) {
+	if c.roomy[side] {
+		return
+	}
+	c.roomy[side] = true
+	if err := c.watch(syscall.EPOLL_CTL_MOD, side, wanted|syscall.EPOLLOUT); err != nil {
+		c.cause(err)
+		c.finish()
 	}
 }
 
@@ -120,6 +148,7 @@ func (c *carried) flush(d Direction, now int64) bool {
 	}
 	if len(f.pending) > 0 {
 		f.writing.Store(true)
+		c.awaitRoom(1 - d)
 		return false
 	}
 	giveBack(c.lent[d])
@@ -163,6 +192,7 @@ func (c *carried) read(d Direction, now int64) bool {
 	case sent < n:
 		c.keep(d, buffer[sent:n])
 		f.writing.Store(true)
+		c.awaitRoom(1 - d)
 		return false
 	}
 	return true
@@ -259,11 +289,10 @@ func (c *carried) cause(err error) {
 
 // finish takes the session from the loop: it is over, or goes elsewhere.
 func (c *carried) finish() {
-	c.over = true
 	c.loop.leave(c)
 	for d, fd := range c.fd {
 		if c.link.freeze.Load() { // the sockets live on; whoever waits for settle may have closed these descriptors of theirs by then
-			_ = syscall.EpollCtl(c.loop.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
+			_ = control(c.loop.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
 		} else {
 			giveBack(c.lent[d])
 		}
@@ -283,10 +312,13 @@ func (c *carried) endHalf(d Direction) { c.loop.post(command{kind: commandEndHal
 // what it was asked about them.
 func (c *carried) shut(reset bool) {
 	for _, fd := range c.fd {
-		if reset {
-			_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		switch {
+		case fd < 0:
+		case reset:
+			_ = tcp.Reset(fd)
+		default:
+			_ = tcp.Close(fd)
 		}
-		_ = syscall.Close(fd)
 	}
 }
 
@@ -295,16 +327,25 @@ func (c *carried) files() (client, server *os.File) {
 	return os.NewFile(uintptr(c.fd[0]), "client"), os.NewFile(uintptr(c.fd[1]), "instance")
 }
 
-// detach makes descriptors of both sockets that Go's poller knows nothing of.
+// detach makes descriptors of both sockets that Go's poller knows nothing of: a socket's own where it never entered it,
+// else another. Other descriptors come first, since there may be no room for them: then both connections are as they were.
 func detach(l *Link) (*carried, error) {
-	c := &carried{link: l, slot: -1}
-	var err error
-	if c.fd[0], err = descriptor(l.Client); err != nil {
-		return nil, err
+	c := &carried{link: l, slot: -1, fd: [2]int{-1, -1}}
+	connections := [2]net.Conn{l.Client, l.Server}
+	for side, of := range connections {
+		if own, ok := of.(*tcp.Conn); ok && !own.Parked() {
+			continue
+		}
+		var err error
+		if c.fd[side], err = descriptor(of); err != nil {
+			c.shut(false)
+			return nil, err
+		}
 	}
-	if c.fd[1], err = descriptor(l.Server); err != nil {
-		_ = syscall.Close(c.fd[0])
-		return nil, err
+	for side, of := range connections {
+		if own, ok := of.(*tcp.Conn); ok && c.fd[side] < 0 {
+			c.fd[side], _ = own.Detach() // -1 if it is closed: then the link has a cause to end
+		}
 	}
 	return c, nil
 }
@@ -322,13 +363,15 @@ func (c *carried) own(l *Link) error {
 	return nil
 }
 
+// movable tells whether a connection is a socket and nothing more.
+func movable(c net.Conn) bool {
+	_, ok := c.(syscall.Conn)
+	return ok
+}
+
 // descriptor is one of our own for a connection's socket.
 func descriptor(c net.Conn) (fd int, err error) {
-	s, ok := c.(syscall.Conn)
-	if !ok {
-		return -1, ErrNotMovable
-	}
-	raw, err := s.SyscallConn()
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return -1, err
 	}

@@ -52,21 +52,23 @@ func (p *Loops) start() {
 // take makes one of the loops carry the session, or says why it cannot; the session is then
 // as it was.
 func (p *Loops) take(l *Link, done func(error)) error {
+	if !movable(l.Client) || !movable(l.Server) {
+		return ErrNotMovable
+	}
+	if p.once.Do(p.start); p.err != nil {
+		return p.err
+	}
 	c, err := detach(l)
 	if err != nil {
 		return err
 	}
-	p.once.Do(p.start)
-	if err = p.err; err == nil {
-		c.done, c.loop = done, p.loops[int(p.next.Add(1))%len(p.loops)]
-		err = c.own(l)
-	}
-	if err != nil {
-		c.shut(false)
+	c.done, c.loop = done, p.loops[int(p.next.Add(1))%len(p.loops)]
+	if err := c.own(l); err != nil {
+		c.shut(true)
 		return err
 	}
 	l.begin()
-	c.loop.post(command{kind: commandAdd, of: c})
+	c.begin()
 	return nil
 }
 
@@ -84,19 +86,18 @@ type loop struct {
 	buffer []byte     // LoopChunkSize bytes for what is being moved
 	again  []*carried // have more to move and gave way to others
 
-	slots []*carried // by the number that the kernel knows a session by
-	free  []int32
-	round int32 // so that no event that is late meets another session
-
 	mu       sync.Mutex
 	commands []command
-	asleep   bool // whoever posts must wake it
+	asleep   bool       // whoever posts must wake it
+	slots    []*carried // by the number that the kernel knows a session by
+	free     []int32
+	round    int32 // so that no event that is late meets another session
 }
 
 type commandKind uint8
 
 const (
-	commandAdd     commandKind = iota // a session begins
+	commandMove    commandKind = iota // a session begins with bytes that are pending, or a half that has ended
 	commandFinish                     // a session has been given a cause to end, or is frozen
 	commandPass                       // what a Limiter held back may pass
 	commandEndHalf                    // a half has been silent for too long
@@ -179,9 +180,19 @@ func (l *loop) close() {
 
 // event has that session moved of which the kernel tells something new.
 func (l *loop) event(e *syscall.EpollEvent, now int64) {
-	if c := l.slots[e.Fd>>1]; c != nil && c.round == e.Pad {
+	if c := l.known(e.Fd>>1, e.Pad); c != nil {
 		c.event(Direction(e.Fd&1), e.Events, now)
 	}
+}
+
+// known is the session that has a slot in a round; nil: it has left.
+func (l *loop) known(slot, round int32) *carried {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.slots[slot]; c != nil && c.round == round {
+		return c
+	}
+	return nil
 }
 
 // goOn has those moved a little further that gave way to others.
@@ -189,11 +200,7 @@ func (l *loop) goOn(now int64) {
 	waited := len(l.again)
 	for _, c := range l.again[:waited] {
 		c.queued = false
-		for d := range Direction(2) {
-			if !c.over {
-				c.move(d, now)
-			}
-		}
+		c.moveBoth(now)
 	}
 	rest := copy(l.again, l.again[waited:])
 	clear(l.again[rest:])
@@ -214,8 +221,8 @@ func (l *loop) obey(now int64) (leave bool) {
 		case k.kind == commandLeave:
 			leave = true
 		case c.over: // it ended meanwhile
-		case k.kind == commandAdd:
-			c.begin(now)
+		case k.kind == commandMove:
+			c.moveBoth(now)
 		case k.kind == commandFinish:
 			c.finish()
 		case k.kind == commandPass:
@@ -228,8 +235,13 @@ func (l *loop) obey(now int64) (leave bool) {
 	return leave
 }
 
-// enter gives a session a slot.
-func (l *loop) enter(c *carried) {
+// enter makes a session the loop's: it gets a slot, and the kernel tells the loop of its sockets.
+func (l *loop) enter(c *carried) error {
+	l.mu.Lock() // till both are known, since the loop may close them at the first that it hears
+	defer l.mu.Unlock()
+	if c.over {
+		return nil
+	}
 	if n := len(l.free); n > 0 {
 		c.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -240,10 +252,19 @@ func (l *loop) enter(c *carried) {
 	l.round++
 	c.round = l.round
 	l.slots[c.slot] = c
+	for side := range Direction(2) {
+		if err := c.watch(syscall.EPOLL_CTL_ADD, side, wanted); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// leave takes a session's slot back, if it has one.
+// leave takes a session's slot back, if it has one, and gives it none any more.
 func (l *loop) leave(c *carried) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.over = true
 	if c.slot >= 0 {
 		l.slots[c.slot] = nil
 		l.free = append(l.free, c.slot)

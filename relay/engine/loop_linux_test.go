@@ -74,7 +74,7 @@ func TestLateEventsMeetNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.link.begin()
-		c.begin(1)
+		c.begin()
 		return c
 	}
 	first := session()

@@ -30,6 +30,12 @@ func wait(epoll int, events []syscall.EpollEvent) int {
 	return max(n, 0)
 }
 
+// control changes what an epoll descriptor tells of another.
+func control(epoll, operation, fd int, event *syscall.EpollEvent) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(epoll), uintptr(operation), uintptr(fd), uintptr(unsafe.Pointer(event)), 0, 0)
+	return errno
+}
+
 // eventDescriptor makes an event descriptor.
 func eventDescriptor() (int, error) {
 	fd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
