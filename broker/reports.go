@@ -8,7 +8,7 @@ import (
 
 // reporters are told what became of connects and sessions. They are set by [Broker.wire] and
 // do not change while the broker runs; they are called on the connect's own goroutine, must
-// not wait, and keep nothing of a report but its explanation.
+// not wait, and keep nothing of a report.
 type reporters struct {
 	connects []func(*relay.ConnectReport)
 	sessions []func(*relay.SessionInfo, error)

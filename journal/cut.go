@@ -1,9 +1,6 @@
 package journal
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // bounded is a text that may have so many bytes.
 type bounded struct {
@@ -17,7 +14,7 @@ const ellipsis = "…"
 // cut shortens the text if it is too long, into memory of its own.
 func (b bounded) cut() {
 	if len(*b.text) > b.most {
-		*b.text = strings.Clone(head(*b.text, b.most-len(ellipsis))) + ellipsis
+		*b.text = head(*b.text, b.most-len(ellipsis)) + ellipsis
 	}
 }
 
@@ -53,33 +50,16 @@ func (e *Explanation) asked() [10]bounded {
 	}
 }
 
-// own cuts what the client chose and moves it into one piece of memory: as parts of its packets these few words would
-// keep whole packets alive.
-func (e *Explanation) own() {
-	var buf [9*maxWord + maxDescriptor]byte
-	asked := e.asked()
-	var ends [len(asked)]int
-	all := buf[:0]
-	for i, t := range asked {
-		if len(*t.text) > t.most {
-			all = append(append(all, head(*t.text, t.most-len(ellipsis))...), ellipsis...)
-		} else {
-			all = append(all, *t.text...)
-		}
-		ends[i] = len(all)
-	}
-	text, start := string(all), 0
-	for i, t := range asked {
-		*t.text = text[start:ends[i]]
-		start = ends[i]
-	}
-}
-
 // cut bounds e in every direction.
 func (e *Explanation) cut() {
-	e.own()
+	for _, t := range e.asked() {
+		t.cut()
+	}
 	for _, t := range [...]bounded{{&e.Client, maxWord}, {&e.Route, maxText}, {&e.Rule, maxText}, {&e.Policy, maxWord}, {&e.Chosen, maxName}, {&e.Text, maxText}} {
 		t.cut()
+	}
+	for i := range e.Logged {
+		bounded{&e.Logged[i], maxText}.cut()
 	}
 	if extra := len(e.Candidates) - maxCandidates; extra > 0 {
 		e.Omitted += extra

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Keep keeps e, which from now on belongs to the journal: nobody may change it. It is given a Ref and the time of now
-// where it has none, and cut to size. One that was kept under the same Ref is replaced.
+// Keep keeps a copy of e, which is given a Ref and the time of now where it has none, and cut to size. One that was kept
+// under the same Ref is replaced.
 func (j *Journal) Keep(e *Explanation) {
 	if e.Ref == "" {
 		e.Ref = j.NewRef()
@@ -16,7 +16,6 @@ func (j *Journal) Keep(e *Explanation) {
 		e.Time = j.now()
 	}
 	e.cut()
-
 	j.kept.mu.Lock()
 	defer j.kept.mu.Unlock()
 	if !j.kept.started() {
@@ -25,19 +24,21 @@ func (j *Journal) Keep(e *Explanation) {
 		j.byRef = make(map[string]uint64, size)
 	}
 	if number, had := j.byRef[e.Ref]; had {
-		*j.kept.at(number) = nil
+		*j.kept.at(number) = ""
 	}
 	if j.kept.full() {
-		if oldest := j.kept.drop(); oldest != nil {
-			delete(j.byRef, oldest.Ref)
+		if oldest := j.kept.drop(); oldest != "" {
+			delete(j.byRef, oldest.ref())
 		}
 	}
 	j.byRef[e.Ref] = j.kept.next
-	j.kept.push(e)
+	j.kept.push(e.pack(&j.packer))
 }
 
 // ByRef returns the explanation with that Ref as a person may write it ("k7m2qx4p", "(REF=K7M2QX4P)"); nil if none is kept.
-func (j *Journal) ByRef(ref string) *Explanation {
+func (j *Journal) ByRef(ref string) *Explanation { return j.byRefPacked(ref).explanation() }
+
+func (j *Journal) byRefPacked(ref string) packed {
 	j.kept.mu.Lock()
 	defer j.kept.mu.Unlock()
 	number, found := j.byRef[ref]
@@ -45,7 +46,7 @@ func (j *Journal) ByRef(ref string) *Explanation {
 		number, found = j.byRef[canonicalRef(ref)]
 	}
 	if !found {
-		return nil
+		return ""
 	}
 	return *j.kept.at(number)
 }
@@ -60,15 +61,22 @@ type FindQuery struct {
 	Limit        int                     // at most so many; 0: all
 }
 
-// Find returns the explanations that fit, newest first. They must not be changed.
+// Find returns the explanations that fit, newest first.
 func (j *Journal) Find(q FindQuery) []*Explanation {
 	client := parseEnd(q.Client)
 	bounded{&q.ConnectionID, maxWord}.cut() // as Keep did
 	limit := orElse(q.Limit, math.MaxInt)
 	var found []*Explanation
-	j.kept.backward(func(e **Explanation) bool {
-		if *e != nil && q.fits(*e, client) {
-			found = append(found, *e)
+	next := new(Explanation) // what is asked about of the one that is looked at
+	j.kept.backward(func(p *packed) bool {
+		if *p == "" {
+			return true
+		}
+		if p.asked(next); !q.fits(next, client) {
+			return true
+		}
+		if e := p.explanation(); q.Only == nil || q.Only(e) {
+			found = append(found, e)
 		}
 		return len(found) < limit
 	})
@@ -87,7 +95,7 @@ func (q *FindQuery) fits(e *Explanation, client end) bool {
 	return (q.ConnectionID == "" || q.ConnectionID == e.ConnectionID) &&
 		(q.Outcome == "" || q.Outcome == e.Outcome) &&
 		(q.Service == "" || serviceFits(q.Service, e.Query.Service)) &&
-		(q.Client == "" || client.fits(e.Client)) && (q.Only == nil || q.Only(e))
+		(q.Client == "" || client.fits(e.Client))
 }
 
 // end is one end of a connection as a person names it.

@@ -9,7 +9,7 @@ type Journal struct {
 	Now             func() time.Time // nil: time.Now
 	MaxEvents       int              // 0: 100,000, about 25 MB when full
 	MaxEventBytes   int              // text in all events together; 0: 32 MiB. More lets a flood of long ones push out fewer others
-	MaxExplanations int              // 0: 10,000, about 20 MB when full
+	MaxExplanations int              // 0: 10,000, 4 to 10 MB when full
 	FirstID         uint64           // of the first event; 0: 1. A number above any used before lets followers go on after a restart
 
 	// Added is told of each event once it is kept, by whoever added it; nil: nobody is. It must not wait.
@@ -22,8 +22,9 @@ type Journal struct {
 	bytes   int           // of text in events
 	changed chan struct{} // nil while nobody waits
 
-	kept  ring[*Explanation] // nil where a newer one of the same Ref took over; its mu guards the next
-	byRef map[string]uint64  // number in kept
+	kept   ring[packed]      // "" where a newer one of the same Ref took over; its mu guards the next two
+	byRef  map[string]uint64 // number in kept
+	packer packer
 }
 
 // Sizes tells how many events and explanations are kept.

@@ -184,7 +184,7 @@ func (s *Server) finish(d *dialogue, outcome journal.Outcome, text string) {
 }
 
 // ConnectReport is one connect whose answer is settled. Whoever is told of it may read it,
-// and keep nothing but the explanation.
+// and keep nothing of it.
 type ConnectReport struct {
 	Explanation *journal.Explanation // complete
 	Asked       *descriptor.Node     // the client's descriptor as it was sent, secrets and all; nil if it could not be read
