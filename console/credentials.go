@@ -133,7 +133,7 @@ func ParseScope(list string) ([]string, error) {
 	var patterns []string
 	for one := range strings.SplitSeq(list, ",") {
 		if one = strings.TrimSpace(one); one == "" || strings.ContainsAny(one, " \t#") {
-			return nil, fmt.Errorf("%q is no list of services: write for example services=sales*,hr", list)
+			return nil, fmt.Errorf("%q is no list of services: write for example services=orders*,hr", list)
 		}
 		patterns = append(patterns, one)
 	}

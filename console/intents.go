@@ -78,7 +78,7 @@ func (s *Server) postIntent(w http.ResponseWriter, r *http.Request) {
 		in.Target, err = s.seen(r).quarantinedAt(in.Target)
 	}
 	if err != nil {
-		writeProblem(w, err, `send for example {"kind": "drain", "target": {"service": "sales", "instance": "sales1@db1"}}`)
+		writeProblem(w, err, `send for example {"kind": "drain", "target": {"service": "orders", "instance": "orders1@db7"}}`)
 		return
 	}
 	s.set(w, r, in)

@@ -44,7 +44,7 @@ func (s *Server) resolveLoad(r *http.Request, report LoadReport) (LoadReport, er
 func (l LoadReport) resolve(all []*servicetable.Registration) (LoadReport, error) {
 	switch {
 	case l.Instance == "":
-		return l, &APIError{http.StatusBadRequest, "the report names no instance", `give "instance" as its key, for example "sales1@db1"`}
+		return l, &APIError{http.StatusBadRequest, "the report names no instance", `give "instance" as its key, for example "orders1@db7"`}
 	case len(l.Services) == 0 && l.Load == nil && l.Max == nil && l.NodeLoad == nil && l.NodeMax == nil:
 		return l, &APIError{http.StatusBadRequest, "the report has no figures", "give at least one of services, load, max, node_load, node_max"}
 	}

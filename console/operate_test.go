@@ -169,7 +169,7 @@ func TestLoad(t *testing.T) {
 		put(`{"instance": "sale1", "load": 5}`, 404, `"sale1"`, `did you mean "sales1"`),
 		put(`{"instance": "sales1@db11", "load": 5}`, 404, `"sales1@db11"`, `did you mean "sales1@db1"`),
 		put(`{"instance": "none@nowhere", "load": 5}`, 404, `"none@nowhere"`, "lists instances by key"),
-		put(`{"load": 5}`, 400, "names no instance", "sales1@db1"),
+		put(`{"load": 5}`, 400, "names no instance", "orders1@db7"),
 		put(`{"instance": "sales1"}`, 400, "no figures", "node_load"),
 		put(`{"instance": "sales1", "services": {}}`, 400, "no figures", ""),
 		put(`{"instance": "sales1", "services": {"sales": {}}}`, 400, "no figures for the service", ""),
