@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"servicebroker/certs"
 	"servicebroker/failover"
 	"servicebroker/registration"
 	"servicebroker/relay"
@@ -52,6 +53,8 @@ func (r *rejections) unread(err error, said bool) {
 		r.add(rejectedSilence)
 	case errors.Is(err, tns.ErrNotConnect):
 		r.add(rejectedForeign)
+	case errors.Is(err, certs.ErrBroken):
+		r.add(rejectedTLS)
 	case isAny(err, tns.ErrMalformed, tns.ErrTooLong, tns.ErrOutOfStep, tns.ErrUnexpected):
 		r.add(rejectedFraming)
 	case said || errors.Is(err, io.ErrUnexpectedEOF):
@@ -82,7 +85,7 @@ func (r *rejections) registering(e *registration.Event) {
 
 // attempted counts an instance that answers what is no answer.
 func (r *rejections) attempted(a failover.Attempt) {
-	if isAny(a.Err, tns.ErrMalformed, tns.ErrTooLong, tns.ErrOutOfStep, tns.ErrUnexpected, relay.ErrNoAnswer) {
+	if isAny(a.Err, tns.ErrMalformed, tns.ErrTooLong, tns.ErrOutOfStep, tns.ErrUnexpected, relay.ErrNoAnswer, certs.ErrBroken) {
 		r.add(rejectedInstance)
 	}
 }

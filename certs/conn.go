@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -106,10 +108,26 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := t.Read(b)
-	if err != nil && c.dialled {
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if c.dialled {
 		err = unwanted(err)
 	}
-	return n, err
+	return n, broken(err)
+}
+
+// ErrBroken is wrapped by the error about a peer that breaks TLS once the handshake is over: by records that are forged, out of
+// place or empty without end, or by beginning another handshake, which nobody gets unasked.
+var ErrBroken = errors.New("the peer breaks TLS")
+
+// broken marks the error about records, which is neither the network's nor what the peer says of ours.
+func broken(err error) error {
+	ours, is := errors.AsType[*net.OpError](err)
+	if is && ours.Op == "local error" || strings.HasPrefix(err.Error(), "tls: ") {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return err
 }
 
 // Write writes b as TLS records, after the handshake.

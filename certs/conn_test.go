@@ -242,3 +242,30 @@ func TestReplayEndsOneHalf(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Records that nobody sealed, and a handshake that nobody asked for, are the peer's fault; that the network ends is nobody's.
+func TestWhoBreaksTLSIsTold(t *testing.T) {
+	ca := newAuthority(t, "root")
+	for name, c := range map[string]struct {
+		breaks func(raw net.Conn)
+		broken bool
+	}{
+		"forged": {func(raw net.Conn) {
+			_, _ = raw.Write([]byte{23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20})
+		}, true},
+		"a handshake in clear": {func(raw net.Conn) { _, _ = raw.Write([]byte{22, 3, 3, 0, 4, 1, 0, 0, 0}) }, true},
+		"no record":            {func(raw net.Conn) { _, _ = raw.Write([]byte("GET / HTTP/1.1\r\n\r\n")) }, true},
+		"end":                  {func(raw net.Conn) { _ = raw.Close() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := ends(t, ca, tls.VersionTLS12)
+			talk(t, client, server, "before")
+			go c.breaks(client.raw)
+			_ = client.raw.SetDeadline(time.Now().Add(10 * time.Second))
+			go func() { _, _ = io.Copy(io.Discard, client.raw) }()
+			if _, err := server.Read(make([]byte, 10)); err == nil || errors.Is(err, ErrBroken) != c.broken {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -81,6 +81,7 @@ func catalogue() []catalogued {
 		}},
 		{"Slow and floods", map[string]string{
 			"slowloris, connect-and-hold, idle after hello": here + "TestFraming " + here + "TestHandshakes broker.TestSilentConnectionsAreCheap broker.TestSilentHandshake testenv/drivers.TestSilentCrowd",
+			"TLS renegotiation":                             here + "TestHandshakesAgain " + here + "TestHandshakesAgainWithInstances certs.TestWhoBreaksTLSIsTold",
 			"handshake flood, backlog flood":                "testenv/flood.TestOthersAreServedBesideAFlood",
 			"RESEND loop":                                   here + "TestInstancesThatLie registration.TestTapGivesUpOnEndlessRESENDs",
 			"1 client, 20 k sockets":                        "broker.TestConnectionsAreLimited broker.TestRefusalsTakeFewSlots limits.TestTheOldestOfTheLargestCrowdGoes",
@@ -102,7 +103,8 @@ func catalogue() []catalogued {
 			"TSIG wrong key, time, MAC":  here + "TestQuestions discovery/dns.TestSignaturesThatAreWrongAreToldWhy",
 			"UPDATE refused or partial":  here + "TestQuestions discovery/dns.TestWhatAPrimaryRefusesIsExplained",
 			"NOTIFY flood":               here + "TestQuestions discovery/dns.TestQuestionsThatAreNone discovery/dns.TestAnswersToANetworkAreBounded",
-			"zones of more than 64 kB":   "discovery/dns.TestAThousandInstancesAreWritten discovery/dns.TestNotesOfManyNamesAreSpread",
+			"zones of more than 64 kB":   here + "TestLargeZones discovery/dns.TestAZoneOfMoreThan64KBIsTransferred discovery/dns.TestEachMessageOfALargeTransferIsSigned discovery/dns.TestAnAnswerOfManyRecordsComesWholeByTCP discovery/dns.TestAThousandInstancesAreWritten discovery/dns.TestNotesOfManyNamesAreSpread",
+			"hostile transfers":          "discovery/dns.TestHostileTransfers discovery/dns.TestCopiesThatNobodyReads",
 			"labels > 63":                here + "TestQuestions discovery/dns.TestAnyNameIsSafe",
 			"answers for names, hostile": "broker.TestNamesOfClientsAreLookedUpInBounds relay.TestWhatIsDialledIsWhatWasJudged",
 		}},

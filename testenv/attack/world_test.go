@@ -107,6 +107,7 @@ func start(t *testing.T, change func(*broker.Config)) *world {
 	c.Listening[proxied].ProxyProtocol = &broker.ProxyProtocol{In: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	c.TLS.Certificate = w.ca.file("host.pem", w.ca.host())
 	c.Listening[mutual].TLS = &broker.TLSSettings{ClientCA: w.ca.ca()}
+	c.UpstreamTLS.CA = w.ca.ca()
 	c.ConsoleAddress, c.StateDirectory, c.LogDirectory = "127.0.0.1:0", filepath.Join(t.TempDir(), "s"), t.TempDir()
 	c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 	c.InboundTimeout, c.ShutdownGrace, c.HoldTimeout, c.Verbose = silenceLimit, 0, 0, true
@@ -182,14 +183,20 @@ func (o offer) registration() servicetable.Registration {
 // register keeps an instance registered until what it returns is called, or the test ends.
 func (w *world) register(o offer) (withdraw func()) {
 	w.t.Helper()
-	agent := &registration.Agent{Brokers: w.Addresses()[:1], Describe: o.registration}
+	return w.registerAs(o.registration())
+}
+
+// registerAs is register of a registration that is there.
+func (w *world) registerAs(r servicetable.Registration) (withdraw func()) {
+	w.t.Helper()
+	agent := &registration.Agent{Brokers: w.Addresses()[:1], Describe: func() servicetable.Registration { return r }}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = agent.Run(ctx) }()
 	withdraw = func() { cancel(); <-ended }
 	w.t.Cleanup(withdraw)
 	w.eventually(w.t, func() error {
-		_, err := w.Snapshot().Service(o.services[0])
+		_, err := w.Snapshot().Service(r.Services[0].Name)
 		return err
 	})
 	return withdraw
