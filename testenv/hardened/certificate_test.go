@@ -10,7 +10,10 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
 	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 // certify writes a certificate for the instance's address, which signs itself, and returns the parameter that names it, and
@@ -31,4 +34,14 @@ func (i *instance) certify() (parameter string, trusting *tls.Config) {
 	trusting = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: i.host}
 	trusting.RootCAs.AppendCertsFromPEM(certificate)
 	return "(TLS_CERTIFICATE=" + i.path("cert.pem") + ")(TLS_KEY=" + i.path("key.pem") + ")", trusting
+}
+
+// wallet writes a wallet with the instance's certificate and key, which a password opens.
+func (i *instance) wallet(name, password string) {
+	i.t.Helper()
+	pair, err := tls.LoadX509KeyPair(i.path("cert.pem"), i.path("key.pem"))
+	must(i.t, err)
+	der, err := pkcs12.Modern.Encode(pair.PrivateKey, pair.Leaf, nil, password)
+	must(i.t, err)
+	must(i.t, os.WriteFile(i.path(name), der, 0o600))
 }

@@ -36,6 +36,7 @@ func (i *instance) withSecrets() (secrets, *tls.Config) {
 	all := secrets{
 		"password of an operator": "rest-secret-4711", "token": token, "peers": "peer-secret-4712", "Consul": "consul-secret-4713", "TSIG": "dHNpZy1zZWNyZXQtNDcxNC0wMDAwMDAwMA==",
 		"Connection Manager's password": "cman-secret-4715", "database's user": stage.Password, "guess": "guess-secret-4716", "password in place of its hash": "plain-secret-4717",
+		"wallet": "wallet-secret-4718", "shared certificates": "shared-secret-4719-0000000000",
 	}
 	consul := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "ACL not found", http.StatusForbidden) }))
 	i.t.Cleanup(consul.Close)
@@ -49,17 +50,24 @@ func (i *instance) withSecrets() (secrets, *tls.Config) {
 		console.Credential{Name: "ci", Role: console.Viewer, Token: console.HashToken(token)}.String()+"\n")
 	i.private("peer", "viewer:"+all["peers"]+"\n")
 	i.private("consul", all["Consul"]+"\n")
+	i.wallet("wallet.p12", all["wallet"])
+	i.private("wallet", all["wallet"]+"\n")
+	i.private("shared", all["shared certificates"]+"\n")
 	i.private("tsig", "key \"broker.example\" {\n\talgorithm hmac-sha256;\n\tsecret \""+all["TSIG"]+"\";\n};\n")
 	for _, folder := range []string{"logs", "traces"} {
 		must(i.t, os.Mkdir(i.path(folder), 0o700))
 	}
-	nobody := net.JoinHostPort(i.host, "9")
+	nobody := nobodyAt(i)
 	i.configure([]string{"tcp 15521", "tcps 15522"}, certificate, "(LOG_DIRECTORY="+i.path("logs")+")(TRACE_DIRECTORY="+i.path("traces")+")(LOG_LEVEL=support)",
 		"(REST_ADDRESS="+i.host+":15525)(REST_CREDENTIALS="+i.path("credentials")+")(PEERS=https://"+nobody+")(PEER_CREDENTIALS="+i.path("peer")+")(PEER_CA="+i.path("cert.pem")+")",
 		"(CONSUL_ADDRESS="+consul.URL+")(CONSUL_TOKEN_FILE="+i.path("consul")+")(PASSWORD_CMAN="+all["Connection Manager's password"]+")",
-		"(DNS_ZONE=db.example.com)(DNS_UPDATE=(PRIMARY="+nobody+")(KEY="+i.path("tsig")+"))")
+		"(DNS_ZONE=db.example.com)(DNS_UPDATE=(PRIMARY="+nobody+")(KEY="+i.path("tsig")+"))",
+		"(UPSTREAM_TLS=(CA="+i.path("cert.pem")+")(WALLET="+i.path("wallet.p12")+")(WALLET_PASSWORD_FILE="+i.path("wallet")+"))")
 	return all, trusting
 }
+
+// nobodyAt is an address at which nobody listens.
+func nobodyAt(i *instance) string { return net.JoinHostPort(i.host, "9") }
 
 // in looks for secrets in a text.
 func (s secrets) in(t *testing.T, where, text string) {
@@ -104,9 +112,12 @@ func TestSecretsStayWhereTheyAre(t *testing.T) {
 	all.judge(i)
 	i.does("upgrade")
 	i.mistakes(all)
+	i.issues(all, nobodyAt(i))
 	all.judge(i)
-	if !strings.Contains(i.said(), "wrong credentials") || !strings.Contains(i.said(), "ACL not found") {
-		t.Error("what was to be logged is not there")
+	for _, told := range []string{"wrong credentials", "ACL not found", "correct the first line of " + i.path("wallet"), "is it a PKCS#12 file?", "the secret has 12 bytes, too few", "broker.example.com"} {
+		if !strings.Contains(i.said(), told) {
+			t.Errorf("what was to be logged is not there: %s", told)
+		}
 	}
 }
 
@@ -126,15 +137,43 @@ func (i *instance) mistakes(all secrets) {
 		}
 	}
 	i.write("cman.ora", string(good))
-	i.private("credentials", "op operator basic "+all["password in place of its hash"]+"\n")
-	said, ok := i.admin("reload")
-	if ok {
-		i.t.Errorf("a password that is not hashed is taken: %s", said)
+	if i.wrongFile(all, "credentials", "op operator basic "+all["password in place of its hash"]+"\n") {
+		i.t.Error("a password that is not hashed is taken")
 	}
-	all.in(i.t, "a reload", said)
-	i.private("tsig", "key \"broker.example\" {\n\talgorithm hmac-md5;\n\tsecret \""+all["TSIG"]+"\";\n};\n")
-	said, _ = i.admin("upgrade")
-	all.in(i.t, "an upgrade", said)
+	i.wrongFile(all, "tsig", "key \"broker.example\" {\n\talgorithm hmac-md5;\n\tsecret \""+all["TSIG"]+"\";\n};\n")
+	i.wrongFile(all, "peer", all["peers"]+"\n")
+	i.wrongFile(all, "wallet", all["shared certificates"])
+	i.wrongFile(all, "wallet.p12", all["wallet"])
+	i.wrongFile(all, "consul", all["wallet"]+"\n"+all["Consul"])
+}
+
+// wrongFile has another secret, or what is none, in the place of one. It tells whether a reload takes that.
+func (i *instance) wrongFile(all secrets, name, content string) (taken bool) {
+	i.t.Helper()
+	good, err := os.ReadFile(i.path(name))
+	must(i.t, err)
+	i.private(name, content)
+	for _, command := range [][]string{{"reload"}, {"check", i.path("cman.ora")}, {"upgrade"}} {
+		said, ok := i.admin(command...)
+		all.in(i.t, command[0]+" with another "+name, said)
+		taken = taken || ok && command[0] == "reload"
+	}
+	i.private(name, string(good))
+	return taken
+}
+
+// issues has certificates issued, and shared under a secret, in place of those in files; that nobody issues any is told.
+func (i *instance) issues(all secrets, directory string) {
+	i.t.Helper()
+	text, err := os.ReadFile(i.path("cman.ora"))
+	must(i.t, err)
+	own, _, _ := strings.Cut(string(text)[strings.Index(string(text), "(TLS_CERTIFICATE="):], "(LOG_DIRECTORY")
+	i.write("cman.ora", strings.Replace(string(text), own, "(ACME_DIRECTORY=https://"+directory+"/directory)(ACME_NAMES=broker.example.com)(ACME_SHARED_KEY="+i.path("shared")+")", 1))
+	for _, command := range []string{"reload", "upgrade"} {
+		all.in(i.t, command, i.does(command))
+	}
+	i.wrongFile(all, "shared", all["guess"][:12])
+	i.wrongFile(all, "shared", strings.Repeat(all["wallet"], 2))
 }
 
 // judge looks through everything that the broker has written, answers, and shows of its process.
