@@ -25,7 +25,7 @@ var crashes = flag.Int("crashes", 4, "how often a broker is killed while it writ
 func TestCrashes(t *testing.T) {
 	state := t.TempDir()
 	b := startBrokerAt(t, stage.BrokerOptions{State: state})
-	u, w := newUnrest(t, b), &wanting{b: b}
+	u, w := newUnrest(t, b, *crashes), &wanting{b: b}
 	two := 0
 	for i := range *crashes {
 		u.begin(t)

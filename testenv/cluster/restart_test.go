@@ -30,7 +30,7 @@ func TestRestartBeforeDatabasesReturn(t *testing.T) {
 			}
 			must(t, b.AwaitInstances(within(t, patience), "sales", 2))
 			made, began := registrations(t, databases...), time.Now()
-			callers, u := call(t, b), newUnrest(t, b)
+			callers, u := call(t, b), newUnrest(t, b, *restarts)
 			var refused []string
 			for range *restarts {
 				u.begin(t)
@@ -47,19 +47,20 @@ func TestRestartBeforeDatabasesReturn(t *testing.T) {
 			}
 			t.Logf("%d restarts in %v; databases registered anew %d times meanwhile\n%s\n%s", *restarts, time.Since(began).Round(time.Second), anew, servedAfterStart(t, b, callers), u)
 			complain(t, b, "arrivals", refused)
-			if *restarts >= manyRestarts {
+			if *restarts >= manyKills {
 				u.settle(t, databases)
 			}
 		})
 	}
 }
 
-// manyRestarts is from how many on it is waited for databases to come back, and times are what is measured: few restarts are part
-// of a run of all tests, whose processors are busy.
-const manyRestarts = 10
+// manyKills is from how many on it is waited for databases to come back, and times are what is measured: few of them are part of a
+// run of all tests, whose processors are busy.
+const manyKills = 10
 
-func allowed(d time.Duration) time.Duration {
-	if *restarts < manyRestarts {
+// allowed is how long something may take in a test of so many kills.
+func allowed(d time.Duration, kills int) time.Duration {
+	if kills < manyKills {
 		return max(d, patience/2)
 	}
 	return d
@@ -83,7 +84,7 @@ func servedAfterStart(t testing.TB, b *stage.Broker, callers []*caller) string {
 	fmt.Fprintln(table, "driver\tfirst connect after the start: p50 / p99 / max\trefused after the start")
 	for _, c := range callers {
 		fmt.Fprintf(table, "%s\t%v\t%d\n", c.name, c.took, len(c.refused))
-		if worst := c.took.percentile(100); worst > allowed(soonEnough) {
+		if worst := c.took.percentile(100); worst > allowed(soonEnough, *restarts) {
 			t.Errorf("%s was served %v after a start", c.name, worst)
 		}
 		complain(t, b, c.name, c.refused)
