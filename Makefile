@@ -51,7 +51,7 @@ bench-dns: build
 
 # A hundred thousand inputs, made up and captured ones that were broken, at every door of a broker; INPUTS= and SEED= for others.
 attack:
-	$(GO) test ./testenv/attack -count=1 -timeout 60m -v -run 'TestMadeUpInputs$$' -args -inputs $(INPUTS) -seed $(SEED)
+	$(GO) test ./testenv/attack -count=1 -timeout 60m -v -run 'TestMadeUpInputs$$|TestRegistrationsBrokenAtAnyByte$$' -args -inputs $(INPUTS) -seed $(SEED)
 
 # Minutes of real drivers' connects while instances are killed, frozen, cut off, blocked and relocated; prints a table.
 chaos: build

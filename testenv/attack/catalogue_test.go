@@ -73,7 +73,7 @@ func catalogue() []catalogued {
 			"flapping 1,000 ×/s":                   here + "TestFlapping registration.TestFloodIsBounded broker.TestFlappingLinkIsNoMove",
 			"half-open registrant":                 "registration.TestFirstMessageHasATimeLimit registration.TestKeepAliveIsSet testenv/drivers.TestFaultsOfTheNetwork",
 			"replayed update":                      here + "TestLoadsOfAnySize registration.TestReRegistrationChangesLoad",
-			"messages that are none":               here + "TestMessagesThatAreNone registration.TestGarbageIsCountedAndTheConnectionKept registration/nsgr.FuzzDecode registration.FuzzFold",
+			"messages that are none":               here + "TestMessagesThatAreNone " + here + "TestRegistrationsBrokenAtAnyByte registration.TestGarbageIsCountedAndTheConnectionKept registration/nsgr.FuzzDecode registration.FuzzFold",
 			"name case tricks":                     here + "TestNamesThatLookAlike servicetable.TestFold",
 			"wildcard or DNS-unsafe names":         here + "TestNamesThatLookAlike discovery/dns.TestNamesAreMadeSafe discovery/dns.TestAnyNameIsSafe discovery/dns.TestTextsMayHoldAnything",
 			"Unicode confusables":                  here + "TestNamesThatLookAlike",

@@ -23,11 +23,13 @@ const captures = "../../../shared/captures"
 // conversations are good ones with each door, to be broken.
 func (w *world) conversations(t *testing.T) map[Door][][][]byte {
 	t.Helper()
-	clients := slices.Concat(dialogues(), registrations(t), captured(t))
+	clients := slices.Concat(dialogues(), registrations(t), captured(t), states(connect(sales)))
+	over := append(requests(), smuggled()...)
 	return map[Door][][][]byte{
 		ClientDoor: clients, StrangerDoor: clients, SealedDoor: clients,
+		RegistrantDoor: append(registrations(t), states(connect(registerCommand))...), ProxyDoor: headers(),
 		TLSDoor:    append(hellos(t), dialogues()...),
-		SocketDoor: requests(), ConsoleDoor: requests(), RESTDoor: requests(),
+		SocketDoor: over, ConsoleDoor: over, RESTDoor: over,
 		DNSDoor: questions(t, false), DNSStreamDoor: questions(t, true),
 		InstanceDoor: w.answers(),
 	}
@@ -53,6 +55,37 @@ func dialogues() (all [][][]byte) {
 		all = append(all, [][]byte{old, data([]byte("hello")), {0, 11, 0, 0, 12, 0, 0, 0, 1, 0, 2}})
 	}
 	return append(all, [][]byte{announcing(300), data(bytes.Repeat([]byte("x"), 100)), data(bytes.Repeat([]byte("x"), 200))}, [][]byte{[]byte(proxyHeader), connect(sales)})
+}
+
+// states has packets of every type where they do not belong: first, after a CONNECT, twice, and with the length of the other form.
+func states(hello []byte) (all [][][]byte) {
+	for kind := range tns.Type(20) {
+		body := []byte{1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+		small, wide := packet(kind, body), large(kind, body)
+		all = append(all, [][]byte{small}, [][]byte{wide}, [][]byte{hello, small}, [][]byte{hello, wide}, [][]byte{hello, small, hello}, [][]byte{hello, wide, wide, small})
+	}
+	return all
+}
+
+// packet is one of the small form.
+func packet(kind tns.Type, body []byte) []byte {
+	n := 8 + len(body)
+	return append([]byte{byte(n >> 8), byte(n), 0, 0, byte(kind), 0, 0, 0}, body...)
+}
+
+// headers are what proxies say, and those who would like to be one, before a CONNECT.
+func headers() (all [][][]byte) {
+	const second = "\r\n\r\n\x00\r\nQUIT\n"
+	four, six, unix := "\xc0\x00\x02\x4d\xc0\x00\x02\x01\x9c\x41\x05\xf1", strings.Repeat("\x20\x01", 16)+"\x9c\x41\x05\xf1", strings.Repeat("/x", 108)
+	for _, header := range []string{
+		proxyHeader, "PROXY TCP6 2001:db8::1 2001:db8::2 40001 1521\r\n", "PROXY UNKNOWN\r\n", "PROXY UNKNOWN " + strings.Repeat("f", 90) + "\r\n", "PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n", proxyHeader + proxyHeader,
+		"PROXY TCP4 999.0.0.1 1.1.1.1 99999 -1\r\n", "PROXY TCP4 " + strings.Repeat("1", 4000), "PROXY \r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n",
+		second + "\x21\x11\x00\x0c" + four, second + "\x21\x21\x00\x24" + six, second + "\x21\x31\x00\xd8" + unix, second + "\x20\x00\x00\x00", second + "\x21\x11\xff\xff" + four, second + "\x21\x11\x00\x00",
+		second + "\x21\x11\x00\x14" + four + "\x20\x00\x05\x01\x00\x00\x00\x00", second + "\x21\x11\x00\x10" + four + "\x04\xff\xff\x00", second + "\x31\x11\x00\x0c" + four, second[:8],
+	} {
+		all = append(all, [][]byte{[]byte(header), connect(sales)}, [][]byte{append([]byte(header), connect(sales)...)}, [][]byte{[]byte(header[:len(header)/2]), []byte(header[len(header)/2:]), connect(registerCommand)})
+	}
+	return all
 }
 
 // registrations are those of databases, which say further things on the same connection.
@@ -144,6 +177,24 @@ func requests() (all [][][]byte) {
 	return all
 }
 
+// smuggled are requests that two readers would take for different ones; again none changes anything.
+func smuggled() (all [][][]byte) {
+	const get, post = "GET /api/v1/services HTTP/1.1\r\nHost: localhost\r\n", "POST /api/v1/intents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+	for _, text := range []string{
+		post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get + "\r\n", post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n5\r\n[[[[[\r\n0\r\n\r\n",
+		post + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n[[[[[[", post + "Content-Length: +5\r\n\r\n[[[[[", post + "Content-Length: -1\r\n\r\n", post + "Content-Length: 99999999999999999999\r\n\r\n[",
+		post + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n[", post + "Transfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 9000) + "\r\n[\r\n0\r\n\r\n", post + "Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+		post + "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n[[[[", get + "Content-Length: 4\r\n\r\nGET ", get + "\r\n" + get + "\r\n" + get + "\r\n", get + "X: a\r\n b\r\n\r\n", get + "X : y\r\n\r\n", get + "Host: other\r\n\r\n",
+		"GET /api/v1/services\r\n", "GET http://169.254.169.254/latest HTTP/1.1\r\nHost: localhost\r\n\r\n", "CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+		"GET / HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("X-A: b\r\n", 20_000) + "\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /api/v1/events?since=18446744073709551616&limit=-1 HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-,0-,0-\r\nAccept-Encoding: gzip;q=99\r\n\r\n",
+		"GET /..%2f..%2fetc/passwd%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + strings.Repeat("A", 60_000) + "\r\n\r\n",
+	} {
+		all = append(all, [][]byte{[]byte(text)})
+	}
+	return all
+}
+
 // questions are what is asked of the DNS.
 func questions(t *testing.T, stream bool) (all [][][]byte) {
 	t.Helper()
@@ -174,7 +225,7 @@ func (w *world) answers() [][][]byte {
 	accept := tns.AnswerConnect(tns.NewConnect([]byte(sales)), 318, nil).AppendTo(nil, false)
 	refuse := tns.NewRefuse(tns.CodeUnknownService, 0).AppendTo(nil, false)
 	resend := tns.Resend{}.AppendTo(nil, false)
-	all := [][][]byte{{accept}, {refuse}, {resend, accept}, {resend, resend, resend, resend, resend, resend}, {accept, large(tns.TypeData, append([]byte{0, 0}, "hello"...))}, {accept, large(tns.TypeMarker, []byte{1, 0, 1})}, {data([]byte("x"))}}
+	all := append(states(resend), [][][]byte{{accept}, {refuse}, {resend, accept}, {resend, resend, resend, resend, resend, resend}, {accept, large(tns.TypeData, append([]byte{0, 0}, "hello"...))}, {accept, large(tns.TypeMarker, []byte{1, 0, 1})}, {data([]byte("x"))}}...)
 	for _, to := range []string{addressOf("127.0.0.1:1"), addressOf(w.Addresses()[plain]), addressOf(w.database)} {
 		m := &tns.Redirect{Address: to}
 		all = append(all, [][]byte{m.AppendTo(nil, false)}, [][]byte{resend, m.AppendTo(nil, false)})

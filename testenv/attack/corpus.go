@@ -12,21 +12,23 @@ type Door int
 
 // The doors of a broker.
 const (
-	ClientDoor    Door = iota // the port for clients and databases
-	StrangerDoor              // the same, for those who are not of this host
-	TLSDoor                   // the port with TLS, as it is on the wire
-	SealedDoor                // the same, inside TLS
-	SocketDoor                // the admin socket
-	ConsoleDoor               // the page and the read-only API
-	RESTDoor                  // the API over TLS, inside it
-	DNSDoor                   // UDP
-	DNSStreamDoor             // TCP
-	InstanceDoor              // the answers of an instance to which a client is sent
-	Doors                     // how many there are
+	ClientDoor     Door = iota // the port for clients and databases
+	RegistrantDoor             // the same, for what databases say
+	StrangerDoor               // the port behind a proxy, for those who are not of this host
+	ProxyDoor                  // the same, and what the proxy says of them
+	TLSDoor                    // the port with TLS, as it is on the wire
+	SealedDoor                 // the same, inside TLS
+	SocketDoor                 // the admin socket
+	ConsoleDoor                // the page and the read-only API
+	RESTDoor                   // the API over TLS, inside it
+	DNSDoor                    // UDP
+	DNSStreamDoor              // TCP
+	InstanceDoor               // the answers of an instance to which a client is sent
+	Doors                      // how many there are
 )
 
 func (d Door) String() string {
-	return [...]string{"client", "stranger", "tls", "sealed", "socket", "console", "rest", "dns", "dns over tcp", "instance"}[d]
+	return [...]string{"client", "registrant", "stranger", "proxy", "tls", "sealed", "socket", "console", "rest", "dns", "dns over tcp", "instance"}[d]
 }
 
 // Ending is how an input ends.

@@ -120,12 +120,14 @@ func (a *assault) enter(in Input) (c net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), mostTime)
 	defer cancel()
 	switch at := a.Addresses(); in.Door {
-	case ClientDoor, InstanceDoor:
+	case ClientDoor, RegistrantDoor, InstanceDoor:
 		c, err = dialer.DialContext(ctx, "tcp", at[plain])
 	case StrangerDoor:
 		if c, err = dialer.DialContext(ctx, "tcp", at[proxied]); err == nil {
 			_, err = io.WriteString(c, proxyHeader)
 		}
+	case ProxyDoor:
+		c, err = dialer.DialContext(ctx, "tcp", at[proxied])
 	case TLSDoor:
 		c, err = dialer.DialContext(ctx, "tcp", at[overTLS])
 	case SealedDoor:
@@ -267,6 +269,41 @@ func TestMadeUpInputs(t *testing.T) {
 	if grown := resident(t) - before; grown > 96<<20 {
 		t.Errorf("%d MiB more are resident", grown>>20)
 	}
+}
+
+// Messages of real databases, broken at any byte, are read or not, and leave nothing behind; a large suite breaks each byte.
+func TestRegistrationsBrokenAtAnyByte(t *testing.T) {
+	w := start(t, func(c *broker.Config) {
+		c.ProbeInterval, c.Verbose, c.InboundTimeout = 0, false, mostTime
+	})
+	a := &assault{world: w}
+	var all []Input
+	for _, steps := range registrations(t) {
+		for at, last := 0, steps[len(steps)-1]; at < len(last); at++ {
+			for _, value := range []byte{0, 1, 0x7f, 0xff, last[at] ^ 0x20, last[at] + 1} {
+				in := Input{Number: uint64(len(all)), Door: RegistrantDoor, Steps: clone(steps), End: Ending(at % int(endings))}
+				in.Steps[len(steps)-1][at] = value
+				all = append(all, in)
+			}
+		}
+	}
+	every := max(1, 2*len(all)/int(*inputs))
+	next := atomic.Int64{}
+	next.Store(int64(*seed) % int64(every))
+	var group sync.WaitGroup
+	for range atATime {
+		group.Go(func() {
+			for i := next.Add(int64(every)); i < int64(len(all)); i = next.Add(int64(every)) {
+				if err := a.send(all[i]); err != nil {
+					t.Errorf("%v: %v", all[i], err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("one of %d of %d messages", every, len(all))
+	w.settleAll(t)
+	w.unharmed()
 }
 
 func half(all []time.Duration) time.Duration {

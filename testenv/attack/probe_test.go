@@ -66,11 +66,17 @@ func (p *probe) run(w *world) (said []byte, err error) {
 	if _, err := c.Write(p.send); err != nil && !gone(err) {
 		return nil, err
 	}
+	first := make([]byte, 1)
 	if p.then == nil {
 		p.then = halfClose
+		if p.want == wantAccept { // who says that he has no more to say, before he is answered, may be one who has gone
+			n, _ := c.Read(first)
+			said = first[:n]
+		}
 	}
 	p.then(c)
-	said, err = io.ReadAll(io.LimitReader(c, 1<<20))
+	rest, err := io.ReadAll(io.LimitReader(c, 1<<20))
+	said = append(said, rest...)
 	if gone(err) {
 		err = nil
 	}
