@@ -217,8 +217,8 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 	if name == "direct" {
 		return &peer{name: name, address: l.instance, process: l.backend}, nil
 	}
-	if name == "bare" {
-		process, err := start(l.folder, name, l.self, "bare", "-to", l.instance)
+	if name == "bare" || name == "plain" {
+		process, err := start(l.folder, name, l.self, name, "-to", l.instance)
 		if err != nil {
 			return nil, err
 		}
@@ -246,7 +246,7 @@ func (l *lab) startPeer(ctx context.Context, name string) (*peer, error) {
 }
 
 // peerNames are all of them.
-var peerNames = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "haproxy-splice", "nginx", "relay-tls", "haproxy-tls"}
+var peerNames = []string{"direct", "bare", "decide", "redirect", "relay", "plain", "haproxy", "haproxy-splice", "nginx", "relay-tls", "haproxy-tls"}
 
 // answers waits until a peer answers a connect.
 func (l *lab) answers(ctx context.Context, p *peer) error {

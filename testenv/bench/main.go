@@ -35,7 +35,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	}
 	flags := flag.NewFlagSet("bench "+role, flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "where the role listens")
-	to := flags.String("to", "127.0.0.1:1521", "where the bare server redirects clients to")
+	to := flags.String("to", "127.0.0.1:1521", "where the bare server redirects clients to, and the plain relay connects")
 	var r registrants
 	flags.StringVar(&r.Broker, "broker", "", "whom registrants register with")
 	flags.IntVar(&r.Port, "port", 1521, "at which registrants take sessions")
@@ -66,12 +66,14 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 			return err
 		}
 		return serveBare(ctx, *listen, packet)
+	case "plain":
+		return servePlain(ctx, *listen, *to)
 	case "registrants":
 		return r.run(ctx)
 	case "":
 		return o.report(ctx, arguments, out)
 	}
-	return fmt.Errorf("%s is no role: backend, bare, registrants, or none to measure", role)
+	return fmt.Errorf("%s is no role: backend, bare, plain, registrants, or none to measure", role)
 }
 
 func list(flags *flag.FlagSet, into *[]string, name, usage string) {

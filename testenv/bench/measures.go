@@ -38,10 +38,10 @@ type comparison struct {
 }
 
 var (
-	connecting = []string{"direct", "bare", "decide", "redirect", "relay", "haproxy", "nginx"}
-	carrying   = []string{"direct", "relay", "haproxy", "nginx"}
+	connecting = []string{"direct", "bare", "decide", "redirect", "relay", "plain", "haproxy", "nginx"}
+	carrying   = []string{"direct", "relay", "plain", "haproxy", "nginx"}
 	secured    = []string{"relay-tls", "haproxy-tls"}
-	pouring    = []string{"direct", "relay", "haproxy", "haproxy-splice", "nginx"}
+	pouring    = []string{"direct", "relay", "plain", "haproxy", "haproxy-splice", "nginx"}
 )
 
 // measures are all there are, in the order of the table.
@@ -59,7 +59,7 @@ func measures() []measure {
 	all = append(all, secureMeasures()...)
 	all = append(all, growthMeasures()...)
 	all = append(all, otherMeasures()...)
-	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
+	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "plain", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
 }
 
 func secureMeasures() []measure {
