@@ -21,14 +21,16 @@ type carried struct {
 	done     func(error)
 	fd       [2]int
 	lent     [2][]byte // what pending bytes are kept in, by Direction; nil: nothing that is given back
+	pipes    [2]*pipe  // what is pending in the kernel, by Direction; nil: nothing
 	slot     int32     // -1 before the loop has it; guarded by the loop's mu until then, as is over
 	round    int32
-	roomy    [2]bool // the kernel has been asked to tell of room on a side
-	readable [2]bool // there may be more to read of a side
-	closing  [2]bool // it is to be read to its end: that has come, an error, or something urgent, at which reads stop short
-	spent    [2]bool // all has been read of a side
-	held     [2]bool // by a Limiter, by Direction
-	queued   bool    // in the loop's list of those that gave way
+	roomy    [2]bool  // the kernel has been asked to tell of room on a side
+	readable [2]bool  // there may be more to read of a side
+	closing  [2]bool  // it is to be read to its end: that has come, an error, or something urgent, at which reads stop short
+	spent    [2]bool  // all has been read of a side
+	held     [2]bool  // by a Limiter, by Direction
+	credit   [2]uint8 // for being bulk, by Direction
+	queued   bool     // in the loop's list of those that gave way
 	over     bool
 }
 
@@ -103,7 +105,7 @@ func (c *carried) event(side Direction, told uint32, now int64) {
 		c.closing[side] = c.closing[side] || told&ending != 0
 		c.move(side, now)
 	}
-	if told&(syscall.EPOLLOUT|ending) != 0 && !c.over && len(c.link.flows[1-side].pending) > 0 {
+	if told&(syscall.EPOLLOUT|ending) != 0 && !c.over && c.waits(1-side) {
 		c.move(1-side, now)
 	}
 	if told&syscall.EPOLLERR != 0 && !c.over { // and nobody reads there at the moment
@@ -114,14 +116,21 @@ func (c *carried) event(side Direction, told uint32, now int64) {
 // move moves what it can of a direction: until there is no more, the other side takes no more, or
 // it is time for others.
 func (c *carried) move(d Direction, now int64) {
-	for range turns {
+	for left := turns; left > 0; left-- {
 		switch {
 		case c.held[d] || !c.flush(d, now):
 			return
 		case c.spent[d]:
 			c.pastEnd(d, now)
 			return
-		case !c.readable[d] || !c.read(d, now):
+		case !c.readable[d]:
+			return
+		case c.bulk(d):
+			if !c.pour(d, now) {
+				return
+			}
+			left = 0
+		case !c.read(d, now):
 			return
 		}
 	}
@@ -133,6 +142,9 @@ func (c *carried) move(d Direction, now int64) {
 
 // flush sends what is pending, and reports whether all of it is gone.
 func (c *carried) flush(d Direction, now int64) bool {
+	if c.pipes[d] != nil {
+		return c.drain(d, now)
+	}
 	f := &c.link.flows[d]
 	if len(f.pending) == 0 {
 		return true
@@ -177,6 +189,7 @@ func (c *carried) read(d Direction, now int64) bool {
 		return false
 	}
 	c.readable[d] = n == len(buffer) || c.closing[d] // else that was all: of more the kernel will tell
+	c.judge(d, n == LoopChunkSize)
 	f.last.Store(now)
 	f.bytes.Add(uint64(n))
 	c.link.look(d, buffer[:n])
@@ -227,9 +240,14 @@ func (c *carried) hold(d Direction, b []byte) {
 // end is the end of what can be read of a side.
 func (c *carried) end(d Direction, now int64) {
 	c.spent[d] = true
-	if len(c.link.flows[d].pending) == 0 {
+	if !c.waits(d) {
 		c.pastEnd(d, now)
 	}
+}
+
+// waits tells whether there is something to be sent in a direction.
+func (c *carried) waits(d Direction) bool {
+	return len(c.link.flows[d].pending) > 0 || c.pipes[d] != nil
 }
 
 // pastEnd passes the end of a half on, once all before it has been.
@@ -297,6 +315,7 @@ func (c *carried) finish() {
 			giveBack(c.lent[d])
 		}
 	}
+	c.unplug(c.link.freeze.Load())
 	outcome := c.link.settle()
 	c.loop.owner.Go(func() { c.done(outcome) })
 }

@@ -84,6 +84,8 @@ type loop struct {
 	wake   int // an event descriptor, readable while there are commands
 	owner  *sync.WaitGroup
 	buffer []byte     // LoopChunkSize bytes for what is being moved
+	pipes  []*pipe    // empty ones, for what is much
+	copies bool       // the system does not splice sockets
 	again  []*carried // have more to move and gave way to others
 
 	mu       sync.Mutex
@@ -176,6 +178,9 @@ func (l *loop) close() {
 	l.asleep = false // whoever is late finds nothing to wake
 	_, _ = syscall.Close(l.epoll), syscall.Close(l.wake)
 	giveBack(l.buffer)
+	for _, p := range l.pipes {
+		p.close()
+	}
 }
 
 // event has that session moved of which the kernel tells something new.

@@ -6,8 +6,7 @@ import (
 	"unsafe"
 )
 
-// LoopChunkSize is the most bytes a loop moves by one read. Twice of it moves hardly more, half
-// of it less; and passing pages by splice moves less than copying does.
+// LoopChunkSize is the most bytes a loop copies at a time. Twice of it moves hardly more, half of it less.
 const LoopChunkSize = 64 << 10
 
 // These calls never block, so the scheduler need not hear of them; wait does, and it hears.
