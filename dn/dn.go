@@ -143,6 +143,9 @@ func Match(pattern, name string) bool { return Compile(pattern).Matches(Parse(na
 
 // Check reports what is wrong with a pattern, nil if nothing is.
 func Check(pattern string) error {
+	if at := strings.IndexByte(pattern, 0); at >= 0 {
+		return fmt.Errorf("%q has a NUL byte after %d others, which no distinguished name has: remove it", pattern, at)
+	}
 	for _, one := range split(pattern) {
 		if t, _, is := strings.Cut(one, "="); strings.TrimSpace(one) != "*" && (!is || strings.TrimSpace(t) == "") {
 			return fmt.Errorf("%q is not part of a distinguished name: write TYPE=value parts with commas, such as CN=app1,OU=sales,O=example, "+

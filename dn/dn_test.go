@@ -184,7 +184,7 @@ func FuzzMatch(f *testing.F) {
 func TestCheck(t *testing.T) {
 	for text, says := range map[string]string{
 		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "", "CN=a;O=x": "",
-		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`,
+		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`, "CN=a\x00b": "NUL byte after 4",
 	} {
 		err := Check(text)
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {

@@ -225,7 +225,7 @@ type footprint struct {
 // Leaks: by how much more a broker may occupy than when it was first at rest, with as many sessions.
 const (
 	moreFiles      = 40
-	moreGoroutines = 60
+	moreGoroutines = 60 + 64 // which wait for a next connect
 	moreKB         = 48 << 10
 )
 

@@ -68,7 +68,12 @@ type Tap struct {
 
 // StartTap starts a tap in front of an address. Close ends it.
 func StartTap(target string) (*Tap, error) {
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	free, err := FreeAddress() // which nobody else gets while it is given up for a while
+	if err != nil {
+		return nil, err
+	}
+	_, own, _ := net.SplitHostPort(free)
+	l, err := net.Listen("tcp4", net.JoinHostPort("0.0.0.0", own))
 	if err != nil {
 		return nil, err
 	}
