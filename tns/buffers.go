@@ -5,20 +5,18 @@ import "sync"
 // buffers are what connections begin to read into.
 var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
-// loan is what a connection has of them; nil: nothing.
-type loan struct{ in *[firstBuffer]byte }
-
-func (l *loan) takeIn() []byte {
-	l.returnIn()
-	l.in = buffers.Get().(*[firstBuffer]byte)
-	return l.in[:]
+// borrow returns one of them in place of the one that there is.
+func (c *Conn) borrow() []byte {
+	c.giveBack()
+	c.lent = buffers.Get().(*[firstBuffer]byte)
+	return c.lent[:]
 }
 
-func (l *loan) returnIn() {
-	if l.in != nil {
-		spoil(l.in)
-		buffers.Put(l.in)
-		l.in = nil
+func (c *Conn) giveBack() {
+	if c.lent != nil {
+		spoil(c.lent)
+		buffers.Put(c.lent)
+		c.lent = nil
 	}
 }
 
@@ -26,14 +24,14 @@ func (l *loan) returnIn() {
 func (c *Conn) holdNothing() {
 	if c.r == c.w {
 		c.in, c.r, c.w = nil, 0, 0
-		c.lent.returnIn()
+		c.giveBack()
 	}
 }
 
 // bigger returns a read buffer that is larger than the one that there is, for n bytes.
 func (c *Conn) bigger(n int) []byte {
 	if len(c.in) == 0 && n <= firstBuffer {
-		return c.lent.takeIn()
+		return c.borrow()
 	}
 	return make([]byte, max(firstBuffer, min(2*len(c.in), n)))
 }

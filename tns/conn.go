@@ -42,8 +42,8 @@ type Conn struct {
 
 	in   []byte // read buffer; in[r:w] has been read and not consumed
 	r, w int
-	out  []byte // send buffer
-	lent loan   // what in began as
+	out  []byte             // send buffer
+	lent *[firstBuffer]byte // what in began as, of buffers; nil: nothing
 }
 
 // NewConn frames packets on c, with 16-bit lengths until SetVersion. Nothing else may
@@ -67,7 +67,7 @@ func (c *Conn) SetVersion(v uint16) {
 func (c *Conn) Buffered() []byte {
 	b := c.in[c.r:c.w:c.w]
 	c.in, c.r, c.w = nil, 0, 0
-	c.lent.in = nil // and never given back: the last packet's Body may be in it, too
+	c.lent = nil // and never given back: the last packet's Body may be in it, too
 	if len(b) == 0 {
 		return nil // and no whole buffer behind nothing
 	}
