@@ -98,7 +98,5 @@ func (a *Adopted) Carry() {
 func (a *Adopted) Discard() {
 	_, _ = a.link.Client.Close(), a.link.Server.Close()
 	releaseAll(*a.one.part.shares.Load())
-	if a.one.place != nil {
-		a.one.place.Release()
-	}
+	a.one.vacate()
 }

@@ -126,11 +126,16 @@ func (s *Server) leave(one *session, err error) {
 			s.Ended(&info, err)
 		}
 	}
-	if one.place != nil {
-		one.place.Release()
-	}
+	one.vacate()
 	if s.Closed != nil {
 		s.Closed()
+	}
+}
+
+// vacate gives its place among the sessions back, if they are limited.
+func (one *session) vacate() {
+	if one.place != nil {
+		one.place.Release()
 	}
 }
 
