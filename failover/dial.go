@@ -28,8 +28,8 @@ type Dialer struct {
 	// from how long that takes to accept, at most 500 ms; below 0 never tries two at a time. Shorter wastes the work of
 	// instances that are merely slow, longer makes clients wait for those that are dead.
 	Hedge time.Duration
-	// Observe is called after each attempt, by the goroutine that called Dial; its Err is nil where the candidate
-	// answered. nil is silent.
+	// Observe is called after each attempt and before Dial returns, by one Dial never twice at a time, but not always on the
+	// goroutine that called that; its Err is nil where the candidate answered. nil is silent.
 	Observe func(Attempt)
 
 	failures   failures
