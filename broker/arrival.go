@@ -284,8 +284,13 @@ func (l *limiting) makeRoom(err error) {
 	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 		return
 	}
+	endSome(l.evict)
+}
+
+// endSome ends connections, of which evict ends one, as many as may go at once.
+func endSome(evict func() bool) {
 	for range evictedAtOnce {
-		if !l.evict() {
+		if !evict() {
 			return
 		}
 	}

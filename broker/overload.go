@@ -174,11 +174,7 @@ func (b *Broker) lookAtMemory() (none bool) {
 		return false
 	}
 	b.overload.shortages.note(shortageOf{"serve", "memory"}, b.memoryCause)
-	for range evictedAtOnce {
-		if !b.limiting.silent.Evict(silentAtLeast) {
-			break
-		}
-	}
+	endSome(func() bool { return b.limiting.silent.Evict(silentAtLeast) })
 	return true
 }
 
