@@ -4,7 +4,6 @@
 package peers
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,25 +145,8 @@ func decode(data []byte, into any, format *int) error {
 // listed is a list of which no more is read than maxListed entries.
 type listed[T any] []T
 
-// UnmarshalJSON reads entry by entry, so that a list too long is given up before there is room for all of it.
-func (l *listed[T]) UnmarshalJSON(data []byte) error {
-	*l = nil
-	if bytes.Equal(data, []byte("null")) {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return fmt.Errorf("a list is wanted where %.20q is", data)
-	}
-	for d.More() {
-		if len(*l) == maxListed {
-			return fmt.Errorf("a list has more than %d entries", maxListed)
-		}
-		var v T
-		if err := d.Decode(&v); err != nil {
-			return err
-		}
-		*l = append(*l, v)
-	}
-	return nil
+// UnmarshalJSON reads the list.
+func (l *listed[T]) UnmarshalJSON(data []byte) (err error) {
+	*l, err = servicetable.ReadList[T](data, maxListed)
+	return err
 }

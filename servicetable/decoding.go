@@ -142,27 +142,34 @@ func (m *Marks) UnmarshalJSON(data []byte) error {
 // capped is a list of which no more is read than maxListed entries.
 type capped[T any] []T
 
-// UnmarshalJSON reads entry by entry, so that a list too long is given up before there is room for all of it.
-func (c *capped[T]) UnmarshalJSON(data []byte) error {
-	*c = nil
+// UnmarshalJSON reads the list.
+func (c *capped[T]) UnmarshalJSON(data []byte) (err error) {
+	*c, err = ReadList[T](data, maxListed)
+	return err
+}
+
+// ReadList reads a list in JSON of most entries at most, entry by entry, so that one too long is given up before there is room
+// for all of it. Of null it is nil.
+func ReadList[T any](data []byte, most int) ([]T, error) {
 	if bytes.Equal(data, []byte("null")) {
-		return nil
+		return nil, nil
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return fmt.Errorf("a list is wanted where %.20q is", data)
+		return nil, fmt.Errorf("a list is wanted where %.20q is", data)
 	}
+	var list []T
 	for d.More() {
-		if len(*c) == maxListed {
-			return fmt.Errorf("a list has more than %d entries", maxListed)
+		if len(list) == most {
+			return nil, fmt.Errorf("a list has more than %d entries", most)
 		}
 		var v T
 		if err := d.Decode(&v); err != nil {
-			return err
+			return nil, err
 		}
-		*c = append(*c, v)
+		list = append(list, v)
 	}
-	return nil
+	return list, nil
 }
 
 // UnmarshalJSON reads either form of a text.
