@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -14,8 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // shortListener has room for one connection that nobody has accepted.
 func shortListener() (net.Listener, error) {
@@ -180,4 +179,49 @@ func TestWhoeverWaitedKeepsTheDescriptor(t *testing.T) {
 	if n, err := far.Read(make([]byte, 2)); n != 1 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	cause := errors.New("no longer wanted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if _, err := Dial(ctx, netip.MustParseAddrPort("127.0.0.1:9"), keepAlive); !errors.Is(err, cause) {
+		t.Errorf("Dial with a context that is over: %v", err)
+	}
+	full := netip.MustParseAddrPort(silentAddress(t))
+	limited, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := Dial(limited, full, keepAlive); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Dial of one who does not answer: %v", err)
+	}
+	ctx, cancel = context.WithCancelCause(t.Context())
+	var gave sync.WaitGroup
+	gave.Go(func() {
+		if _, err := Dial(ctx, full, keepAlive); !errors.Is(err, cause) {
+			t.Errorf("Dial that was ended: %v", err)
+		}
+	})
+	cancel(cause)
+	gave.Wait()
+}
+
+// silentAddress is one where connections are never accepted: the room for them is full.
+func silentAddress(t *testing.T) string {
+	t.Helper()
+	l, err := shortListener()
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	for range 8 {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		c, err := Dial(ctx, l.Addr().(*net.TCPAddr).AddrPort(), keepAlive)
+		stop()
+		if err != nil {
+			return l.Addr().String()
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Skip("the system accepts more connections than it was asked to")
+	return ""
 }
