@@ -288,21 +288,26 @@ func TestRegistrationsBrokenAtAnyByte(t *testing.T) {
 		}
 	}
 	every := max(1, 2*len(all)/int(*inputs))
-	next := atomic.Int64{}
-	next.Store(int64(*seed) % int64(every))
-	var group sync.WaitGroup
-	for range atATime {
-		group.Go(func() {
-			for i := next.Add(int64(every)); i < int64(len(all)); i = next.Add(int64(every)) {
-				if err := a.send(all[i]); err != nil {
-					t.Errorf("%v: %v", all[i], err)
+	half := func(some []Input) {
+		next := atomic.Int64{}
+		next.Store(int64(*seed%uint64(every)) - int64(every))
+		var group sync.WaitGroup
+		for range atATime {
+			group.Go(func() {
+				for i := next.Add(int64(every)); i < int64(len(some)); i = next.Add(int64(every)) {
+					if err := a.send(some[i]); err != nil {
+						t.Errorf("%v: %v", some[i], err)
+					}
 				}
-			}
-		})
+			})
+		}
+		group.Wait()
+		w.settleAll(t)
 	}
-	group.Wait()
+	half(all[:len(all)/2]) // which fills what keeps a certain number of things
+	w.remember()
+	half(all[len(all)/2:])
 	t.Logf("one of %d of %d messages", every, len(all))
-	w.settleAll(t)
 	w.unharmed()
 }
 
