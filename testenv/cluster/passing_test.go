@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ func keepChanging(t testing.TB, b *stage.Broker, every time.Duration) {
 	turn := 0 // of the one link alone
 	agent := &registration.Agent{Brokers: []string{b.Address}, Retry: 50 * time.Millisecond, Refresh: refresh, Describe: func() servicetable.Registration {
 		turn++
-		return fleeting("changing1", turn%40, turn)
+		return stage.Fleeting("changing1", turn%40, turn)
 	}}
 	running.Go(func() { _ = agent.Run(ctx) })
 }
@@ -50,7 +49,7 @@ func comeAndGo(t testing.TB, b *stage.Broker, stay time.Duration) (end func()) {
 	running.Go(func() {
 		for ctx.Err() == nil {
 			short, over := context.WithTimeout(ctx, stay)
-			agent := &registration.Agent{Brokers: []string{b.Address}, Retry: time.Minute, Describe: func() servicetable.Registration { return fleeting(passing, 1, 0) }}
+			agent := &registration.Agent{Brokers: []string{b.Address}, Retry: time.Minute, Describe: func() servicetable.Registration { return stage.Fleeting(passing, 1, 0) }}
 			_ = agent.Run(short)
 			over()
 		}
@@ -62,16 +61,3 @@ func comeAndGo(t testing.TB, b *stage.Broker, stay time.Duration) (end func()) {
 
 // passing is the instance that comes and goes.
 const passing = "passing1"
-
-// fleeting is an instance that nobody can connect to.
-func fleeting(name string, services, load int) servicetable.Registration {
-	r := servicetable.Registration{Instance: name, Host: "127.0.0.1", HostRaw: "(HOST=127.0.0.1)", NodeMax: 100, Max: 100, Load: uint32(load)}
-	h := servicetable.Handler{Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "TCP", Host: "127.0.0.1", Port: 1, Max: 100, Flags: registration.FlagDedicated,
-		Address: "(ADDRESS=(PROTOCOL=TCP)(HOST=127.0.0.1)(PORT=1))", Info: "REMOTE SERVER"}
-	for i := range services {
-		r.Services = append(r.Services, servicetable.Service{Name: fmt.Sprint(name, "_", i), Flags: servicetable.FlagUnblocked, Delta: 1})
-		h.Services = append(h.Services, i)
-	}
-	r.Handlers = []servicetable.Handler{h}
-	return r
-}

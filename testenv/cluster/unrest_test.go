@@ -196,33 +196,23 @@ type knowledge struct {
 
 // known is what the broker knows of all restless instances, by their names.
 func (u *unrest) known() (map[string]knowledge, error) {
-	var list struct {
-		Services []struct {
-			Name      string `json:"name"`
-			Instances []struct {
-				Name   string `json:"name"`
-				Status string `json:"status"`
-			} `json:"instances"`
-		} `json:"services"`
-	}
-	if err := u.b.GetJSON("/api/v1/services", &list); err != nil {
+	list, err := u.b.Services()
+	if err != nil {
 		return nil, err
 	}
 	known := map[string]knowledge{}
-	for _, s := range list.Services {
-		name, turn, numbered := strings.Cut(s.Name, "-")
-		for _, in := range s.Instances {
-			k := known[in.Name]
-			k.status = in.Status
-			switch {
-			case numbered:
-				k.turn, _ = strconv.Atoi(turn)
-				k.turns++
-			case name == in.Name:
-				k.times++
-			}
-			known[in.Name] = k
+	for _, in := range list {
+		name, turn, numbered := strings.Cut(in.Service, "-")
+		k := known[in.Name]
+		k.status = in.Status
+		switch {
+		case numbered:
+			k.turn, _ = strconv.Atoi(turn)
+			k.turns++
+		case name == in.Name:
+			k.times++
 		}
+		known[in.Name] = k
 	}
 	return known, nil
 }
@@ -294,26 +284,20 @@ func (u *unrest) settle(t testing.TB, databases []*stage.Database) {
 
 // settled is nil once all that the broker knows are so many databases, each once, by their own word.
 func (u *unrest) settled(databases int) error {
-	var list struct {
-		Services []struct {
-			Name      string `json:"name"`
-			Instances []struct {
-				Name   string     `json:"name"`
-				Stored *time.Time `json:"stored_at"`
-			} `json:"instances"`
-		} `json:"services"`
-	}
-	if err := u.b.GetJSON("/api/v1/services", &list); err != nil {
+	list, err := u.b.Services()
+	if err != nil {
 		return err
 	}
-	for _, s := range list.Services {
-		if strings.HasPrefix(s.Name, "restless") || len(s.Instances) != databases {
-			return fmt.Errorf("there is %s with %+v", s.Name, s.Instances)
+	count := map[string]int{}
+	for _, in := range list {
+		count[in.Service]++
+		if !in.Stored.IsZero() {
+			return fmt.Errorf("%s of %s is known from disk alone, of %v", in.Name, in.Service, in.Stored)
 		}
-		for _, in := range s.Instances {
-			if in.Stored != nil {
-				return fmt.Errorf("%s of %s is known from disk alone, of %v", in.Name, s.Name, in.Stored)
-			}
+	}
+	for service, n := range count {
+		if strings.HasPrefix(service, "restless") || n != databases {
+			return fmt.Errorf("there is %s with %d instances", service, n)
 		}
 	}
 	return nil

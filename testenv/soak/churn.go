@@ -32,7 +32,7 @@ func startChurn(sites []*site) *churn {
 	agent := &registration.Agent{Brokers: c.addresses(), Retry: 300 * time.Millisecond, Refresh: c.refresh, Describe: func() servicetable.Registration {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return fleeting(steady, 1+c.turn%20)
+		return stage.Fleeting(steady, 1+c.turn%20, 0)
 	}}
 	c.running.Go(func() { _ = agent.Run(ctx) })
 	return c
@@ -62,7 +62,7 @@ func (c *churn) change() {
 func (c *churn) now() servicetable.Registration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fleeting(steady, 1+c.turn%20)
+	return stage.Fleeting(steady, 1+c.turn%20, 0)
 }
 
 // visitors is how many come and go at a time.
@@ -78,7 +78,7 @@ func churnMore(_ context.Context, w *world, d *drawn) *undertaking {
 				for n := 0; ctx.Err() == nil; n++ {
 					short, over := context.WithTimeout(ctx, time.Duration(50+(i*37+n*61)%400)*time.Millisecond)
 					agent := &registration.Agent{Brokers: w.churn.addresses(), Retry: time.Minute,
-						Describe: func() servicetable.Registration { return fleeting(fmt.Sprint("passing", i), 1+n%5) }}
+						Describe: func() servicetable.Registration { return stage.Fleeting(fmt.Sprint("passing", i), 1+n%5, 0) }}
 					_ = agent.Run(short)
 					over()
 				}
@@ -91,19 +91,6 @@ func churnMore(_ context.Context, w *world, d *drawn) *undertaking {
 		})
 		return nil
 	}, heal: func(context.Context) error { cancel(); all.Wait(); return nil }}
-}
-
-// fleeting is an instance that nobody can connect to.
-func fleeting(name string, services int) servicetable.Registration {
-	r := servicetable.Registration{Instance: name, Host: "127.0.0.1", HostRaw: "(HOST=127.0.0.1)", NodeMax: 100, Max: 100}
-	h := servicetable.Handler{Name: "DEDICATED", Kind: servicetable.Dedicated, Protocol: "TCP", Host: "127.0.0.1", Port: 1, Max: 100, Flags: registration.FlagDedicated,
-		Address: "(ADDRESS=(PROTOCOL=TCP)(HOST=127.0.0.1)(PORT=1))", Info: "REMOTE SERVER"}
-	for i := range services {
-		r.Services = append(r.Services, servicetable.Service{Name: fmt.Sprint(name, "_", i), Flags: servicetable.FlagUnblocked, Delta: 1})
-		h.Services = append(h.Services, i)
-	}
-	r.Handlers = []servicetable.Handler{h}
-	return r
 }
 
 // pause waits, or not to the end.

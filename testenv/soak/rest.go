@@ -65,27 +65,17 @@ func (w *world) truth() error {
 	}
 	var wrong error
 	for _, s := range w.sites {
-		var list struct {
-			Services []struct {
-				Name      string `json:"name"`
-				Instances []struct {
-					Name   string `json:"name"`
-					Status string `json:"status"`
-				} `json:"instances"`
-			} `json:"services"`
-		}
-		if err := s.GetJSON("/api/v1/services", &list); err != nil {
+		list, err := s.Services()
+		if err != nil {
 			return err
 		}
 		have := map[string]bool{}
-		for _, one := range list.Services {
-			for _, i := range one.Instances {
-				line := one.Name + " at " + i.Name + " is " + i.Status
-				if have[line] {
-					wrong = errors.Join(wrong, fmt.Errorf("%s has twice: %s", s.name, line))
-				}
-				have[line] = true
+		for _, one := range list {
+			line := one.Service + " at " + one.Name + " is " + one.Status
+			if have[line] {
+				wrong = errors.Join(wrong, fmt.Errorf("%s has twice: %s", s.name, line))
 			}
+			have[line] = true
 		}
 		wrong = errors.Join(wrong, differ(s.name, have, want))
 	}
