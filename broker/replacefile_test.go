@@ -22,9 +22,9 @@ func TestMaintenanceAfterAnyCrash(t *testing.T) {
 		var all []consul.Maintenance
 		for n := 1; n <= changes; n++ {
 			all = append(all, consul.Maintenance{Node: fmt.Sprint("node", n), Reason: strings.Repeat("why ", 10)})
-			w.Say("begin %d", n)
+			w.Begin(n)
 			must(t, m.set(all, time.Now()))
-			w.Say("done %d", n)
+			w.Done(n)
 		}
 		return
 	}
@@ -34,8 +34,8 @@ func TestMaintenanceAfterAnyCrash(t *testing.T) {
 		folder := t.TempDir()
 		must(t, c.WriteTo(folder))
 		m := &consulMaintenance{path: filepath.Join(folder, "maintenance.json")}
-		done, begun := howFar(c.Said)
-		if err := m.read(); err != nil || len(m.all()) < done || len(m.all()) > max(begun, 0) {
+		done, begun := crash.HowFar(c.Said)
+		if err := m.read(); err != nil || len(m.all()) < done || len(m.all()) > begun {
 			t.Errorf("%v: %d are in maintenance, %v", c, len(m.all()), err)
 		}
 	}

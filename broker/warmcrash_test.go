@@ -19,7 +19,7 @@ func writeCrashTables(t *testing.T, w *crash.Writer) {
 	runtime.LockOSThread()
 	f := newWarmFile(filepath.Join(w.Folder, warmName))
 	for i, ids := range crashTables {
-		w.Say("begin %d", i)
+		w.Begin(i + 1)
 		f.mu.Lock()
 		var err error
 		switch i {
@@ -33,29 +33,19 @@ func writeCrashTables(t *testing.T, w *crash.Writer) {
 		}
 		f.mu.Unlock()
 		if err != nil {
-			w.Say("failed %d: %v", i, err)
+			w.Say("failed %d: %v", i+1, err)
 			continue
 		}
-		w.Say("done %d", i)
+		w.Done(i + 1)
 	}
-}
-
-// howFar reads what a writer has said: the last table that it has said to be on disk, and the last one that it has begun; -1 is none.
-func howFar(said string) (done, begun int) {
-	done, begun = -1, -1
-	for line := range strings.Lines(said) {
-		_, _ = fmt.Sscanf(line, "begin %d", &begun)
-		_, _ = fmt.Sscanf(line, "done %d", &done)
-	}
-	return done, begun
 }
 
 // mayBe tells whether a table may be found by how far its writer had come.
 func mayBe(ids string, done, begun int) bool {
-	if done < 0 && ids == "" {
+	if done == 0 && ids == "" {
 		return true
 	}
-	return slices.ContainsFunc(crashTables[max(done, 0):begun+1], func(one []string) bool { return strings.Join(one, " ") == ids })
+	return slices.ContainsFunc(crashTables[max(done-1, 0):begun], func(one []string) bool { return strings.Join(one, " ") == ids })
 }
 
 // Wherever a broker is cut off, and whatever of it the disk has kept, the table is one that there was, and the next broker keeps on.
@@ -73,7 +63,7 @@ func TestTheTableAfterAnyCrash(t *testing.T) {
 		must(t, c.WriteTo(folder))
 		path := filepath.Join(folder, warmName)
 		read, err := readWarm(t.Context(), path)
-		done, begun := howFar(c.Said)
+		done, begun := crash.HowFar(c.Said)
 		if err != nil || !mayBe(idsOf(&read), done, begun) {
 			t.Errorf("%v it is %q, %v", c, idsOf(&read), err)
 		}
@@ -110,11 +100,11 @@ func TestTheTableOnADiskThatFailsOnce(t *testing.T) {
 				break
 			}
 			read, err := readWarm(t.Context(), filepath.Join(folder, warmName))
-			done, begun := howFar(said)
+			done, begun := crash.HowFar(said)
 			if err != nil || !mayBe(idsOf(&read), done, begun) {
 				t.Errorf("%s no. %d is %s: it is %q, %v: %s", call, nth, failure, idsOf(&read), err, said)
 			}
-			if last := len(crashTables) - 1; done != last && !strings.Contains(said, fmt.Sprintf("failed %d:", last)) {
+			if last := len(crashTables); done != last && !strings.Contains(said, fmt.Sprintf("failed %d:", last)) {
 				t.Errorf("%s no. %d is %s: it came to %d: %s", call, nth, failure, done, said)
 			}
 		}

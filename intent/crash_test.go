@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -45,7 +44,7 @@ func makeCrashChanges(t *testing.T, w *crash.Writer) {
 		t.Fatal(err)
 	}
 	for n, c := range crashChanges {
-		w.Say("begin %d", n+1)
+		w.Begin(n + 1)
 		if name, gone := strings.CutPrefix(c, "-"); gone {
 			at := slices.IndexFunc(s.All(), func(i Intent) bool { return i.Target.Service == name })
 			if at < 0 { // it never came to be
@@ -57,7 +56,7 @@ func makeCrashChanges(t *testing.T, w *crash.Writer) {
 		}
 		w.Say("holds %s", namesOf(s.All()))
 		if err == nil {
-			w.Say("done %d", n+1)
+			w.Done(n + 1)
 		}
 	}
 }
@@ -80,11 +79,7 @@ func TestIntentsAfterAnyCrash(t *testing.T) {
 		if err := c.WriteTo(folder); err != nil {
 			t.Fatal(err)
 		}
-		done, begun := 0, 0
-		for line := range strings.Lines(c.Said) {
-			_, _ = fmt.Sscanf(line, "begin %d", &begun)
-			_, _ = fmt.Sscanf(line, "done %d", &done)
-		}
+		done, begun := crash.HowFar(c.Said)
 		s, err := Open(filepath.Join(folder, "intents.json"))
 		if err != nil || !slices.Contains(lists[done:begun+1], namesOf(s.All())) {
 			t.Errorf("%v: %v", c, err)
@@ -121,7 +116,7 @@ func TestIntentsOnADiskThatFailsOnce(t *testing.T) {
 			}
 			holds := said[strings.LastIndex(said, "holds ")+len("holds "):]
 			holds, _, _ = strings.Cut(holds, "\n")
-			if acknowledged := strings.Contains(said, fmt.Sprintf("done %d\n", len(crashChanges))); acknowledged && namesOf(s.All()) != holds {
+			if done, _ := crash.HowFar(said); done == len(crashChanges) && namesOf(s.All()) != holds {
 				t.Errorf("%s no. %d: %q is found, %q holds: %s", fails.call, nth, namesOf(s.All()), holds, said)
 			}
 		}

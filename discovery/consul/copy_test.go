@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"servicebroker/testenv/crash"
@@ -23,11 +22,11 @@ func TestTheCopyAfterAnyCrash(t *testing.T) {
 		next := map[string]shared{}
 		for n := 1; n <= changes; n++ {
 			next[fmt.Sprint("i", n)] = shared{Format: 1, Value: json.RawMessage(`{"kind":"drain"}`), Origin: "me"}
-			w.Say("begin %d", n)
+			w.Begin(n)
 			if err := s.keep(next); err != nil {
 				t.Fatal(err)
 			}
-			w.Say("done %d", n)
+			w.Done(n)
 		}
 		return
 	}
@@ -40,11 +39,7 @@ func TestTheCopyAfterAnyCrash(t *testing.T) {
 		if err := c.WriteTo(folder); err != nil {
 			t.Fatal(err)
 		}
-		done, begun := 0, 0
-		for line := range strings.Lines(c.Said) {
-			_, _ = fmt.Sscanf(line, "begin %d", &begun)
-			_, _ = fmt.Sscanf(line, "done %d", &done)
-		}
+		done, begun := crash.HowFar(c.Said)
 		s := &Intents{Path: filepath.Join(folder, "shared.json")}
 		if err := s.Open(); err != nil || len(s.All()) < done || len(s.All()) > begun {
 			t.Errorf("%v: there are %d, %v", c, len(s.All()), err)
