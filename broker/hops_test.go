@@ -15,6 +15,7 @@ import (
 	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/relay"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -49,8 +50,8 @@ func nextHop(t *testing.T, text string) *NextHop {
 
 // A chain may change between TCP and TCPS at each hop, in both directions; each hop over TLS is who its host says.
 func TestRoutesOverTLS(t *testing.T) {
-	a := newAuthority(t)
-	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.host()}})
+	a := authority.New(t)
+	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.Host()}})
 	secure := addressAt("tcps", "localhost:"+strconv.Itoa(port))
 	host, plainPort := database(t)
 	plain := addressAt("tcp", net.JoinHostPort(host, strconv.Itoa(plainPort)))
@@ -71,12 +72,12 @@ func TestRoutesOverTLS(t *testing.T) {
 		if _, reply := first.ask(text); !isAccept(reply) {
 			t.Errorf("%s\n answered %v", text, reply)
 		}
-		reply, err := first.askTLS(&tls.Config{RootCAs: a.pool, ServerName: "localhost"}, text)
+		reply, err := first.askTLS(&tls.Config{RootCAs: a.Pool, ServerName: "localhost"}, text)
 		if err != nil || !isAccept(reply) {
 			t.Errorf("over TLS, %s\n answered %v, %v", text, reply, err)
 		}
 	}
-	stranger := startSecure(t, newAuthority(t), rules)
+	stranger := startSecure(t, authority.New(t), rules)
 	first.wantCode(through(door(first, "tcp"), door(stranger, "tcps"), plain), tns.CodeHandoff)
 	first.explained("give the CA of the instances' certificates in UPSTREAM_TLS")
 }

@@ -13,6 +13,7 @@ import (
 	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/relay"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -54,10 +55,10 @@ func metricRows() string {
 
 // everything is a broker that shows every metric there is.
 func everything(t *testing.T) *running {
-	a, other := newAuthority(t), beside(t, "b2", nil)
+	a, other := authority.New(t), beside(t, "b2", nil)
 	r := startCounted(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
-		c.TLS.Certificate, c.UpstreamTLS.CA = a.file("host.pem", a.host()), a.ca()
+		c.TLS.Certificate, c.UpstreamTLS.CA = a.File("host.pem", a.Host()), a.CA()
 		c.LogDirectory = t.TempDir()
 		c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 		c.Limits.MaxSessions = 100

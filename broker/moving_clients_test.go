@@ -22,6 +22,7 @@ import (
 	"servicebroker/journal"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -192,14 +193,14 @@ func (s *stalled) Read(b []byte) (int, error) {
 
 // Where TLS is spoken, who has not begun to moves; whoever is in the middle of it stays and is served.
 func TestTLSClientsInAnUpgrade(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r, next := succeedable(t, func(c *Config) {
 		c.Addresses[0].Protocol = "tcps"
-		c.TLS.Certificate = a.file("host.pem", a.host())
+		c.TLS.Certificate = a.File("host.pem", a.Host())
 		host, port := database(t)
 		c.StaticServices = []StaticService{{Name: "sales", Instance: "s1", Address: descriptor.Address{Protocol: "tcp", Host: host, Port: port}}}
 	})
-	config := &tls.Config{RootCAs: a.pool, ServerName: "localhost"}
+	config := &tls.Config{RootCAs: a.Pool, ServerName: "localhost"}
 	silent := r.dial().NetConn()
 	middle := &stalled{Conn: r.dial().NetConn(), came: make(chan struct{}), gone: make(chan struct{})}
 	type outcome struct {

@@ -21,6 +21,7 @@ import (
 	"servicebroker/registration"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -184,7 +185,7 @@ func TestProxyElsewhereIsNotThisHost(t *testing.T) {
 
 // The header comes before TLS.
 func TestProxyHeaderBeforeTLS(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r := startSecure(t, a, func(c *Config) { c.ProxyProtocol.In = loopback })
 	raw, err := net.Dial("tcp", r.Addresses()[1])
 	if err != nil {
@@ -193,7 +194,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 	defer raw.Close()
 	_ = raw.SetDeadline(time.Now().Add(20 * time.Second))
 	_, _ = io.WriteString(raw, header(t, 2, "198.51.100.7:4711"))
-	c := tls.Client(raw, &tls.Config{RootCAs: a.pool, ServerName: "localhost"})
+	c := tls.Client(raw, &tls.Config{RootCAs: a.Pool, ServerName: "localhost"})
 	reply, err := tns.TryService(t.Context(), c, []byte("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))"))
 	if code(reply) != tns.CodeUnknownService {
 		t.Errorf("%T %v, %v", reply, reply, err)
@@ -261,15 +262,15 @@ func (c *readFirst) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 // Instances are told of the client, before TLS; probes are for ourselves.
 func TestProxyHeaderToInstances(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	for _, tc := range []struct {
 		protocol string
 		config   *tls.Config
 		version  int
-	}{{"tcp", nil, 1}, {"tcp", nil, 2}, {"tcps", &tls.Config{Certificates: []tls.Certificate{a.host()}}, 2}} {
+	}{{"tcp", nil, 1}, {"tcp", nil, 2}, {"tcps", &tls.Config{Certificates: []tls.Certificate{a.Host()}}, 2}} {
 		port, clients := behindProxy(t, tc.config)
 		r := start(t, func(c *Config) {
-			c.HoldTimeout, c.ProbeInterval, c.UpstreamTLS.CA = 0, 0, a.ca()
+			c.HoldTimeout, c.ProbeInterval, c.UpstreamTLS.CA = 0, 0, a.CA()
 			c.ProxyProtocol.Out = []ProxyProtocolRule{{Destination: "10.0.0.0/8", Version: 1}, {Destination: "localhost", Version: tc.version}}
 			c.StaticServices = []StaticService{{Name: "sales", Instance: "sales1", Address: descriptor.Address{Protocol: tc.protocol, Host: "localhost", Port: port}}}
 		})

@@ -18,11 +18,12 @@ import (
 	"servicebroker/console"
 	"servicebroker/intent"
 	"servicebroker/journal"
+	"servicebroker/testenv/authority"
 )
 
 // startREST runs a broker with a REST address, a password for each of alice (operator) and tina (operator of a_*), which are their
 // names twice, and a token for ci (viewer).
-func startREST(t *testing.T, a *authority, change func(*Config)) (r *running, token string) {
+func startREST(t *testing.T, a *authority.Authority, change func(*Config)) (r *running, token string) {
 	t.Helper()
 	token = console.NewToken()
 	lines := []console.Credential{
@@ -34,9 +35,9 @@ func startREST(t *testing.T, a *authority, change func(*Config)) (r *running, to
 	for _, c := range lines {
 		text += c.String() + "\n"
 	}
-	credentials := a.write("credentials", []byte(text))
+	credentials := a.Write("credentials", []byte(text))
 	return start(t, func(c *Config) {
-		c.RESTAddress, c.RESTCredentials, c.TLS.Certificate = "127.0.0.1:0", credentials, a.file("host.pem", a.host())
+		c.RESTAddress, c.RESTCredentials, c.TLS.Certificate = "127.0.0.1:0", credentials, a.File("host.pem", a.Host())
 		if change != nil {
 			change(c)
 		}
@@ -44,12 +45,12 @@ func startREST(t *testing.T, a *authority, change func(*Config)) (r *running, to
 }
 
 // as is the client of somebody, who has his name twice for a password; or a token.
-func (r *running) as(a *authority, login string) *console.Client {
+func (r *running) as(a *authority.Authority, login string) *console.Client {
 	header := "Bearer " + login
 	if len(login) < 10 {
 		header = "Basic " + base64.StdEncoding.EncodeToString([]byte(login+":"+login+login))
 	}
-	return &console.Client{API: "https://" + r.RESTAddress(), CA: a.ca(), Authorize: func() (string, error) { return header, nil }}
+	return &console.Client{API: "https://" + r.RESTAddress(), CA: a.CA(), Authorize: func() (string, error) { return header, nil }}
 }
 
 func wantStatus(t *testing.T, what string, err error, status int) {
@@ -62,7 +63,7 @@ func wantStatus(t *testing.T, what string, err error, status int) {
 
 // The whole way, through TLS: look and change, as far as credentials go.
 func TestAdministrationOverTheNetwork(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r, token := startREST(t, a, nil)
 	r.join("one", "a_1", "b_1")
 	ctx := t.Context()
@@ -85,7 +86,7 @@ func TestAdministrationOverTheNetwork(t *testing.T) {
 	wantStatus(t, "somebody else's service", err, 403)
 	_, err = r.as(a, "nobody").Services(ctx)
 	wantStatus(t, "nobody", err, 401)
-	_, err = (&console.Client{API: "https://" + r.RESTAddress(), CA: a.ca()}).Services(ctx)
+	_, err = (&console.Client{API: "https://" + r.RESTAddress(), CA: a.CA()}).Services(ctx)
 	wantStatus(t, "without credentials", err, 401)
 	view, err := r.as(a, "alice").SetIntent(ctx, drain("b_1"))
 	if err != nil || view.Source != "alice from 127.0.0.1" {
@@ -114,7 +115,7 @@ func TestAdministrationOverTheNetwork(t *testing.T) {
 
 // A stream of events is cut to what is somebody's, as a list is.
 func TestAStreamIsForItsReader(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r, _ := startREST(t, a, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -139,7 +140,7 @@ func TestAStreamIsForItsReader(t *testing.T) {
 }
 
 func TestRESTSpeaksTLSAlone(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r, token := startREST(t, a, nil)
 	if _, err := (&console.Client{API: "http://" + r.RESTAddress()}).Version(t.Context()); err == nil {
 		t.Error("it is answered without TLS")
@@ -172,10 +173,10 @@ func TestRESTSpeaksTLSAlone(t *testing.T) {
 
 // Certificate and credentials may change while it runs; a reload that takes REST away leaves it until a restart.
 func TestRESTFollowsItsFiles(t *testing.T) {
-	a := newAuthority(t)
-	file := filepath.Join(a.folder, "cman.ora")
+	a := authority.New(t)
+	file := filepath.Join(a.Folder, "cman.ora")
 	parameters := func(more string) {
-		a.write("cman.ora", []byte(fmt.Sprintf("T=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))(PARAMETER_LIST=%s))", more)))
+		a.Write("cman.ora", []byte(fmt.Sprintf("T=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))(PARAMETER_LIST=%s))", more)))
 	}
 	r, token := startREST(t, a, func(c *Config) {
 		c.File, c.Name, c.Given = file, "T", map[string]Given{"REST_ADDRESS": {Value: "127.0.0.1:1"}}
@@ -189,7 +190,7 @@ func TestRESTFollowsItsFiles(t *testing.T) {
 		defer c.Close()
 		return c.ConnectionState().PeerCertificates[0].Subject.CommonName
 	}
-	parameters(rest + "(TLS_CERTIFICATE=" + a.file("second.pem", a.numbered(2)) + ")")
+	parameters(rest + "(TLS_CERTIFICATE=" + a.File("second.pem", numbered(a, 2)) + ")")
 	if _, err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -216,12 +217,12 @@ func TestRESTFollowsItsFiles(t *testing.T) {
 }
 
 func TestRESTThatCannotBeStarts(t *testing.T) {
-	a := newAuthority(t)
-	good := a.write("good", []byte("ci viewer bearer sha256:"+console.HashToken("x")+"\n"))
-	bad := a.write("bad", []byte("alice\n"))
+	a := authority.New(t)
+	good := a.Write("good", []byte("ci viewer bearer sha256:"+console.HashToken("x")+"\n"))
+	bad := a.Write("bad", []byte("alice\n"))
 	for name, c := range map[string]struct{ credentials, certificate, want string }{
-		"no certificate": {good, "", "REST_ADDRESS"}, "no file": {good, filepath.Join(a.folder, "none.pem"), "none.pem"},
-		"no credentials": {filepath.Join(a.folder, "none"), a.file("h.pem", a.host()), "broker credentials add"}, "bad credentials": {bad, a.file("h.pem", a.host()), "line 1"},
+		"no certificate": {good, "", "REST_ADDRESS"}, "no file": {good, filepath.Join(a.Folder, "none.pem"), "none.pem"},
+		"no credentials": {filepath.Join(a.Folder, "none"), a.File("h.pem", a.Host()), "broker credentials add"}, "bad credentials": {bad, a.File("h.pem", a.Host()), "line 1"},
 	} {
 		b, err := New(testConfig(t, func(config *Config) {
 			config.RESTAddress, config.RESTCredentials, config.TLS.Certificate = "127.0.0.1:0", c.credentials, c.certificate
@@ -236,8 +237,8 @@ func TestRESTThatCannotBeStarts(t *testing.T) {
 }
 
 func TestCheckReadsCredentials(t *testing.T) {
-	a := newAuthority(t)
-	certificate := a.file("h.pem", a.host())
+	a := authority.New(t)
+	certificate := a.File("h.pem", a.Host())
 	for name, c := range map[string]struct {
 		text string
 		mode os.FileMode
@@ -247,7 +248,7 @@ func TestCheckReadsCredentials(t *testing.T) {
 		"wrong": {"alice operator basic secret", 0o600, "error: REST_CREDENTIALS"},
 		"open":  {"ci viewer bearer sha256:" + console.HashToken("x"), 0o644, "chmod 600"},
 	} {
-		file := a.write("credentials-"+name, []byte(c.text+"\n"))
+		file := a.Write("credentials-"+name, []byte(c.text+"\n"))
 		if err := os.Chmod(file, c.mode); err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +266,7 @@ func TestCheckReadsCredentials(t *testing.T) {
 
 // Whatever tina asks of a broker that others use too, no answer has a byte of what is theirs.
 func TestATenantIsToldNothingOfOthers(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r, _ := startREST(t, a, func(c *Config) {
 		read, messages := ReadConfig(write(t, `T=(CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))(RULE_LIST=
 			(RULE=(SRC=*)(DST=*)(SRV=b_secret,a_2)(ACT=log))(RULE=(SRC=*)(DST=*)(SRV=b_secret,a_3)(ACT=reject)(USER=bmatter))(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept)))

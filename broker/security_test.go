@@ -15,21 +15,22 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
 // numbered is a certificate for loopback whose CN tells it from others.
-func (a *authority) numbered(n int) tls.Certificate {
-	return a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: fmt.Sprintf("cman-%d", n)}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+func numbered(a *authority.Authority, n int) tls.Certificate {
+	return a.Sign(&x509.Certificate{Subject: pkix.Name{CommonName: fmt.Sprintf("cman-%d", n)}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 }
 
 // Certificates are replaced, by good ones and bad ones, while clients connect: none of them
 // notices, and the last good one is shown.
 func TestCertificatesRotateUnderLoad(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r := startSecure(t, a, nil)
 	r.register("sales1", "sales")
-	file := filepath.Join(a.folder, "host.pem")
+	file := filepath.Join(a.Folder, "host.pem")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var clients sync.WaitGroup
@@ -39,7 +40,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				name := ""
-				config := &tls.Config{RootCAs: a.pool, ServerName: "localhost", VerifyConnection: func(s tls.ConnectionState) error {
+				config := &tls.Config{RootCAs: a.Pool, ServerName: "localhost", VerifyConnection: func(s tls.ConnectionState) error {
 					name = s.PeerCertificates[0].Subject.CommonName
 					return nil
 				}}
@@ -66,7 +67,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 			}
 		} else {
 			good = n
-			a.file("host.pem", a.numbered(n))
+			a.File("host.pem", numbered(a, n))
 			if changed, err := r.refreshCertificates(); !changed || err != nil {
 				t.Errorf("changed %v, %v", changed, err)
 			}
@@ -101,8 +102,8 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 
 // A reload puts other certificates in force, and refuses what cannot be.
 func TestReloadOfTLS(t *testing.T) {
-	a := newAuthority(t)
-	first, second := a.file("first.pem", a.numbered(1)), a.file("second.pem", a.numbered(2))
+	a := authority.New(t)
+	first, second := a.File("first.pem", numbered(a, 1)), a.File("second.pem", numbered(a, 2))
 	text := func(parameters string) string {
 		return `T = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=0))(ADDRESS=(PROTOCOL=tcps)(HOST=127.0.0.1)(PORT=0))
   (RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))
@@ -119,7 +120,7 @@ func TestReloadOfTLS(t *testing.T) {
 		c.StateDirectory, c.ConsoleAddress = state, ""
 	})
 	shown := func() (name string) {
-		_, err := r.askTLS(&tls.Config{RootCAs: a.pool, ServerName: "localhost", VerifyConnection: func(s tls.ConnectionState) error {
+		_, err := r.askTLS(&tls.Config{RootCAs: a.Pool, ServerName: "localhost", VerifyConnection: func(s tls.ConnectionState) error {
 			name = s.PeerCertificates[0].Subject.CommonName
 			return nil
 		}}, askSales)
@@ -153,7 +154,7 @@ func TestReloadOfTLS(t *testing.T) {
 			t.Errorf("%s: %q is shown, want %q", tc.parameters, name, tc.want)
 		}
 	}
-	a.file("first.pem", a.numbered(3))
+	a.File("first.pem", numbered(a, 3))
 	if changed, err := reload("(TLS_CERTIFICATE=" + first + ")(TLS_MIN_VERSION=1.3)"); err != nil || !slices.Contains(changed, "certificates") {
 		t.Errorf("%v, %v", changed, err)
 	}
@@ -164,12 +165,12 @@ func TestReloadOfTLS(t *testing.T) {
 
 // A check looks into the files, as far as it may.
 func TestCheckOfCertificates(t *testing.T) {
-	a := newAuthority(t)
-	good, broken := a.file("good.pem", a.host()), a.write("broken.pem", []byte("nothing"))
-	old := a.file("old.pem", a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "old"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}))
-	secret, short := a.write("secret", []byte("0123456789abcdef\n")), a.write("short", []byte("abc\n"))
+	a := authority.New(t)
+	good, broken := a.File("good.pem", a.Host()), a.Write("broken.pem", []byte("nothing"))
+	old := a.File("old.pem", a.Sign(&x509.Certificate{Subject: pkix.Name{CommonName: "old"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}))
+	secret, short := a.Write("secret", []byte("0123456789abcdef\n")), a.Write("short", []byte("abc\n"))
 	const acme = "(ACME_DIRECTORY=https://ca.test/dir)(ACME_NAMES=cman.test)"
-	other := a.write("other.key", pemOf("EC PRIVATE KEY", []byte{1}))
+	other := a.Write("other.key", authority.PEM("EC PRIVATE KEY", []byte{1}))
 	for _, tc := range []struct{ parameters, want string }{
 		{"(TLS_CERTIFICATE=" + good + ")", ""},
 		{"(TLS_CERTIFICATE=" + broken + ")", "error: ADDRESS"},

@@ -1,17 +1,11 @@
 package broker
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,99 +19,19 @@ import (
 	"servicebroker/journal"
 	"servicebroker/relay"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
-// authority signs certificates for a test, and keeps them in files.
-type authority struct {
-	t      *testing.T
-	folder string
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
-	pool   *x509.CertPool
-	serial int64
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, folder: t.TempDir(), pool: x509.NewCertPool()}
-	pair := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	a.cert, a.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
-	a.pool.AddCert(a.cert)
-	a.write("ca.pem", pemOf("CERTIFICATE", a.cert.Raw))
-	return a
-}
-
-func pemOf(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-func (a *authority) sign(template *x509.Certificate) tls.Certificate {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	parent, by := a.cert, a.key
-	if parent == nil {
-		parent, by = template, key
-	}
-	a.serial++
-	template.SerialNumber = big.NewInt(a.serial)
-	if template.NotAfter.IsZero() {
-		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
-func (a *authority) write(name string, content ...[]byte) (path string) {
-	a.t.Helper()
-	path = filepath.Join(a.folder, name)
-	if err := os.WriteFile(path, bytes.Join(content, nil), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	return path
-}
-
-// file writes a pair into one PEM file.
-func (a *authority) file(name string, pair tls.Certificate) (path string) {
-	a.t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return a.write(name, pemOf("CERTIFICATE", pair.Certificate[0]), pemOf("PRIVATE KEY", der))
-}
-
-// host is a certificate for loopback.
-func (a *authority) host() tls.Certificate {
-	return a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "cman"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-}
-
-// client is a certificate for CN=name,O=Acme.
-func (a *authority) client(name string) tls.Certificate {
-	return a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name, Organization: []string{"Acme"}}})
-}
-
-func (a *authority) ca() string { return filepath.Join(a.folder, "ca.pem") }
-
 // startSecure runs a broker that listens on TCP and, second, on TCPS.
-func startSecure(t *testing.T, a *authority, change func(*Config)) *running {
+func startSecure(t *testing.T, a *authority.Authority, change func(*Config)) *running {
 	t.Helper()
 	return start(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
 		c.HoldTimeout = 0
 		if a != nil {
-			c.TLS.Certificate = a.file("host.pem", a.host())
-			c.UpstreamTLS.CA = a.ca()
+			c.TLS.Certificate = a.File("host.pem", a.Host())
+			c.UpstreamTLS.CA = a.CA()
 		}
 		if change != nil {
 			change(c)
@@ -159,16 +73,16 @@ func (r *running) explained(text string) *journal.Explanation {
 }
 
 func TestClientsOverTLS(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r := startSecure(t, a, nil)
 	r.register("sales1", "sales")
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		reply, err := r.askTLS(&tls.Config{RootCAs: a.pool, ServerName: "localhost", MinVersion: version, MaxVersion: version}, askSales)
+		reply, err := r.askTLS(&tls.Config{RootCAs: a.Pool, ServerName: "localhost", MinVersion: version, MaxVersion: version}, askSales)
 		if _, ok := reply.(*tns.Accept); !ok {
 			t.Errorf("TLS %x: %T, %v", version, reply, err)
 		}
 	}
-	reply, err := r.askTLS(&tls.Config{RootCAs: a.pool, ServerName: "S5.sales.V3.319", InsecureSkipVerify: true}, "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))")
+	reply, err := r.askTLS(&tls.Config{RootCAs: a.Pool, ServerName: "S5.sales.V3.319", InsecureSkipVerify: true}, "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=nobody)))")
 	if refuse, ok := reply.(*tns.Refuse); !ok || refuse.Code() != tns.CodeUnknownService {
 		t.Errorf("%T %v, %v", reply, reply, err)
 	}
@@ -180,7 +94,7 @@ func TestClientsOverTLS(t *testing.T) {
 // Who comes without TLS, or with it where there is none, hears of it, and so does the
 // operator.
 func TestTheWrongDoor(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r := startSecure(t, a, nil)
 	c, err := net.Dial("tcp", r.Addresses()[1])
 	if err != nil {
@@ -193,7 +107,7 @@ func TestTheWrongDoor(t *testing.T) {
 	}
 	r.explained("write PROTOCOL=tcps in its descriptor")
 
-	_, err = tls.Dial("tcp", r.Addresses()[0], &tls.Config{RootCAs: a.pool})
+	_, err = tls.Dial("tcp", r.Addresses()[0], &tls.Config{RootCAs: a.Pool})
 	if err == nil || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
 		t.Errorf("with TLS: %v", err)
 	}
@@ -220,7 +134,7 @@ func TestTheWrongDoor(t *testing.T) {
 
 // A client that begins a handshake and falls silent is cut off in time.
 func TestSilentHandshake(t *testing.T) {
-	r := startSecure(t, newAuthority(t), func(c *Config) { c.InboundTimeout = 100 * time.Millisecond })
+	r := startSecure(t, authority.New(t), func(c *Config) { c.InboundTimeout = 100 * time.Millisecond })
 	c, err := net.Dial("tcp", r.Addresses()[1])
 	if err != nil {
 		t.Fatal(err)
@@ -234,21 +148,21 @@ func TestSilentHandshake(t *testing.T) {
 }
 
 func TestClientCertificates(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	r := startSecure(t, a, func(c *Config) {
-		c.TLS.ClientCA = a.ca()
+		c.TLS.ClientCA = a.CA()
 		c.Rules = relay.Rules{{Source: relay.HostPattern{Any: true}, Destination: relay.HostPattern{Any: true}, Services: []string{"*"}, DNs: []string{"CN=app1,O=Acme"}, Action: relay.Accept}}
 	})
 	r.register("sales1", "sales")
 	with := func(certificates ...tls.Certificate) *tls.Config {
-		return &tls.Config{RootCAs: a.pool, ServerName: "localhost", Certificates: certificates}
+		return &tls.Config{RootCAs: a.Pool, ServerName: "localhost", Certificates: certificates}
 	}
-	if reply, err := r.askTLS(with(a.client("app1")), askSales); err != nil {
+	if reply, err := r.askTLS(with(a.Client("app1")), askSales); err != nil {
 		t.Error(err)
 	} else if _, ok := reply.(*tns.Accept); !ok {
 		t.Errorf("%T %v", reply, reply)
 	}
-	if reply, err := r.askTLS(with(a.client("app2")), askSales); err != nil {
+	if reply, err := r.askTLS(with(a.Client("app2")), askSales); err != nil {
 		t.Error(err)
 	} else if refuse, ok := reply.(*tns.Refuse); !ok || refuse.Code() != tns.CodeRuleRejects {
 		t.Errorf("%T %v", reply, reply)
@@ -257,7 +171,7 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("without a certificate: %T", reply)
 	}
 	r.explained("give the client a certificate of TLS_CLIENT_CA")
-	if reply, err := r.askTLS(with(newAuthority(t).client("app1")), askSales); err == nil {
+	if reply, err := r.askTLS(with(authority.New(t).Client("app1")), askSales); err == nil {
 		t.Errorf("with a certificate of somebody else: %T", reply)
 	}
 	r.explained("give the CA that signed the client's certificate")
@@ -313,8 +227,8 @@ func staticTLS(service string, port int) StaticService {
 
 // Instances over TLS are whom they should be, and see our certificate.
 func TestInstancesOverTLS(t *testing.T) {
-	a := newAuthority(t)
-	config := &tls.Config{Certificates: []tls.Certificate{a.host()}, ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	a := authority.New(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.Host()}, ClientCAs: a.Pool, ClientAuth: tls.RequireAndVerifyClientCert}
 	port, shown := secureDatabase(t, config)
 	for _, tc := range []struct {
 		name   string
@@ -324,12 +238,12 @@ func TestInstancesOverTLS(t *testing.T) {
 		{"as it should be", func(*UpstreamTLS) {}, ""},
 		{"by its DN", func(u *UpstreamTLS) { u.DNs = []string{"cn=CMAN"} }, ""},
 		{"another DN", func(u *UpstreamTLS) { u.DNs = []string{"CN=other"} }, "correct the DN in UPSTREAM_TLS"},
-		{"an unknown authority", func(u *UpstreamTLS) { u.CA = newAuthority(t).ca() }, "give the CA of the instances' certificates in UPSTREAM_TLS"},
+		{"an unknown authority", func(u *UpstreamTLS) { u.CA = authority.New(t).CA() }, "give the CA of the instances' certificates in UPSTREAM_TLS"},
 		{"without a certificate", func(u *UpstreamTLS) { u.Certificate = "" }, "if it asks for a certificate, give one in UPSTREAM_TLS"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := startSecure(t, a, func(c *Config) {
-				c.UpstreamTLS.Certificate = a.file("broker.pem", a.client("broker"))
+				c.UpstreamTLS.Certificate = a.File("broker.pem", a.Client("broker"))
 				c.StaticServices = []StaticService{staticTLS("sales", port)}
 				c.ProbeInterval = 0
 				tc.change(&c.UpstreamTLS)
@@ -349,8 +263,8 @@ func TestInstancesOverTLS(t *testing.T) {
 
 // Probes go over TLS too.
 func TestProbesOverTLS(t *testing.T) {
-	a := newAuthority(t)
-	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.host()}})
+	a := authority.New(t)
+	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.Host()}})
 	r := startSecure(t, a, func(c *Config) { c.StaticServices = []StaticService{staticTLS("sales", port)} })
 	candidates, err := r.Snapshot().Match(servicetable.Query{Service: "sales"})
 	if err != nil {
@@ -386,8 +300,8 @@ func TestTLSAtStart(t *testing.T) {
 // A client that says in its handshake what it asks for ends TLS with the instance; one
 // that does not, with the broker, if that has a certificate.
 func TestPassthrough(t *testing.T) {
-	a := newAuthority(t)
-	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "instance"}, DNSNames: []string{"localhost"}})}})
+	a := authority.New(t)
+	port, _ := secureDatabase(t, &tls.Config{Certificates: []tls.Certificate{a.Sign(&x509.Certificate{Subject: pkix.Name{CommonName: "instance"}, DNSNames: []string{"localhost"}})}})
 	for _, certificate := range []bool{true, false} {
 		r := startSecure(t, a, func(c *Config) {
 			c.Listening = []ListenSettings{{}, {Passthrough: true}}
@@ -398,7 +312,7 @@ func TestPassthrough(t *testing.T) {
 			}
 		})
 		name := ""
-		config := &tls.Config{RootCAs: a.pool, InsecureSkipVerify: true, ServerName: "S5.sales.V3.319", VerifyConnection: func(state tls.ConnectionState) error {
+		config := &tls.Config{RootCAs: a.Pool, InsecureSkipVerify: true, ServerName: "S5.sales.V3.319", VerifyConnection: func(state tls.ConnectionState) error {
 			name = state.PeerCertificates[0].Subject.CommonName
 			return nil
 		}}

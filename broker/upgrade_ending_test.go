@@ -13,6 +13,7 @@ import (
 	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/handover"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -25,14 +26,14 @@ type generations struct {
 
 func twoGenerations(t *testing.T, drain time.Duration) *generations {
 	t.Helper()
-	a := newAuthority(t)
+	a := authority.New(t)
 	old, next := succeedable(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"})
-		c.TLS.Certificate = a.file("host.pem", a.host())
+		c.TLS.Certificate = a.File("host.pem", a.Host())
 		c.DrainTimeout = drain
 	})
 	old.register("s1", "sales")
-	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: a.pool}}).DialContext(t.Context(), "tcp", old.Addresses()[1])
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: a.Pool}}).DialContext(t.Context(), "tcp", old.Addresses()[1])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,14 @@ import (
 
 	"servicebroker/intent"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
 // overTLS connects over TLS, and returns the answer when it comes.
-func (r *running) overTLS(a *authority, text string) chan answered {
+func (r *running) overTLS(a *authority.Authority, text string) chan answered {
 	out, began := make(chan answered, 1), time.Now()
-	c := tls.Client(r.dial().NetConn(), &tls.Config{RootCAs: a.pool, ServerName: "localhost"})
+	c := tls.Client(r.dial().NetConn(), &tls.Config{RootCAs: a.Pool, ServerName: "localhost"})
 	go func() {
 		reply, err := tns.TryService(r.t.Context(), c, []byte(text))
 		out <- answered{reply, err, time.Since(began)}
@@ -25,10 +26,10 @@ func (r *running) overTLS(a *authority, text string) chan answered {
 // Clients that are held over TLS stay, and are served when what they wait for is back in the successor: a service that comes,
 // and one that an operator lets go.
 func TestClientsHeldOverTLSFollowTheSuccessor(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	first, next := succeedable(t, func(c *Config) {
 		c.Addresses[0].Protocol = "tcps"
-		c.TLS.Certificate = a.file("host.pem", a.host())
+		c.TLS.Certificate = a.File("host.pem", a.Host())
 		c.HoldTimeout = 40 * time.Second
 		host, port := database(t)
 		c.StaticServices = []StaticService{staticAt("billing", host, port)}

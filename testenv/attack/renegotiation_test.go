@@ -101,7 +101,7 @@ func TestHandshakesAgain(t *testing.T) {
 // what it means to.
 func (w *world) secureInstance(t *testing.T, version uint16, restarts int, do func(*sealer) error) (at string, asked *atomic.Int32) {
 	asked = &atomic.Int32{}
-	config := &tls.Config{Certificates: []tls.Certificate{w.ca.host()}}
+	config := &tls.Config{Certificates: []tls.Certificate{w.ca.Host()}}
 	return w.instance(func(c net.Conn) {
 		for i := 0; ; i++ {
 			s, err := sealed(t, c, version, config)

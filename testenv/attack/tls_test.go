@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"servicebroker/testenv/authority"
 	"servicebroker/tns"
 )
 
@@ -102,7 +103,7 @@ func (w *world) overTLS(at int, c *tls.Config) (tns.Message, error) {
 // Only clients with a certificate of the right authority, that is good now, are let in where certificates are asked for.
 func TestCertificatesOfClients(t *testing.T) {
 	w := start(t, nil)
-	other := newAuthority(t)
+	other := authority.New(t)
 	with := func(pair tls.Certificate) *tls.Config {
 		return &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }}
 	}
@@ -115,8 +116,8 @@ func TestCertificatesOfClients(t *testing.T) {
 		tls   *tls.Config
 		class string
 	}{
-		{"good", with(w.ca.sign(template())), ""}, {"none", &tls.Config{InsecureSkipVerify: true}, "tls"}, {"expired", with(w.ca.sign(expired)), "tls"},
-		{"not good yet", with(w.ca.sign(early)), "tls"}, {"of another authority", with(other.sign(template())), "tls"},
+		{"good", with(w.ca.Sign(template())), ""}, {"none", &tls.Config{InsecureSkipVerify: true}, "tls"}, {"expired", with(w.ca.Sign(expired)), "tls"},
+		{"not good yet", with(w.ca.Sign(early)), "tls"}, {"of another authority", with(other.Sign(template())), "tls"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := w.metrics()

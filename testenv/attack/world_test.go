@@ -28,6 +28,7 @@ import (
 	"servicebroker/descriptor"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/authority"
 	"servicebroker/testenv/stage"
 	"servicebroker/tns"
 )
@@ -61,7 +62,7 @@ type world struct {
 	*broker.Broker
 	t   *testing.T
 	log *output
-	ca  *authority
+	ca  *authority.Authority
 
 	database   string // where the instance is
 	table      string // what was registered at the beginning
@@ -98,16 +99,16 @@ func (o *output) String() string {
 // start runs a broker with all its doors to the end of the test.
 func start(t *testing.T, change func(*broker.Config)) *world {
 	t.Helper()
-	w := &world{t: t, log: &output{}, ca: newAuthority(t)}
+	w := &world{t: t, log: &output{}, ca: authority.New(t)}
 	c := broker.DefaultConfig()
 	loopback := descriptor.Address{Protocol: "tcp", Host: "127.0.0.1"}
 	secure := descriptor.Address{Protocol: "tcps", Host: "127.0.0.1"}
 	c.Addresses = []descriptor.Address{loopback, loopback, secure, secure}
 	c.Listening = make([]broker.ListenSettings, tlsKinds)
 	c.Listening[proxied].ProxyProtocol = &broker.ProxyProtocol{In: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	c.TLS.Certificate = w.ca.file("host.pem", w.ca.host())
-	c.Listening[mutual].TLS = &broker.TLSSettings{ClientCA: w.ca.ca()}
-	c.UpstreamTLS.CA = w.ca.ca()
+	c.TLS.Certificate = w.ca.File("host.pem", w.ca.Host())
+	c.Listening[mutual].TLS = &broker.TLSSettings{ClientCA: w.ca.CA()}
+	c.UpstreamTLS.CA = w.ca.CA()
 	c.ConsoleAddress, c.StateDirectory, c.LogDirectory = "127.0.0.1:0", filepath.Join(t.TempDir(), "s"), t.TempDir()
 	c.DNS.Address, c.DNS.Zone = "127.0.0.1:0", "db.example"
 	c.InboundTimeout, c.ShutdownGrace, c.HoldTimeout, c.Verbose = silenceLimit, 0, 0, true
