@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/failover"
 	"servicebroker/journal"
 	"servicebroker/limits"
@@ -238,7 +239,7 @@ func offers(r *servicetable.Registration) map[string]bool {
 func (b *Broker) tell(before, after *servicetable.Registration, reason string) {
 	switch { // drop has told the end
 	case before == nil:
-		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: plural(len(after.Services), "service")})
+		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: console.Plural(len(after.Services), "service")})
 	case after != nil && before.Stale && !after.Stale:
 		b.note(after, journal.Event{Kind: journal.Registered, Status: "up", Detail: "it is back"})
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/limits"
 	"servicebroker/resources"
 )
@@ -257,7 +258,7 @@ func shortageRemedy(err error) string {
 func (b *Broker) overloadNotes() (notes []string) {
 	for _, one := range b.overload.shortages.all() {
 		notes = append(notes, fmt.Sprintf("short of %s since %s (%s, %s): %s",
-			one.resource, one.since.UTC().Format("15:04:05Z"), one.operation, plural(int(one.times), "time"), one.cause))
+			one.resource, one.since.UTC().Format("15:04:05Z"), one.operation, console.Plural(int(one.times), "time"), one.cause))
 	}
 	for _, one := range b.overload.descriptors.lacks(b.settings().config) {
 		notes = append(notes, one.text)

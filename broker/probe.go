@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/console"
 	"servicebroker/descriptor"
 	"servicebroker/failover"
 	"servicebroker/journal"
@@ -119,7 +120,7 @@ func (b *Broker) gone(r *servicetable.Registration, answered bool, cause string)
 	if n == 0 {
 		return
 	}
-	b.note(r, journal.Event{Kind: journal.SessionsLost, Status: "down", Reason: "FAILURE", Cause: cause, Detail: plural(n, "session") + " ended"})
+	b.note(r, journal.Event{Kind: journal.SessionsLost, Status: "down", Reason: "FAILURE", Cause: cause, Detail: console.Plural(n, "session") + " ended"})
 	b.log.Warn("sessions ended: their instance is gone and does not answer", "instance", r.Key(), "sessions", n, "cause", cause)
 }
 

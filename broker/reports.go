@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"fmt"
-
 	"servicebroker/relay"
 )
 
@@ -28,12 +26,4 @@ func (b *Broker) sessionEnded(s *relay.SessionInfo, err error) {
 	for _, tell := range b.reporters.sessions {
 		tell(s, err)
 	}
-}
-
-// plural words a number of things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

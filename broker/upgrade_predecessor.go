@@ -132,7 +132,7 @@ func (p *Predecessor) leftover(now time.Time) string {
 		word string
 	}{{l.Sessions, "session"}, {l.Clients - l.Sessions, "client"}, {l.Registrations, "registration"}} {
 		if one.n > 0 {
-			kept = append(kept, plural(one.n, one.word))
+			kept = append(kept, console.Plural(one.n, one.word))
 		}
 	}
 	if kept == nil {

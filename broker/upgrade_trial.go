@@ -151,7 +151,7 @@ func lostWith(t *trial) string {
 	if t.carried.Over == 0 && len(t.lost)+t.clients == 0 {
 		return "nothing was lost but the connections that it had accepted itself"
 	}
-	return "lost with it were " + plural(int(t.carried.Over), "session") + ", " + plural(t.clients, "waiting client") + " and the connections of " + plural(len(t.lost), "registration")
+	return "lost with it were " + console.Plural(int(t.carried.Over), "session") + ", " + console.Plural(t.clients, "waiting client") + " and the connections of " + console.Plural(len(t.lost), "registration")
 }
 
 func (b *Broker) servingStatus() string { return fmt.Sprintf("Serving, generation %d", b.generation()) }

@@ -95,7 +95,7 @@ func writeOlder(w io.Writer, older []Generation) error {
 		if g.Until != nil {
 			until = " until " + g.Until.Local().Format(time.TimeOnly)
 		}
-		if _, err := fmt.Fprintf(w, "Not listed: %s in generation %d%s (broker generations)\n", plural(g.Sessions, "session"), g.Number, until); err != nil {
+		if _, err := fmt.Fprintf(w, "Not listed: %s in generation %d%s (broker generations)\n", Plural(g.Sessions, "session"), g.Number, until); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (v seen) news(now time.Time) pageNews {
 	if v.Server.Held != nil {
 		n.Held = heldList(v.held(), "", pageHeldMost)
 		for _, h := range n.Held.Services[:min(len(n.Held.Services), pageHeldMost)] {
-			n.HeldConnect = append(n.HeldConnect, pageHeld{h.Service, plural(h.Waiting, "connect"), span(now.Sub(h.Oldest))})
+			n.HeldConnect = append(n.HeldConnect, pageHeld{h.Service, Plural(h.Waiting, "connect"), span(now.Sub(h.Oldest))})
 		}
 	}
 	if v.Server.Quarantine != nil {

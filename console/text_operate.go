@@ -95,7 +95,7 @@ func WriteTakenBack(w io.Writer, v IntentView, now time.Time) error {
 		text += " (" + v.Reason + ")"
 	}
 	if p := v.Progress; waitsForSessions(v) {
-		text += fmt.Sprintf("; %d of %s were left", p.SessionsLeft, plural(max(p.SessionsAtStart, p.SessionsLeft), "session"))
+		text += fmt.Sprintf("; %d of %s were left", p.SessionsLeft, Plural(max(p.SessionsAtStart, p.SessionsLeft), "session"))
 	}
 	if v.Shared == SharedNotYet {
 		text += "; other brokers do not know it yet, and will as soon as Consul is there"

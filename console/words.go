@@ -157,8 +157,8 @@ func waitsForSessions(v IntentView) bool {
 	return v.Kind == intent.Drain || v.Kind == intent.Maintenance
 }
 
-// plural words a number of things.
-func plural(n int, thing string) string {
+// Plural words a number of things.
+func Plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
@@ -170,7 +170,7 @@ func progressText(v IntentView, now time.Time) string {
 	var words []string
 	p := v.Progress
 	if waitsForSessions(v) {
-		words = append(words, fmt.Sprintf("%d of %s left", p.SessionsLeft, plural(max(p.SessionsAtStart, p.SessionsLeft), "session")))
+		words = append(words, fmt.Sprintf("%d of %s left", p.SessionsLeft, Plural(max(p.SessionsAtStart, p.SessionsLeft), "session")))
 		if p.Ended > 0 {
 			words = append(words, fmt.Sprintf("%d ended by the broker", p.Ended))
 		}
