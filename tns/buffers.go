@@ -2,7 +2,7 @@ package tns
 
 import "sync"
 
-// buffers are what connections begin to read into.
+// buffers are what connections begin to read into, and write from.
 var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
 // borrow returns one of them in place of the one that there is.
@@ -19,6 +19,9 @@ func (c *Conn) giveBack() {
 		c.lent = nil
 	}
 }
+
+// Release gives back what has been read into, where nothing is in it any more. No packet's Body is valid then.
+func (c *Conn) Release() { c.holdNothing() }
 
 // holdNothing gives back a read buffer in which nothing is.
 func (c *Conn) holdNothing() {

@@ -1,6 +1,7 @@
 package tns
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -95,5 +96,30 @@ func TestAPacketOutlivesTheQuestionWhatFollowsIt(t *testing.T) {
 	}
 	if got := string(p.Body[2:]); got != "one" {
 		t.Errorf("the packet holds %q now", got)
+	}
+}
+
+// Whoever says that it has read all, and writes little, holds no buffer.
+func TestReleaseAndSendHoldNothing(t *testing.T) {
+	w := &wire{in: bytes.NewReader(NewConnect([]byte("(DESCRIPTION=)")).AppendTo(nil, false))}
+	c := NewConn(w)
+	if _, err := c.ReadPacket(); err != nil {
+		t.Fatal(err)
+	}
+	if c.Release(); c.lent != nil || c.in != nil {
+		t.Error("a read buffer is held in which nothing is")
+	}
+	w.in = bytes.NewReader([]byte{0, 8, 0})
+	if _, err := c.ReadPacket(); err == nil {
+		t.Fatal("half a header is a packet")
+	}
+	if c.Release(); len(c.Buffered()) != 3 {
+		t.Error("what was read is lost")
+	}
+	if err := c.Send(Marker{1, MarkerBreak}); err != nil || c.out != nil {
+		t.Errorf("%d bytes are held after a small message, %v", cap(c.out), err)
+	}
+	if n := testing.AllocsPerRun(100, func() { w.out.Reset(); _ = c.Send(Packet{Type: TypeNull}) }); n > 1 {
+		t.Errorf("%v allocations to send", n)
 	}
 }

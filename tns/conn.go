@@ -13,7 +13,7 @@ const (
 	// fits, so that one read and no growth is the rule.
 	firstBuffer = 1024
 
-	// keepSendBuffer is the largest send buffer kept between two Sends.
+	// keepSendBuffer is the largest send buffer kept between two Sends. One of firstBuffer is lent for each.
 	keepSendBuffer = 64 << 10
 
 	// maxEmptyReads is how often a read may give neither bytes nor an error.
@@ -113,10 +113,15 @@ func (c *Conn) Watch() error {
 // Send writes the messages, all in one Write, with the lengths of the version set.
 // What its lengths cannot hold is refused with ErrTooLong, and nothing is written.
 func (c *Conn) Send(messages ...Message) error {
-	if c.out == nil {
-		c.out = make([]byte, 0, firstBuffer)
-	}
 	out := c.out[:0]
+	if out == nil {
+		lent := buffers.Get().(*[firstBuffer]byte)
+		defer func() {
+			spoil(lent)
+			buffers.Put(lent)
+		}()
+		out = lent[:0]
+	}
 	for _, m := range messages {
 		if bounded, ok := m.(interface{ check(large bool) error }); ok {
 			if err := bounded.check(c.large); err != nil {
@@ -129,7 +134,7 @@ func (c *Conn) Send(messages ...Message) error {
 			c.Seen(true, out[begin:])
 		}
 	}
-	if cap(out) <= keepSendBuffer {
+	if cap(out) > firstBuffer && cap(out) <= keepSendBuffer {
 		c.out = out
 	}
 	if len(out) == 0 {

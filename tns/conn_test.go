@@ -275,14 +275,17 @@ func TestSendOneWrite(t *testing.T) {
 	mustEqual(t, w.out.Bytes(), hexBytes(t, `000b00000c000000010001 000d0000060000000000 "abc" 0008000007000000`))
 }
 
-// A large message is sent and its buffer let go.
+// A large message is sent and its buffer let go, as is that of a small one; one between them is kept for the next.
 func TestSendForgetsLargeBuffers(t *testing.T) {
 	c := NewConn(&wire{})
 	c.SetVersion(VersionHighest)
 	if err := c.Send(Data{Payload: make([]byte, 1<<20)}); err != nil || cap(c.out) > keepSendBuffer {
 		t.Fatalf("%d bytes kept, %v", cap(c.out), err)
 	}
-	if err := c.Send(Data{Payload: make([]byte, 100)}); err != nil || cap(c.out) == 0 {
+	if err := c.Send(Data{Payload: make([]byte, 100)}); err != nil || cap(c.out) != 0 {
+		t.Fatalf("%d bytes kept, %v", cap(c.out), err)
+	}
+	if err := c.Send(Data{Payload: make([]byte, 10_000)}); err != nil || cap(c.out) == 0 {
 		t.Fatalf("%d bytes kept, %v", cap(c.out), err)
 	}
 }
