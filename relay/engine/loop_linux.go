@@ -19,6 +19,7 @@ type Loops struct {
 	loops []*loop
 	next  atomic.Uint32
 	wg    sync.WaitGroup // loops, sessions carried by goroutines, and those told of an end
+	share processors
 }
 
 // Close ends the loops once all their sessions are over, and waits for that. Nothing may be
@@ -28,14 +29,13 @@ func (p *Loops) Close() {
 	for _, l := range p.loops {
 		l.post(command{kind: commandLeave})
 	}
+	p.share.close()
 	p.wg.Wait()
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - len(p.loops))
+	p.share.giveBack()
 	p.loops = nil
 }
 
-// start makes a loop for each processor. While a loop waits it occupies one of the scheduler's
-// processors, which the runtime's monitor would take away, and it would get back, thousands of
-// times a second where none is left for others: so each comes with one of its own.
+// start makes a loop for each processor, and one more for the scheduler with it.
 func (p *Loops) start() {
 	for range runtime.GOMAXPROCS(0) {
 		l, err := newLoop(&p.wg)
@@ -46,7 +46,8 @@ func (p *Loops) start() {
 		p.loops = append(p.loops, l)
 		p.wg.Go(l.run)
 	}
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(p.loops))
+	p.share.take(len(p.loops))
+	p.wg.Go(func() { p.share.follow(time.Minute) })
 }
 
 // take makes one of the loops carry the session, or says why it cannot; the session is then
