@@ -41,7 +41,7 @@ func (b *Broker) trace(conn *tns.Conn) {
 }
 
 // inspect returns who looks at a session.
-func (b *Broker) inspect(s *relay.SessionInfo, version uint16) func(toClient bool, bytes []byte) {
+func (b *Broker) inspect(s relay.SessionInfo, version uint16) func(toClient bool, bytes []byte) {
 	if !b.traces.Active() {
 		return nil
 	}

@@ -31,8 +31,9 @@ func (j *Journal) Keep(e *Explanation) {
 			delete(j.byRef, oldest.ref())
 		}
 	}
-	j.byRef[e.Ref] = j.kept.next
-	j.kept.push(e.pack(&j.packer))
+	p := e.pack(&j.packer)
+	j.byRef[p.ref()] = j.kept.next // whose text is there anyway
+	j.kept.push(p)
 }
 
 // ByRef returns the explanation with that Ref as a person may write it ("k7m2qx4p", "(REF=K7M2QX4P)"); nil if none is kept.

@@ -37,10 +37,11 @@ func (s *Server) Adopt(m *MovedSession, files []*os.File) (*Adopted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session %d: %w", m.ID, err)
 	}
-	one := &session{info: m.info(), took: m.Took, at: m.At, limits: m.Timeouts}
-	one.part.service = m.Limited
-	shares := s.sharesOf(m)
-	one.part.shares.Store(&shares)
+	info := m.info()
+	one := new(session)
+	one.know(&info, m.At, m.Limited, m.Timeouts)
+	one.took = m.Took
+	one.share(s.sharesOf(m))
 	s.SkipIDs(m.ID)
 	if s.Resumed != nil {
 		one.place = s.Resumed(m)
@@ -97,6 +98,7 @@ func (a *Adopted) Carry() {
 // Discard lets go of a session that is another process's after all.
 func (a *Adopted) Discard() {
 	_, _ = a.link.Client.Close(), a.link.Server.Close()
-	releaseAll(*a.one.part.shares.Load())
+	var shares [kinds]*limits.Share
+	releaseAll(a.one.shared(&shares))
 	a.one.vacate()
 }

@@ -2,59 +2,31 @@ package relay
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
+	"servicebroker/limits"
 	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 )
-
-// session is one that is open.
-type session struct {
-	info SessionInfo
-	link atomic.Pointer[engine.Link] // another one once it could not be moved, and goes on here
-	part part
-
-	place  Reservation
-	at     counted
-	took   time.Duration // its connect
-	limits timeouts
-
-	ending  atomic.Pointer[error] // why it has been told to end
-	running bool                  // it can be moved; guarded by Server.mu
-}
-
-// counted is by what the balancer knows where a session is.
-type counted struct {
-	Instance string `json:"instance"` // as registered, as are Host and Service
-	Host     string `json:"host"`
-	Service  string `json:"service"`
-	Handler  string `json:"handler"`
-	Named    bool   `json:"named,omitempty"` // by a client's own route
-}
-
-// timeouts are those of a session, 0 for never.
-type timeouts struct {
-	Idle    time.Duration `json:"idle_ns,omitempty"`
-	Session time.Duration `json:"session_ns,omitempty"`
-}
 
 // carry makes a session of a connect: it moves bytes, and is logged once, without anybody who waits for it.
 func (s *Server) carry(d *dialogue, a *accepted) {
 	server := a.server
 	treatment := s.treatment(d, a.candidate)
-	link := &engine.Link{
-		Client: d.conn.NetConn(), Server: server.conn.NetConn(),
-		Pending:  [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()},
-		Accepted: server.accepted(),
-	}
-	one := &session{
-		info: s.describe(d, server, a.candidate), place: a.place, took: d.record.Took, at: countedAt(a.candidate),
-		limits: timeouts{treatment.IdleTimeout.or(s.IdleTimeout), treatment.SessionTimeout.or(s.SessionTimeout)},
-	}
-	one.part.service = d.offeredAs(a.candidate)
-	shares := a.shares
-	one.part.shares.Store(&shares) // and not all of a
+	piece := new(struct {
+		session
+		link engine.Link
+	})
+	one, link := &piece.session, &piece.link
+	link.Client, link.Server, link.Accepted = d.conn.NetConn(), server.conn.NetConn(), server.accepted()
+	d.conn.Release()
+	server.conn.Release()
+	link.Pending = [2][]byte{engine.ToServer: d.conn.Buffered(), engine.ToClient: server.conn.Buffered()}
+	info := s.describe(d, server, a.candidate)
+	within := timeouts{treatment.IdleTimeout.or(s.IdleTimeout), treatment.SessionTimeout.or(s.SessionTimeout)}
+	one.know(&info, countedAt(a.candidate), d.offeredAs(a.candidate), within)
+	one.place, one.took = a.place, d.record.Took
+	one.share(a.shares)
 	if d.arrival.Carried != nil {
 		d.arrival.Carried()
 	}
@@ -70,13 +42,14 @@ func countedAt(c servicetable.Candidate) counted {
 
 // enlist makes a session one of those that are open, over a link that is about to run.
 func (s *Server) enlist(one *session, link *engine.Link) {
+	one.server = s
 	one.prepare(link)
 	link.Running = func() { s.canMove(one) }
 	s.mu.Lock()
 	if s.sessions == nil {
 		s.sessions = map[uint64]*session{}
 	}
-	s.sessions[one.info.ID] = one
+	s.sessions[one.id] = one
 	s.reshare(one) // there may have been a reload meanwhile
 	stopped := s.stopped
 	s.mu.Unlock()
@@ -86,38 +59,20 @@ func (s *Server) enlist(one *session, link *engine.Link) {
 	s.inspect(one)
 }
 
-// prepare gives a link what the session knows of itself, and makes it the session's.
-func (one *session) prepare(link *engine.Link) {
-	link.IdleTimeout, link.SessionTimeout = one.limits.Idle, one.limits.Session
-	if len(*one.part.shares.Load()) > 0 {
-		link.Limit = [2]engine.Limiter{engine.ToServer: path{&one.part, engine.ToServer}, engine.ToClient: path{&one.part, engine.ToClient}}
-	}
-	one.link.Store(link)
-}
-
-// run has the session's bytes moved until it is over; whoever freezes it sees to what then becomes of it.
+// run has the session's bytes moved until it is over.
 func (s *Server) run(one *session, link *engine.Link) {
-	s.engine.Carry(link, func(err error) {
-		if !errors.Is(err, engine.ErrFrozen) {
-			s.leave(one, err)
-		}
-	})
+	s.engine.Carry(link, one)
 	if cause := one.ending.Load(); cause != nil { // it may have missed this link
 		link.Close(*cause)
 	}
 }
 
-// end ends a session for a cause, wherever it is on its way.
-func (one *session) end(cause error) {
-	one.ending.CompareAndSwap(nil, &cause)
-	one.link.Load().Close(cause)
-}
-
 // leave takes a session from those that are open. With engine.ErrFrozen it is another process's, which tells of its end.
 func (s *Server) leave(one *session, err error) {
 	s.mu.Lock()
-	delete(s.sessions, one.info.ID)
-	releaseAll(*one.part.shares.Load())
+	delete(s.sessions, one.id)
+	var shares [kinds]*limits.Share
+	releaseAll(one.shared(&shares))
 	s.mu.Unlock()
 	if !errors.Is(err, engine.ErrFrozen) {
 		s.logSession(one, err)

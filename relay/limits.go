@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 
 	"servicebroker/limits"
-	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -155,47 +153,6 @@ func releaseAll(shares []*limits.Share) {
 	}
 }
 
-// part is what an open session takes part in. It is there where nothing is limited too,
-// since a reload may change that.
-type part struct {
-	service string                          // as limits name it
-	shares  atomic.Pointer[[]*limits.Share] // the narrowest first; changed with Server.mu locked
-}
-
-// path is a session's bandwidths in one direction.
-type path struct {
-	of        *part
-	direction engine.Direction
-}
-
-// Free reports that none of them is limited.
-func (p path) Free() bool {
-	for _, share := range *p.of.shares.Load() {
-		b := &share.ToServer
-		if p.direction == engine.ToClient {
-			b = &share.ToClient
-		}
-		if !b.Free() {
-			return false
-		}
-	}
-	return true
-}
-
-// WaitN blocks until n bytes may pass all of them.
-func (p path) WaitN(ctx context.Context, n int) error {
-	for _, share := range *p.of.shares.Load() {
-		b := &share.ToServer
-		if p.direction == engine.ToClient {
-			b = &share.ToClient
-		}
-		if err := b.WaitN(ctx, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Reshare finds out anew what the open sessions take part in, which a reload may have
 // changed: they count there from now on, room or not.
 func (s *Server) Reshare() {
@@ -208,7 +165,8 @@ func (s *Server) Reshare() {
 
 // reshare is Reshare for one session; callers hold mu. By which rule it was let in stays.
 func (s *Server) reshare(one *session) {
-	before := *one.part.shares.Load()
+	var mine [kinds]*limits.Share
+	before := one.shared(&mine)
 	if len(before) == 0 {
 		return
 	}
@@ -216,7 +174,7 @@ func (s *Server) reshare(one *session) {
 	if before[0].Kind == limits.OfRule {
 		now = append(now, before[0])
 	}
-	now = append(now, s.Shares(one.part.service, nil)...)
+	now = append(now, s.Shares(one.alike.Value().limited, nil)...)
 	if slices.Equal(before, now) {
 		return
 	}
@@ -224,7 +182,7 @@ func (s *Server) reshare(one *session) {
 		share.Sessions.Force()
 	}
 	releaseAll(before)
-	one.part.shares.Store(&now)
+	one.share(now)
 }
 
 // limited tells which limit would refuse a connect now that is on its way to c.

@@ -38,7 +38,7 @@ func (s *Server) Move(ctx context.Context, offer Offer) (moved, stayed int) {
 		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(open, func(a, b *session) int { return cmp.Compare(a.info.ID, b.info.ID) })
+	slices.SortFunc(open, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 	return s.moveAll(ctx, open, offer)
 }
 
@@ -156,7 +156,9 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 // logLost tells of a session that could not go on.
 func (s *Server) logLost(one *session, err error) {
 	if s.Log != nil {
-		s.Log.Error("session lost between two processes", "session", one.info.ID, "ref", one.info.Ref, "client", one.info.Client, "cause", err.Error())
+		var info SessionInfo
+		one.tell(&info)
+		s.Log.Error("session lost between two processes", "session", info.ID, "ref", info.Ref, "client", info.Client, "cause", err.Error())
 	}
 }
 

@@ -223,7 +223,7 @@ func TestMovedSessionsAreEndedAndLimitedAsOthers(t *testing.T) {
 func TestASessionThatIsNotTakenGoesOn(t *testing.T) {
 	old := newTCPWorld(t)
 	var seen atomic.Int64
-	old.Inspect = func(*SessionInfo, uint16) func(bool, []byte) {
+	old.Inspect = func(SessionInfo, uint16) func(bool, []byte) {
 		return func(toClient bool, b []byte) { seen.Add(int64(len(b))) }
 	}
 	var here endings

@@ -62,15 +62,17 @@ type MovedSession struct {
 
 // pack describes a session that has been frozen.
 func (s *Server) pack(one *session, state engine.State) *MovedSession {
-	i := &one.info
+	var i SessionInfo
+	one.tell(&i)
+	a := one.alike.Value()
 	m := &MovedSession{
 		Format: movedFormat, ID: i.ID, ServerID: i.ServerID, Client: i.Client, Program: i.Program, Machine: i.Machine, User: i.User,
 		Service: i.Service, Instance: i.Instance, Handler: i.Handler, Server: i.Server, ServerLocal: i.ServerLocal, Rule: i.Rule,
 		Way: i.Way, Ref: i.Ref, Network: i.Network, Registration: i.Registration, Database: i.Database, Offered: i.Offered,
-		Started: i.Started, Took: one.took, At: one.at, Limited: one.part.service, Timeouts: one.limits, State: state,
+		Started: i.Started, Took: one.took, At: a.at, Limited: a.limited, Timeouts: a.limits, State: state,
 	}
-	if shares := *one.part.shares.Load(); len(shares) > 0 && shares[0].Kind == limits.OfRule {
-		m.RuleShare = shares[0].Name
+	if share := one.shares[0].Load(); share != nil && share.Kind == limits.OfRule {
+		m.RuleShare = share.Name
 	}
 	if s.Journal != nil {
 		if e := s.Journal.ByRef(i.Ref); e != nil {

@@ -139,7 +139,7 @@ type Server struct {
 	Seen func(to Destination) func(sent bool, packet []byte)
 	// Inspect returns what is to see the bytes of a session, engine.Link.Inspect, nil if
 	// nobody looks; may be nil. It is asked again after Reinspect.
-	Inspect func(s *SessionInfo, version uint16) func(toClient bool, b []byte)
+	Inspect func(s SessionInfo, version uint16) func(toClient bool, b []byte)
 
 	// VSNNUM is the version that refusals claim, tns.md 3; 0 hides it.
 	VSNNUM uint32

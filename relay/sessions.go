@@ -52,8 +52,9 @@ var ErrEnded = errors.New("ended by the broker")
 // what the log says.
 func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 	n := 0
+	var info SessionInfo
 	for _, one := range s.openSessions() {
-		if match(&one.info) {
+		if one.tell(&info); match(&info) {
 			one.end(fmt.Errorf("%w: %s", ErrEnded, cause))
 			n++
 		}
@@ -62,23 +63,24 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 }
 
 // Load sums up the bytes of the sessions that are open, and shows each to count, without
-// its figures. It must not be changed.
+// its figures. It is another one with the next call.
 func (s *Server) Load(count func(*SessionInfo)) (toServer, toClient uint64) {
+	var info SessionInfo
 	for _, one := range s.openSessions() {
 		stats := one.link.Load().Stats()
 		toServer, toClient = toServer+stats.ToServer, toClient+stats.ToClient
-		count(&one.info)
+		one.tell(&info)
+		count(&info)
 	}
 	return toServer, toClient
 }
 
 // CountSessions counts the sessions that match.
 func (s *Server) CountSessions(match func(*SessionInfo) bool) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := 0
-	for _, one := range s.sessions {
-		if match(&one.info) {
+	var info SessionInfo
+	for _, one := range s.openSessions() {
+		if one.tell(&info); match(&info) {
 			n++
 		}
 	}
@@ -102,7 +104,9 @@ func (s *Server) inspect(one *session) {
 		s.inspecting.Lock() // so that no older answer comes after a newer one
 		defer s.inspecting.Unlock()
 		link := one.link.Load()
-		see := s.Inspect(&one.info, link.Accepted.Version)
+		var info SessionInfo
+		one.tell(&info)
+		see := s.Inspect(info, link.Accepted.Version)
 		if see == nil {
 			link.Inspect(nil)
 			return
@@ -129,23 +133,10 @@ func (s *Server) openSessions() []*session {
 	return open
 }
 
-func (one *session) describe(now time.Time) SessionInfo {
-	info, stats := one.info, one.link.Load().Stats()
-	info.ToServer, info.ToClient = stats.ToServer, stats.ToClient
-	last := info.Started
-	for _, t := range []time.Time{stats.LastToServer, stats.LastToClient} {
-		if t.After(last) {
-			last = t
-		}
-	}
-	info.Idle = now.Sub(last)
-	return info
-}
-
 func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.Candidate) SessionInfo {
 	id := s.lastID.Add(1)
 	info := SessionInfo{
-		ID: id, ServerID: id, Client: d.client.String(),
+		ID: id, ServerID: id, Client: d.record.Client, Program: d.record.Program, Machine: d.record.Machine, User: d.record.User,
 		Service: d.served, Instance: c.Registration.Key(), Handler: c.Handler.Name,
 		Server:      server.conn.NetConn().RemoteAddr().String(),
 		ServerLocal: server.conn.NetConn().LocalAddr().String(),
@@ -156,25 +147,10 @@ func (s *Server) describe(d *dialogue, server *ServerConnection, c servicetable.
 		info.Offered = c.Path.Service
 	}
 	info.Way = d.wayBy()
-	info.Program, info.Machine, info.User = clientID(d.asked)
 	if rule := d.granted.by(c); rule != nil {
 		info.Rule = rule.Text
 	}
-	inOnePiece(&info.Client, &info.Program, &info.Machine, &info.User, &info.Service, &info.Offered, &info.Server, &info.ServerLocal)
 	return info
-}
-
-// inOnePiece copies texts that are kept for long into one piece of memory: as parts of a packet
-// they would keep all of it.
-func inOnePiece(texts ...*string) {
-	var all []byte
-	for _, text := range texts {
-		all = append(all, *text...)
-	}
-	piece := string(all)
-	for _, text := range texts {
-		*text, piece = piece[:len(*text)], piece[len(*text):]
-	}
 }
 
 // maxCID bounds what is kept of each part of a client's CID.

@@ -18,7 +18,7 @@ import (
 type carried struct {
 	link     *Link
 	loop     *loop
-	done     func(error)
+	of       Owner
 	fd       [2]int
 	lent     [2][]byte // what pending bytes are kept in, by Direction; nil: nothing that is given back
 	pipes    [2]*pipe  // what is pending in the kernel, by Direction; nil: nothing
@@ -317,7 +317,7 @@ func (c *carried) finish() {
 	}
 	c.unplug(c.link.freeze.Load())
 	outcome := c.link.settle()
-	c.loop.owner.Go(func() { c.done(outcome) })
+	c.loop.owner.Go(func() { c.of.Over(outcome) })
 }
 
 // interrupt asks a session's loop to look at it again: it has been given a cause to end, or is
@@ -349,7 +349,8 @@ func (c *carried) files() (client, server *os.File) {
 // detach makes descriptors of both sockets that Go's poller knows nothing of: a socket's own where it never entered it,
 // else another. Other descriptors come first, since there may be no room for them: then both connections are as they were.
 func detach(l *Link) (*carried, error) {
-	c := &carried{link: l, slot: -1, fd: [2]int{-1, -1}}
+	c := &l.own
+	*c = carried{link: l, slot: -1, fd: [2]int{-1, -1}}
 	connections := [2]net.Conn{l.Client, l.Server}
 	for side, of := range connections {
 		if own, ok := of.(*tcp.Conn); ok && !own.Parked() {

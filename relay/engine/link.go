@@ -107,6 +107,7 @@ type Link struct {
 	freeze  atomic.Bool  // set with mu locked
 
 	carried *carried // by a loop; nil: by goroutines of its own
+	own     carried  // what that is, in the same piece of memory
 
 	mu      sync.Mutex
 	running bool                    // between begin and settle
@@ -232,12 +233,18 @@ func (l *Link) abort() {
 	}
 }
 
-// Carry carries the session as Run does, and tells done what Run would return; but it holds
+// Owner is who has a session carried.
+type Owner interface {
+	// Over is told what Run would return.
+	Over(error)
+}
+
+// Carry carries the session as Run does, and tells its owner of its end; but it holds
 // no goroutine while the session is idle, where p can have it so. The session ends by itself, by Close,
 // by Freeze, or by one of its limits.
-func (p *Loops) Carry(l *Link, done func(error)) {
-	if p.take(l, done) != nil { // TLS; or the system has no room
-		p.wg.Go(func() { done(l.Run(context.Background())) })
+func (p *Loops) Carry(l *Link, of Owner) {
+	if p.take(l, of) != nil { // TLS; or the system has no room
+		p.wg.Go(func() { of.Over(l.Run(context.Background())) })
 	}
 }
 
@@ -278,6 +285,7 @@ func (l *Link) begin() {
 	l.mu.Unlock()
 	if l.Running != nil {
 		l.Running()
+		l.Running = nil // which would be kept for as long as the session
 	}
 }
 

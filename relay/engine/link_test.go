@@ -54,6 +54,16 @@ type session struct {
 // A carrier runs a link, and tells done what came of it.
 type carrier func(l *Link, done func(error))
 
+// told is an Owner.
+type told func(error)
+
+func (f told) Over(err error) { f(err) }
+
+// by are loops as a carrier.
+func by(loops *Loops) carrier {
+	return func(l *Link, done func(error)) { loops.Carry(l, told(done)) }
+}
+
 func byGoroutines(l *Link, done func(error)) {
 	go func() { done(l.Run(context.Background())) }()
 }
@@ -62,7 +72,7 @@ func byGoroutines(l *Link, done func(error)) {
 func byLoops(t testing.TB) carrier {
 	loops := &Loops{}
 	t.Cleanup(loops.Close)
-	return loops.Carry
+	return by(loops)
 }
 
 // eachWay runs a test with each carrier.

@@ -52,7 +52,7 @@ func (p *Loops) start() {
 
 // take makes one of the loops carry the session, or says why it cannot; the session is then
 // as it was.
-func (p *Loops) take(l *Link, done func(error)) error {
+func (p *Loops) take(l *Link, of Owner) error {
 	if !movable(l.Client) || !movable(l.Server) {
 		return ErrNotMovable
 	}
@@ -63,7 +63,7 @@ func (p *Loops) take(l *Link, done func(error)) error {
 	if err != nil {
 		return err
 	}
-	c.done, c.loop = done, p.loops[int(p.next.Add(1))%len(p.loops)]
+	c.of, c.loop = of, p.loops[int(p.next.Add(1))%len(p.loops)]
 	if err := c.own(l); err != nil {
 		c.shut(true)
 		return err

@@ -41,7 +41,7 @@ func (free) Free() bool { return true }
 func TestIdleSessionsHoldNoGoroutine(t *testing.T) {
 	loops := &Loops{}
 	defer loops.Close()
-	s := start(t, loops.Carry, nil)
+	s := start(t, by(loops), nil)
 	s.exchange(t, "hello")
 	if s.Client != nil || s.Server != nil || s.carried == nil {
 		t.Error("it is carried by goroutines")
@@ -69,7 +69,7 @@ func TestLateEventsMeetNobodyElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.loop, c.done = l, func(error) {}
+		c.loop, c.of = l, told(func(error) {})
 		if err := c.own(c.link); err != nil {
 			t.Fatal(err)
 		}

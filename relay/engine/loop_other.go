@@ -14,7 +14,7 @@ type Loops struct{ wg sync.WaitGroup }
 // Close waits until all sessions are over. Nothing may be started any more.
 func (p *Loops) Close() { p.wg.Wait() }
 
-func (*Loops) take(*Link, func(error)) error { return ErrNotMovable }
+func (*Loops) take(*Link, Owner) error { return ErrNotMovable }
 
 type carried struct{}
 

@@ -47,7 +47,7 @@ func pourInto(c *net.TCPConn) {
 // somebody begins to look, and no more.
 func TestBulkPassesInTheKernel(t *testing.T) {
 	loops := &Loops{}
-	s := start(t, loops.Carry, nil)
+	s := start(t, by(loops), nil)
 	go pourInto(s.client)
 	stalled := &s.Link.flows[ToServer].writing
 	for !stalled.Load() {
@@ -113,7 +113,7 @@ func TestBulkBothWays(t *testing.T) {
 // A session that is reset while something stands in its pipe takes it along.
 func TestAResetInTheMiddleOfBulk(t *testing.T) {
 	loops := &Loops{}
-	s := start(t, loops.Carry, nil)
+	s := start(t, by(loops), nil)
 	go pourInto(s.client)
 	for stalled := &s.Link.flows[ToServer].writing; !stalled.Load(); {
 		runtime.Gosched()
