@@ -44,6 +44,7 @@ func (b *Broker) accept(ctx context.Context, at int) {
 	l := b.listeners[at]
 	failing, full := backOff{most: longestAcceptPause}, backOff{most: lookEvery}
 	for {
+		b.overload.memory.settled(ctx, lookEvery)
 		switch {
 		case !b.overload.full.Load() || !b.forClientsAlone(at):
 			full.next = 0
@@ -132,6 +133,8 @@ func (b *Broker) receive(ctx context.Context, a *arrival) (interrupted bool) {
 		if err := b.registrar.Serve(ctx, conn, connect); err != nil {
 			b.log.Debug("registration connection ended", "peer", raw.RemoteAddr().String(), "cause", err.Error())
 		}
+	case a.inReserve != nil: // which is not for clients
+		b.dismiss(a, conn.OverTLS())
 	case a.refusal != nil:
 		b.turnAway(a, conn)
 	default:

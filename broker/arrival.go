@@ -17,20 +17,21 @@ import (
 // arrival is a connection that has been accepted, and what it has to wait for before it is
 // served. It belongs to its goroutine.
 type arrival struct {
-	raw     net.Conn
-	at      int               // number of the listening address
-	came    time.Time         // when it was accepted
-	client  netip.AddrPort    // as far as it is known
-	named   bool              // client is who it says, not one who speaks for others
-	behind  bool              // a proxy has said who it is
-	counted bool              // in limiting.connections
-	quiet   *limits.Quiet     // while it has not said what it wants
-	turns   []limits.Wait     // that it has to wait for
-	refusal error             // why it is not to be served
-	slot    *limits.SlotTaken // that it is refused in
-	reading firstReading      // of what it wants
-	unread  []byte            // has been read of it, and is to be read again
-	before  *relay.Before     // what another process has done for it; nil: nothing
+	raw       net.Conn
+	at        int               // number of the listening address
+	came      time.Time         // when it was accepted
+	client    netip.AddrPort    // as far as it is known
+	named     bool              // client is who it says, not one who speaks for others
+	behind    bool              // a proxy has said who it is
+	counted   bool              // in limiting.connections
+	quiet     *limits.Quiet     // while it has not said what it wants
+	turns     []limits.Wait     // that it has to wait for
+	refusal   error             // why it is not to be served
+	slot      *limits.SlotTaken // that it is refused in
+	inReserve *limits.Quiet     // it is refused, unless it is a database; until that is known
+	reading   firstReading      // of what it wants
+	unread    []byte            // has been read of it, and is to be read again
+	before    *relay.Before     // what another process has done for it; nil: nothing
 }
 
 // Bounds of how those are refused who are over a limit before their CONNECT is read.
@@ -51,7 +52,7 @@ const (
 func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
 	a := &arrival{raw: raw, at: at, came: time.Now(), client: relay.AddrPort(raw.RemoteAddr())}
 	room, anybody := b.roomFor(raw)
-	if a.refusal = b.judgeArrival(a, room); a.refusal != nil && (!anybody || !b.refusable(a)) {
+	if a.refusal = b.judgeArrival(a, room); a.refusal != nil && (!anybody || !b.refusable(a) && !b.reserved(a)) {
 		b.unanswered(a)
 		return
 	}
@@ -117,9 +118,9 @@ func (b *Broker) judgeClient(a *arrival, client netip.AddrPort) error {
 }
 
 // refusable tells whether the client can be told that it is refused, and takes a slot for
-// that. A TLS handshake costs more than serving it would.
+// that. A TLS handshake costs more than serving it would, and an answer memory that may be needed elsewhere.
 func (b *Broker) refusable(a *arrival) bool {
-	if b.security.current.Load().listening[a.at].source != nil {
+	if b.overload.memory.exhausted.Load() || b.security.current.Load().listening[a.at].source != nil {
 		return false
 	}
 	a.slot = b.limiting.slots.Take(a.client.Addr())
@@ -128,9 +129,14 @@ func (b *Broker) refusable(a *arrival) bool {
 
 // unanswered ends a connection of a crowd without a word.
 func (b *Broker) unanswered(a *arrival) {
-	b.limiting.closed.Add(1)
 	b.departs(a)
-	b.explainLimit(a.raw, a.refusal, false)
+	b.dismiss(a, false)
+}
+
+// dismiss is unanswered for one that departs later.
+func (b *Broker) dismiss(a *arrival, secure bool) {
+	b.limiting.closed.Add(1)
+	b.explainLimit(a.raw, a.refusal, secure)
 	reset(a.raw)
 }
 
@@ -176,6 +182,9 @@ func (b *Broker) spoke(a *arrival) {
 	if a.quiet != nil {
 		b.limiting.silent.Leave(a.quiet)
 		a.quiet = nil
+	}
+	if a.inReserve != nil {
+		b.limiting.reserve.Leave(a.inReserve)
 	}
 }
 

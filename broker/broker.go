@@ -42,6 +42,7 @@ type Broker struct {
 	hosts   hosts
 
 	registrar    registration.Server
+	databases    databaseAddresses
 	relay        relay.Server
 	balancer     loadbalance.Balancer
 	dialer       failover.Dialer
@@ -217,6 +218,8 @@ func (b *Broker) wire() {
 		MaxPerPeer:       max(1, b.config.MaxRegistrations*3/4), // no single host takes every place
 		Own:              b.own,
 		Unfit:            b.unfit,
+		Full:             b.fullFor,
+		Paced:            b.overload.memory.paced,
 		Log:              b.log.With("component", "registration"),
 	}
 	b.relay = relay.Server{

@@ -50,11 +50,11 @@ func (b *Broker) unwrap(ctx context.Context, a *arrival) (unwrapped net.Conn, in
 	switch {
 	case front.source == nil:
 		return c, false
-	case a.refusal != nil: // a handshake costs more than serving the client would
+	case a.refusal != nil && a.inReserve == nil: // a handshake costs more than serving the client would
 		b.explainLimit(c, a.refusal, true)
 		reset(raw)
 		return nil, false
-	case front.passthrough:
+	case front.passthrough && a.refusal == nil:
 		if c, interrupted = b.passOn(ctx, front, a, c); c == nil {
 			return nil, interrupted
 		}

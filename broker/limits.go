@@ -21,6 +21,7 @@ type limiting struct {
 	listeners   listenerRates
 	addresses   []string // that are listened on
 	slots       limits.Slots
+	reserve     limits.Silent // who is refused, unless it is a database that was here before
 	handshakes  limits.Turns
 	closed      atomic.Uint64 // connections that were ended without an answer
 

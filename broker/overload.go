@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +31,9 @@ const (
 	perClient    = 2    // descriptors: its own, and one to its instance
 	ownFiles     = 16   // descriptors that are opened later: logs, state, what is watched
 	lookEvery    = 250 * time.Millisecond
-	lookAhead    = 10_000 // connections that may come between two looks
+
+	lookCloselyEvery = 20 * time.Millisecond // at what is soon used up
+	lookAhead        = 10_000                // connections that may come between two looks
 )
 
 // descriptorRoom divides the descriptors that there are. The system gives out the lowest
@@ -79,46 +80,12 @@ func (r *descriptorRoom) slots() (most, each int) {
 	return most, max(2, most*refusalSlotsEach/refusalSlots)
 }
 
-// Parts of the memory that there may be, at which clients are kept out and let in again.
-const (
-	memoryShort  = 85 // per cent
-	memoryEnough = 75
-)
-
-// memoryRoom compares what cannot be done without with what there may be.
-type memoryRoom struct {
-	limit     uint64 // for the runtime; 0: none
-	container resources.Container
-
-	short atomic.Bool
-}
-
-// look judges by how much is in use of both. What was short stays so until there is clearly
-// enough.
-func (r *memoryRoom) look(inUse, inContainer uint64) (changed bool) {
-	part := func(used, limit uint64) uint64 {
-		if limit == 0 {
-			return 0
-		}
-		return used / max(1, limit/100)
-	}
-	most := max(part(inUse, r.limit), part(inContainer, r.container.Limit)*memoryShort/(memoryShort+10)) // the container's limit is further off
-	switch was := r.short.Load(); {
-	case !was && most >= memoryShort:
-		r.short.Store(true)
-	case was && most < memoryEnough:
-		r.short.Store(false)
-	default:
-		return false
-	}
-	return true
-}
-
 // prepareOverload finds out what there is.
 func (b *Broker) prepareOverload() {
 	o := &b.overload
 	o.shortages.log = b.log
-	o.memory.limit, o.memory.container = resources.MemoryLimit(), resources.FindContainer("/")
+	o.memory.limit.Store(resources.MemoryLimit())
+	o.memory.container, o.memory.working = resources.FindContainer("/"), newTurnsOfShortage()
 	total, err := resources.Descriptors()
 	if err != nil {
 		b.log.Error("descriptors are not divided", "cause", err.Error())
@@ -151,9 +118,17 @@ func (b *Broker) lookAtDescriptors() (none bool) {
 func (b *Broker) watchOverload(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	closely := time.NewTicker(lookCloselyEvery)
+	if b.overload.memory.limit.Load() == 0 {
+		closely.Stop()
+	}
+	defer closely.Stop()
 	for {
 		select {
+		case <-closely.C:
+			b.overload.memory.lookClosely()
 		case now := <-tick.C:
+			b.databases.learn(b.table.Snapshot(), now)
 			none := b.lookAtDescriptors()
 			b.overload.full.Store(b.lookAtMemory() || none)
 			b.overload.shortages.end(now)
@@ -163,51 +138,16 @@ func (b *Broker) watchOverload(ctx context.Context) {
 	}
 }
 
-// lookAtMemory finds out whether there is too little memory for more clients. While there is,
-// some of those that say nothing have to go.
-func (b *Broker) lookAtMemory() (none bool) {
-	r := &b.overload.memory
-	if r.limit == 0 && r.container.Limit == 0 {
-		return false
-	}
-	r.look(resources.MemoryInUse(), r.container.InUse())
-	if !r.short.Load() {
-		return false
-	}
-	b.overload.shortages.note(shortageOf{"serve", "memory"}, b.memoryCause)
-	endSome(func() bool { return b.limiting.silent.Evict(silentAtLeast) })
-	return true
-}
-
-func (b *Broker) memoryCause() string {
-	r := &b.overload.memory
-	return fmt.Sprintf("more than %d %% of what there may be is in use (%s), so new clients are refused until it is less than %d %%: end sessions (broker sessions, broker close), or raise MEMORY_LIMIT or the container's memory",
-		memoryShort, cmp.Or(memoryText(r.limit), memoryText(r.container.Limit)), memoryEnough)
-}
-
-// memoryText writes an amount of memory, "" for none.
-func memoryText(bytes uint64) string {
-	if bytes == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d MB", bytes>>20)
-}
-
 func (b *Broker) descriptorCause() string {
 	r := &b.overload.descriptors
 	return fmt.Sprintf("this process may have %d descriptors (RLIMIT_NOFILE), and %d of them are kept for databases and administration, which leaves room for %d connections of clients at %d each: raise LimitNOFILE of the unit, or ulimit -n, and restart",
 		r.total, r.reserve, r.clients, perClient)
 }
 
-// shortOfDescriptors and shortOfMemory are refusals of clients for which nothing is left.
+// shortOfDescriptors is the refusal of a client for which none is left.
 func (b *Broker) shortOfDescriptors() error {
 	b.overload.shortages.note(shortageOf{"serve", "descriptors"}, b.descriptorCause)
 	return &limits.ExceededError{Limit: "descriptors", Err: limits.ErrFull, Why: b.descriptorCause()}
-}
-
-func (b *Broker) shortOfMemory() error {
-	b.overload.shortages.note(shortageOf{"serve", "memory"}, b.memoryCause)
-	return &limits.ExceededError{Limit: "memory", Err: limits.ErrFull, Why: b.memoryCause()}
 }
 
 // roomFor tells whether there is room for a client with that connection, why not, and whether

@@ -110,35 +110,14 @@ func TestACrowdMakesRoomSoon(t *testing.T) {
 }
 
 func TestClientsAreKeptOutWhereMemoryIsShort(t *testing.T) {
-	r := prepared(t, func(b *Broker) { b.overload.memory.limit = 1 })
+	r := prepared(t, func(b *Broker) { lacksMemory(b, 90) })
 	until(t, "it is noticed", r.overload.full.Load)
 	r.register("a", "sales")
 	r.wantCode(sales, tns.CodeRateLimit)
 	if status := r.get("/api/v1/status"); !strings.Contains(status, "short of memory") || !strings.Contains(status, "MEMORY_LIMIT") {
 		t.Errorf("status: %s", status)
 	}
-	r.awaitSeries(series{`shortage{operation="serve",resource="memory"}`: 1, `memory_limit_bytes`: 1})
-}
-
-// What is short stays so until there is clearly enough.
-func TestMemoryIsShortAndEnough(t *testing.T) {
-	const limit = 1000
-	r := memoryRoom{limit: limit}
-	for _, c := range []struct {
-		used           uint64
-		short, changed bool
-	}{{700, false, false}, {849, false, false}, {850, true, true}, {800, true, false}, {750, true, false}, {749, false, true}, {849, false, false}, {5000, true, true}} {
-		if changed := r.look(c.used, 0); changed != c.changed || r.short.Load() != c.short {
-			t.Errorf("%d of %d: changed %v, short %v", c.used, limit, changed, r.short.Load())
-		}
-	}
-	r = memoryRoom{}
-	r.container.Limit = limit
-	for used, short := range map[uint64]bool{900: false, 960: true} {
-		if r.short.Store(false); r.look(0, used) != short {
-			t.Errorf("%d of a container's %d", used, limit)
-		}
-	}
+	r.awaitSeries(series{`shortage{operation="serve",resource="memory"}`: 1, `memory_limit_bytes`: 10_000})
 }
 
 // failing is a listener of a system that has none left, for a while.
@@ -268,7 +247,7 @@ func TestClientsAloneWaitOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.overload.memory.limit = 1
+	lacksMemory(b, 90)
 	r := run(t, b)
 	until(t, "it is noticed", r.overload.full.Load)
 	r.wantCode(sales, tns.CodeRateLimit)

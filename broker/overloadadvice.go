@@ -65,7 +65,7 @@ func (c *Config) checkDescriptors() Messages {
 // logRoom says how much there is, and what that is too little for.
 func (b *Broker) logRoom() {
 	r, m := &b.overload.descriptors, &b.overload.memory
-	b.log.Info("room", "descriptors", r.total, "reserved", r.reserve, "clients", b.limiting.connections.Counts().Most, "memory", cmp.Or(memoryText(m.limit), "no limit"), "container", cmp.Or(memoryText(m.container.Limit), "no limit"))
+	b.log.Info("room", "descriptors", r.total, "reserved", r.reserve, "clients", b.limiting.connections.Counts().Most, "memory", cmp.Or(memoryText(m.limit.Load()), "no limit"), "container", cmp.Or(memoryText(m.container.Limit), "no limit"))
 	for _, one := range r.lacks(b.settings().config) {
 		b.log.Warn(one.text)
 	}

@@ -80,7 +80,7 @@ func (s *sampler) sampleRoom(out sink) {
 	o := &s.overload
 	out.put("descriptors_for_clients", float64(o.descriptors.clients))
 	out.put("memory_needed_bytes", float64(resources.MemoryInUse()))
-	out.put("memory_limit_bytes", float64(o.memory.limit))
+	out.put("memory_limit_bytes", float64(o.memory.limit.Load()))
 	handshakes, _ := s.limiting.handshakes.Waiting()
 	out.put("handshakes_waiting", float64(handshakes))
 	var ended uint64

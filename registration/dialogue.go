@@ -182,11 +182,20 @@ func (d *dialogue) messages(ctx context.Context, interruptible bool) error {
 		}
 		if !d.framed && len(message) >= nsgr.MinMessage {
 			d.framed = true
+			d.server.spoke(d)
 			d.reading.until(time.Time{})
 		}
-		d.message(message)
+		d.paced(ctx, message)
 	}
 	return nil
+}
+
+// paced takes one whole message when it is its turn.
+func (d *dialogue) paced(ctx context.Context, message []byte) {
+	if d.server.Paced != nil {
+		defer d.server.Paced(ctx)()
+	}
+	d.message(message)
 }
 
 // message takes one whole message. One that is not understood changes nothing

@@ -133,9 +133,12 @@ type socket interface {
 func (s *Server) enter(d *dialogue) (leave func()) {
 	s.mu.Lock()
 	if s.dialogues == nil {
-		s.dialogues = map[*dialogue]bool{}
+		s.dialogues, s.wordless = map[*dialogue]bool{}, map[*dialogue]time.Time{}
 	}
 	s.dialogues[d] = true
+	if !d.framed {
+		s.wordless[d] = time.Now()
+	}
 	later := s.later
 	s.mu.Unlock()
 	if later != nil && d.socket != nil {
@@ -144,6 +147,7 @@ func (s *Server) enter(d *dialogue) (leave func()) {
 	return func() {
 		s.mu.Lock()
 		delete(s.dialogues, d)
+		delete(s.wordless, d)
 		s.mu.Unlock()
 		d.reading.end().answer(ended)
 	}

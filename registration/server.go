@@ -67,6 +67,11 @@ type Server struct {
 	MaxPerPeer          int           // connections at a time from one address; 0: 256
 	FirstMessageTimeout time.Duration // from ACCEPT to the first whole message; 0: 10 s
 
+	// Full tells why there is no room for one more database, "" if there is, and what to do about it. nil: there always is.
+	Full func(peer netip.Addr) (why, remedy string)
+	// Paced waits until a message may be worked on, and returns what is called when that is done. nil: there is nothing to wait for.
+	Paced func(ctx context.Context) (done func())
+
 	// Repeats tells of a refusal whether one like it has been told of a moment ago: then it is not
 	// logged. nil: each is.
 	Repeats func(Event) bool
@@ -81,7 +86,8 @@ type Server struct {
 	total   int
 
 	dialogues map[*dialogue]bool
-	later     Offer // where those go that begin from now on; nil: nowhere
+	wordless  map[*dialogue]time.Time // those of them that have not said a whole message, and since when
+	later     Offer                   // where those go that begin from now on; nil: nowhere
 }
 
 // Defaults, and limits that nobody needs to change.
@@ -110,6 +116,9 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	peer := peerOf(raw)
 	if code, v := s.admit(ctx, raw, peer.Addr()); !v.allowed {
 		return s.refuse(conn, peer, code, v)
+	}
+	if why, remedy := s.full(peer.Addr()); why != "" {
+		return s.refuse(conn, peer, tns.CodeLimit, verdict{why: why, remedy: remedy})
 	}
 	if !s.occupy(peer.Addr()) {
 		return s.refuse(conn, peer, tns.CodeLimit, verdict{why: "too many registration connections",
@@ -197,42 +206,6 @@ func (s *Server) refuse(conn *tns.Conn, peer netip.AddrPort, code tns.Code, v ve
 	}
 	conn.CloseAfterReply(refusalTime)
 	return nil
-}
-
-// occupy takes a place for a registrant, unless there is none left.
-func (s *Server) occupy(peer netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.total >= or(s.MaxRegistrations, defaultRegistrations) || s.perPeer[peer] >= or(s.MaxPerPeer, defaultPerPeer) {
-		return false
-	}
-	s.takePlace(peer)
-	return true
-}
-
-// takePlace counts a registrant; callers hold mu.
-func (s *Server) takePlace(peer netip.Addr) {
-	if s.perPeer == nil {
-		s.perPeer = map[netip.Addr]int{}
-	}
-	s.total++
-	s.perPeer[peer]++
-}
-
-func (s *Server) vacate(peer netip.Addr) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.total--
-	if s.perPeer[peer]--; s.perPeer[peer] == 0 {
-		delete(s.perPeer, peer)
-	}
-}
-
-// Registrants counts the connections with registrants.
-func (s *Server) Registrants() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.total
 }
 
 // newID names a registration: it must never come again while the broker runs.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -151,6 +152,59 @@ func TestCaps(t *testing.T) {
 		one.leaves()
 		b.connects(t, "192.0.2.3:2").accepted()
 		checkLog(t, b, "too many registration connections", "MAX_REG_CONNECTIONS")
+	})
+}
+
+// Who says nothing makes room for who comes next, the longest first; who has spoken stays.
+func TestTheWordlessMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Admit.Mode = CheckOff
+		b.MaxPerPeer, b.MaxRegistrations = 2, 3
+		speaks := b.connects(t, "192.0.2.1:1").accepted()
+		speaks.says(recording(t, "sid_4"))
+		synctest.Wait()
+		silent := b.connects(t, "192.0.2.1:2").accepted()
+		<-time.After(yieldAfter)
+		third := b.connects(t, "192.0.2.1:3").accepted()
+		<-silent.done // it is gone
+		if b.Registrants() != 2 {
+			t.Errorf("%d are there", b.Registrants())
+		}
+		other := b.connects(t, "192.0.2.2:1").accepted()
+		<-time.After(yieldAfter)
+		b.connects(t, "192.0.2.3:1").accepted() // instead of anybody's
+		<-third.done
+		other.leaves()
+		speaks.leaves()
+	})
+}
+
+// Where there is no room for one more, it is told so; and messages wait until they may be worked on.
+func TestRoomAndPaceAreAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		b.Admit.Mode = CheckOff
+		worked := 0
+		b.Paced = func(context.Context) func() { return func() { worked++ } }
+		b.Full = func(peer netip.Addr) (why, remedy string) {
+			if peer == netip.MustParseAddr("192.0.2.9") {
+				return "memory is short", "buy some"
+			}
+			return "", ""
+		}
+		r := b.connects(t, "192.0.2.1:1").accepted()
+		r.says(recording(t, "sid_4"))
+		synctest.Wait()
+		if worked == 0 || len(b.history) == 0 {
+			t.Errorf("%d messages, table %v", worked, b.history)
+		}
+		refused := b.connects(t, "192.0.2.9:1")
+		if m, ok := refused.reply().(*tns.Refuse); !ok || m.Code() != tns.CodeLimit {
+			t.Errorf("%+v", m)
+		}
+		refused.leaves()
+		checkLog(t, b, "memory is short", "buy some")
 	})
 }
 

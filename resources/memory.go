@@ -114,28 +114,86 @@ func readNumber(file string) (uint64, bool) {
 	return n, err == nil // "max" is no number
 }
 
-// containerPart is how much of a container's memory the program is told to keep to, per cent:
-// the rest is for what the system keeps for it.
-const containerPart = 90
+// Bounds of what a container leaves to the runtime: the rest is for what the runtime has while it
+// collects garbage, and for what the system keeps for the process.
+const (
+	containerRest = 10       // per cent …
+	leastRest     = 16 << 20 // … or so many bytes, where that is more …
+	leastPart     = 4        // … but a quarter is left, whatever the system keeps
+)
 
-// LimitMemory tells the runtime how much memory to keep to, bytes: what is wanted, else most of
-// what the container has; below 0 is no limit. Where the environment has GOMEMLIMIT, that counts. It returns what
+// Leaves is how much memory the runtime may have where so much of the container's is not its own,
+// bytes; 0: there is no limit. What it may have however much it wants is wanted, 0 for all there is.
+func (c Container) Leaves(wanted int64, others uint64) uint64 {
+	limit := uint64(max(0, wanted))
+	if c.Limit == 0 {
+		return limit
+	}
+	rest := min(max(c.Limit/100*containerRest, leastRest), c.Limit/2)
+	left := c.Limit - rest
+	left = max(left-min(others, left), c.Limit/leastPart)
+	if limit == 0 || left < limit {
+		return left
+	}
+	return limit
+}
+
+// LimitMemory tells the runtime how much memory to keep to, bytes: what is wanted, but no more than what the container
+// leaves; below 0 is no limit. Where the environment has GOMEMLIMIT, that counts. It returns what
 // holds, 0 for no limit, and who says so.
 func LimitMemory(wanted int64, container Container) (limit uint64, from string) {
-	if os.Getenv("GOMEMLIMIT") != "" {
+	if limitedOutside() {
 		return MemoryLimit(), "GOMEMLIMIT"
 	}
+	limit = container.Leaves(wanted, 0)
 	switch {
-	case wanted > 0:
-		limit, from = uint64(wanted), "MEMORY_LIMIT"
-	case wanted == 0 && container.Limit > 0:
-		limit, from = container.Limit/100*containerPart, container.From
-	default:
+	case wanted < 0 || limit == 0:
 		return 0, ""
+	case limit == uint64(wanted):
+		from = "MEMORY_LIMIT"
+	default:
+		from = container.From
 	}
 	limit = min(limit, math.MaxInt64-1)
 	debug.SetMemoryLimit(int64(limit))
 	return limit, from
+}
+
+// limitedOutside tells whether whoever started the program has set a limit for the runtime.
+func limitedOutside() bool { return os.Getenv("GOMEMLIMIT") != "" }
+
+// worthChanging is by how much a limit has to be another one to be set anew, bytes: for that all goroutines wait a moment.
+const worthChanging = 4 << 20
+
+// FollowContainer sets the limit anew where what the system keeps for this process, such as buffers of its sockets, and what
+// others in its container have, leaves the runtime another part of it. inUse is the container's InUse. It returns what holds.
+func FollowContainer(wanted int64, container Container, inUse uint64) (limit uint64) {
+	now := MemoryLimit()
+	if container.Limit == 0 || inUse == 0 || wanted < 0 || now == 0 || limitedOutside() {
+		return now
+	}
+	limit = container.Leaves(wanted, inUse-min(inUse, RuntimeMemory()))
+	if limit < now+worthChanging && now < limit+worthChanging {
+		return now
+	}
+	debug.SetMemoryLimit(int64(limit))
+	return limit
+}
+
+// Headroom is how much garbage the runtime lets come about before it collects it, per cent of what it then goes through.
+// There is hardly any where it keeps to a limit only by collecting all the time.
+func Headroom() uint64 {
+	samples := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples)
+	goal, live := samples[0].Value.Uint64(), max(1, samples[1].Value.Uint64())
+	return (goal - min(goal, live)) * 100 / live
+}
+
+// RuntimeMemory is what the runtime has of the system's memory, bytes: that is what its limit is for.
+func RuntimeMemory() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
 // MemoryLimit is how much memory the runtime keeps to, bytes; 0: as much as it likes.

@@ -75,6 +75,7 @@ func TestWhoLimitsMemory(t *testing.T) {
 	defer debug.SetMemoryLimit(before)
 	t.Setenv("GOMEMLIMIT", "") // none
 	container := Container{Limit: 10 << 30, From: "memory.max"}
+	small := Container{Limit: 96 << 20, From: "memory.max"}
 	for _, c := range []struct {
 		wanted int64
 		in     Container
@@ -83,7 +84,12 @@ func TestWhoLimitsMemory(t *testing.T) {
 	}{
 		{0, Container{}, 0, ""},
 		{-1, container, 0, ""},
-		{0, container, container.Limit / 100 * containerPart, "memory.max"},
+		{0, container, container.Limit - container.Limit/100*10, "memory.max"},
+		{0, small, 80 << 20, "memory.max"},
+		{64 << 20, small, 64 << 20, "MEMORY_LIMIT"},
+		{96 << 20, small, 80 << 20, "memory.max"}, // which would be the end of it
+		{-1, small, 0, ""},
+		{1 << 30, Container{}, 1 << 30, "MEMORY_LIMIT"},
 		{3 << 30, container, 3 << 30, "MEMORY_LIMIT"},
 	} {
 		if limit, from := LimitMemory(c.wanted, c.in); limit != c.limit || from != c.from || limit > 0 && MemoryLimit() != limit {
@@ -98,6 +104,59 @@ func TestWhoLimitsMemory(t *testing.T) {
 	debug.SetMemoryLimit(math.MaxInt64)
 	if MemoryLimit() != 0 {
 		t.Errorf("%d in force", MemoryLimit())
+	}
+}
+
+// What others have of a container is not the runtime's.
+func TestWhatAContainerLeaves(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct {
+		limit, others uint64
+		wanted        int64
+		want          uint64
+	}{
+		{0, 50 * mb, 0, 0},
+		{0, 50 * mb, 7 * mb, 7 * mb},
+		{100 * mb, 0, 0, 84 * mb},
+		{100 * mb, 30 * mb, 0, 54 * mb},
+		{100 * mb, 30 * mb, 50 * mb, 50 * mb},
+		{100 * mb, 80 * mb, 50 * mb, 25 * mb}, // hardly anything, and that it needs
+		{1000 * mb, 100 * mb, 0, 800 * mb},
+		{20 * mb, 0, 0, 10 * mb},
+	} {
+		if got := (Container{Limit: c.limit}).Leaves(c.wanted, c.others); got/mb != c.want/mb {
+			t.Errorf("%d wanted of %d, others have %d: %d, want %d", c.wanted, c.limit, c.others, got, c.want)
+		}
+	}
+}
+
+// The limit follows what the system keeps, in steps that are worth it, and nobody who has set one is overruled.
+func TestTheLimitFollows(t *testing.T) {
+	before := debug.SetMemoryLimit(math.MaxInt64)
+	defer debug.SetMemoryLimit(before)
+	t.Setenv("GOMEMLIMIT", "")
+	container := Container{Limit: 2 << 30}
+	if got := FollowContainer(0, container, 1<<30); got != 0 {
+		t.Errorf("%d where there is none", got)
+	}
+	first, _ := LimitMemory(0, container)
+	own := RuntimeMemory()
+	if got := FollowContainer(0, container, own+1<<20); got != first {
+		t.Errorf("%d for a megabyte of others, %d before", got, first)
+	}
+	if got := FollowContainer(0, container, own+512<<20); got > first-400<<20 || got < first-600<<20 || MemoryLimit() != got {
+		t.Errorf("%d of %d, others have 512 MB", got, first)
+	}
+	if got := FollowContainer(0, container, 0); got > first-400<<20 {
+		t.Errorf("%d where nobody tells what is in use", got)
+	}
+	if got := FollowContainer(0, container, own); got < first-64<<20 {
+		t.Errorf("%d of %d where others have nothing any more", got, first)
+	}
+	debug.SetMemoryLimit(1 << 30)
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	if got := FollowContainer(0, container, own+512<<20); got != 1<<30 {
+		t.Errorf("%d, GOMEMLIMIT is 1 GiB", got)
 	}
 }
 

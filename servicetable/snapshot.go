@@ -2,6 +2,7 @@ package servicetable
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 )
 
@@ -98,6 +99,15 @@ func (s *Snapshot) instanceMarks(slot *slot, svc *Service) []Mark {
 	list := slices.Concat(s.marks[slot.key], slot.registration.Marks, svc.Marks)
 	slices.SortStableFunc(list, func(a, b Mark) int { return cmp.Compare(a.Kind, b.Kind) })
 	return list
+}
+
+// Peers calls f with the address that each registration came from, in no order; some come more than once.
+func (s *Snapshot) Peers(f func(netip.Addr)) {
+	for _, slot := range s.slots {
+		if slot != nil && slot.registration.Peer.IsValid() {
+			f(slot.registration.Peer)
+		}
+	}
 }
 
 // Registrations returns all registrations, sorted by key, then ID.

@@ -44,6 +44,7 @@ type harm func(a *attacker, c net.Conn) (keep bool)
 // harms are the kinds of attack, by name.
 var harms = map[string]harm{
 	"accepted":  func(_ *attacker, c net.Conn) bool { return asks(c, request("other")) },
+	"sessions":  func(_ *attacker, c net.Conn) bool { asks(c, request("other")); return true },
 	"refused":   func(_ *attacker, c net.Conn) bool { return asks(c, request("nobody")) },
 	"limited":   func(_ *attacker, c net.Conn) bool { return asks(c, request("flooded")) },
 	"status":    func(_ *attacker, c net.Conn) bool { return asks(c, command("status")) },
