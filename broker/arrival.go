@@ -32,6 +32,8 @@ type arrival struct {
 	reading   firstReading      // of what it wants
 	unread    []byte            // has been read of it, and is to be read again
 	before    *relay.Before     // what another process has done for it; nil: nothing
+	adopted   bool              // it came from another process: whoever serves it waits for its end
+	parts     bool              // it is in partings, whose affair its end is
 }
 
 // Bounds of how those are refused who are over a limit before their CONNECT is read.
@@ -59,11 +61,29 @@ func (b *Broker) arrived(ctx context.Context, at int, raw net.Conn) {
 	b.open.read(a)
 	b.connections.Add(1)
 	b.crew.run(func() {
-		defer b.connections.Done()
-		defer b.open.leave(raw)
-		defer b.departs(a)
-		b.serve(ctx, a)
+		if b.serve(ctx, a); !a.parts {
+			b.over(a)
+		}
 	})
+}
+
+// over gives back all that a connection takes, which is closed or a session's.
+func (b *Broker) over(a *arrival) {
+	b.departs(a)
+	b.open.leave(a.raw)
+	b.connections.Done()
+}
+
+// part closes a connection that has had its last message, and need not be there for that to be over.
+func (b *Broker) part(a *arrival, conn *tns.Conn, limit time.Duration) {
+	if !a.adopted {
+		if parting := conn.Part(); parting != nil {
+			a.parts = true
+			b.partings.add(parting, limit, func() { b.over(a) })
+			return
+		}
+	}
+	conn.CloseAfterReply(limit)
 }
 
 // judgeArrival counts a connection, and tells why it is not to be served. room is why there is
@@ -210,7 +230,7 @@ func (b *Broker) turnAway(a *arrival, conn *tns.Conn) {
 		_ = conn.NetConn().Close()
 		return
 	}
-	conn.CloseAfterReply(refusalLinger)
+	b.part(a, conn, refusalLinger)
 }
 
 // explainLimit tells everyone but the client at c of a refusal by a limit, and returns the

@@ -97,6 +97,7 @@ type Broker struct {
 	asked       chan console.ShutdownRequest // to end, by operators; the newest counts
 	connections sync.WaitGroup
 	crew        crew // on whose goroutines connections are served
+	partings    partings
 	acceptors   sync.WaitGroup
 	adopting    adopting
 	departing   leaving

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"servicebroker/relay"
+	"servicebroker/tns"
 )
 
 // movedClientForm is the form of movedClient. What older processes can leave out is added without changing it.
@@ -88,7 +89,10 @@ func (b *Broker) departUnheard(a *arrival) bool {
 
 // arrivalOf is what the relay has to know of a client. One whose TLS ends here stays: this process has the keys.
 func (b *Broker) arrivalOf(a *arrival, overTLS bool) relay.Arrival {
-	one := relay.Arrival{Turns: a.turns, Before: a.before, Carried: func() { b.becomesSession(a) }}
+	one := relay.Arrival{
+		Turns: a.turns, Before: a.before, Carried: func() { b.becomesSession(a) },
+		Part: func(conn *tns.Conn, limit time.Duration) { b.part(a, conn, limit) },
+	}
 	if !overTLS {
 		one.Depart = func(before *relay.Before, read []byte) error { return b.offerClient(a, before, read) }
 	}
@@ -185,7 +189,7 @@ func (b *Broker) resumeClient(ctx context.Context, text json.RawMessage, files [
 func (b *Broker) resumedArrival(m *movedClient, at int, raw net.Conn) *arrival {
 	b.thawed(raw)
 	a := &arrival{
-		raw: raw, at: at, came: m.Came, client: m.Client, behind: m.Behind, counted: true, unread: m.Read, before: m.Before,
+		raw: raw, at: at, came: m.Came, client: m.Client, behind: m.Behind, counted: true, unread: m.Read, before: m.Before, adopted: true,
 		named: m.Behind || !isAmong(b.security.current.Load().listening[at].proxies, raw.RemoteAddr()),
 	}
 	b.limiting.connections.Force()

@@ -9,6 +9,7 @@ import (
 
 	"servicebroker/journal"
 	"servicebroker/limits"
+	"servicebroker/tns"
 )
 
 // Arrival is how a client came to be served.
@@ -20,6 +21,9 @@ type Arrival struct {
 	Depart func(before *Before, read []byte) error
 	// Carried is told that the connection has become a session's, of whose end Server.Closed is told; may be nil.
 	Carried func()
+	// Part closes the connection when its client has had time to read the last message, at the latest after limit, and does
+	// not wait for that; nil: the dialogue waits.
+	Part func(conn *tns.Conn, limit time.Duration)
 }
 
 // Before is what a process has done for a client that has no answer yet. A field that is not known is passed over.

@@ -164,7 +164,7 @@ func (s *Server) refuse(d *dialogue, err error) {
 		_ = d.conn.NetConn().Close()
 		return
 	}
-	d.conn.CloseAfterReply(lingerTimeout)
+	d.part()
 }
 
 // refuseFlood answers one of many that a limit refuses, as cheaply as can be. What the

@@ -251,8 +251,17 @@ func (s *Server) conduct(ctx context.Context, d *dialogue) {
 	case carried != nil:
 		s.carry(d, carried)
 	default: // redirected
-		d.conn.CloseAfterReply(lingerTimeout)
+		d.part()
 	}
+}
+
+// part closes the connection of a client that has its last message.
+func (d *dialogue) part() {
+	if d.arrival.Part == nil {
+		d.conn.CloseAfterReply(lingerTimeout)
+		return
+	}
+	d.arrival.Part(d.conn, lingerTimeout)
 }
 
 // accepted is a server connection whose ACCEPT the client has.

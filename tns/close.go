@@ -38,6 +38,54 @@ func (c *Conn) CloseAfterReply(limit time.Duration) {
 	}
 }
 
+// Parting is a connection that has had its last reply and is to be closed as by CloseAfterReply, by somebody who has many of
+// them: it is looked at now and then, and never waited for.
+type Parting struct {
+	conn      readable
+	ended     bool // its write side
+	discarded int
+}
+
+// readable is a connection that need not be waited for.
+type readable interface {
+	net.Conn
+	patient
+	CloseWrite() error
+}
+
+// Part leaves a connection, which must not be used through c any more. nil: it can only be waited for, and nothing was done.
+func (c *Conn) Part() *Parting {
+	conn, ok := c.conn.(readable)
+	if !ok || overTLS(c.conn) || conn.SetDeadline(time.Time{}) != nil {
+		return nil
+	}
+	c.in, c.r, c.w, c.out = nil, 0, 0, nil // whatever was read and is left
+	c.giveBack()
+	return &Parting{conn: conn}
+}
+
+// Over discards what has come, by way of scratch, and tells whether the connection can be closed: the peer has done so, or has
+// sent too much. A peer that is there when it is looked at first is told that there is nothing more to come. Most are gone by then.
+func (p *Parting) Over(scratch []byte) bool {
+	for p.discarded < maxDiscard {
+		n, there, err := p.conn.ReadNow(scratch)
+		switch {
+		case err != nil:
+			return true
+		case !there && p.ended:
+			return false
+		case !there:
+			p.ended = true
+			return p.conn.CloseWrite() != nil
+		}
+		p.discarded += n
+	}
+	return true
+}
+
+// Close closes the connection.
+func (p *Parting) Close() { _ = p.conn.Close() }
+
 // overTLS tells whether c is a TLS connection, or wraps one and says so.
 func overTLS(c net.Conn) bool {
 	for range maxWrappers { // TLS itself ends the search

@@ -168,3 +168,99 @@ func TestCloseAfterReplySavesTheReply(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// nearby is a connection that need not be waited for.
+type nearby struct {
+	closing
+	ahead int // bytes that are there
+	over  bool
+}
+
+func (c *nearby) Wait() error { panic("nobody waits") }
+
+func (c *nearby) ReadNow(b []byte) (n int, there bool, err error) {
+	switch n = min(c.ahead, len(b)); {
+	case n > 0:
+		c.ahead -= n
+		c.discarded += n
+		return n, true, nil
+	case c.over:
+		return 0, false, io.EOF
+	}
+	return 0, false, nil
+}
+
+func TestPartEndsWithThePeer(t *testing.T) {
+	c, scratch := &nearby{ahead: 10_000}, make([]byte, 512)
+	p := NewConn(c).Part()
+	for look := range 3 {
+		if p.Over(scratch) || !c.halfClosed || c.discarded != 10_000 {
+			t.Fatalf("look %d: %+v", look, c)
+		}
+	}
+	c.ahead, c.over = 1000, true
+	if !p.Over(scratch) || c.discarded != 11_000 || c.closed {
+		t.Fatalf("%+v", c)
+	}
+	if p.Close(); !c.closed {
+		t.Fatal("not closed")
+	}
+}
+
+// A peer that is gone already need not be told of the end.
+func TestPartFromWhoIsGone(t *testing.T) {
+	c := &nearby{ahead: 10, over: true}
+	if p := NewConn(c).Part(); !p.Over(make([]byte, 512)) || c.halfClosed || c.discarded != 10 {
+		t.Fatalf("%+v", c)
+	}
+	c = &nearby{closing: closing{halfErr: net.ErrClosed}}
+	if p := NewConn(c).Part(); !p.Over(make([]byte, 512)) {
+		t.Fatalf("%+v", c)
+	}
+}
+
+func TestPartBoundsBytes(t *testing.T) {
+	c := &nearby{ahead: 1 << 30}
+	if p := NewConn(c).Part(); !p.Over(make([]byte, 512)) || c.discarded < maxDiscard || c.discarded > maxDiscard+4096 {
+		t.Fatalf("%d bytes", c.discarded)
+	}
+}
+
+func TestPartIsForWhoNeedNotBeWaitedFor(t *testing.T) {
+	for name, c := range map[string]net.Conn{
+		"one that has to be waited for": &closing{}, "TLS": &sealedNearby{}, "one that is closed": &nearby{closing: closing{setErr: net.ErrClosed}},
+	} {
+		if NewConn(c).Part() != nil {
+			t.Errorf("%s is parted from", name)
+		}
+	}
+}
+
+// sealedNearby is TLS that need not be waited for, which there is not.
+type sealedNearby struct{ nearby }
+
+func (c *sealedNearby) ConnectionState() tls.ConnectionState { return tls.ConnectionState{} }
+
+// Buffers are given back, and what was read before has others.
+func TestPartGivesBuffersBack(t *testing.T) {
+	c := &nearby{closing: closing{wire: wire{in: bytes.NewReader(NewConnect([]byte("(CONNECT_DATA=)")).AppendTo(nil, false))}}}
+	conn := NewConn(c)
+	connect, err := conn.ReadConnect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Send(&Redirect{Address: "(ADDRESS=)"}); err != nil {
+		t.Fatal(err)
+	}
+	in := conn.lent
+	if in == nil {
+		t.Fatal("nothing was lent")
+	}
+	if conn.Part() == nil || conn.lent != nil || conn.in != nil || conn.out != nil {
+		t.Fatal("something is kept")
+	}
+	copy(in[:], "something else")
+	if string(connect.Data) != "(CONNECT_DATA=)" {
+		t.Errorf("%q", connect.Data)
+	}
+}
