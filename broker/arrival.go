@@ -116,6 +116,9 @@ func (b *Broker) judgeRates(a *arrival) error {
 		}
 	}
 	for _, rate := range l.ratesOf(a.at) {
+		if rate.Free() {
+			continue
+		}
 		turn, err := rate.Enter(limits.SourceOf(a.client.Addr()).String(), nil)
 		if err != nil {
 			return l.overListener(a.at)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ func (b *Broker) wireLimits() {
 	b.wireGuesses()
 	b.relay.SDU = func() int { return b.settings().config.SDU }
 	b.relay.Shares, b.relay.Repeats = b.sharesOf, &l.repeats
+	b.relay.Rated = func() bool { return b.settings().rated }
 }
 
 // repeatsWithin is for how long refusals by one limit of one client are told as one.
@@ -127,6 +129,14 @@ func ruleLimits(c *Config) map[string]relay.Treatment {
 	return all
 }
 
+// rated tells whether a share of a rule, a service or a tenant may have a rate, see limitOf.
+func (c *Config) rated() bool {
+	return c.Limits.ServiceRate > 0 ||
+		slices.ContainsFunc(c.Rules, func(r relay.Rule) bool { return r.Rate > 0 }) ||
+		slices.ContainsFunc(c.Services, func(s ServiceSetting) bool { return s.Treatment.Rate > 0 }) ||
+		slices.ContainsFunc(c.Tenants, func(t Tenant) bool { return t.Rate > 0 })
+}
+
 // tenantOf names the tenant to whom a service belongs; "" if it belongs to none.
 func (b *Broker) tenantOf(service string) string {
 	if t := b.settings().tenantOf(service); t != nil {
@@ -137,12 +147,14 @@ func (b *Broker) tenantOf(service string) string {
 
 // tenantOf finds the first tenant one of whose patterns the service fits, nil if there is none.
 func (s *settings) tenantOf(service string) *Tenant {
+	if len(s.ofTenants) == 0 {
+		return nil
+	}
+	folded := servicetable.Fold(service)
 	for i := range s.config.Tenants {
 		t := &s.config.Tenants[i]
-		for _, pattern := range t.Services {
-			if servicetable.ServiceFits(pattern, service) {
-				return t
-			}
+		if slices.ContainsFunc(s.ofTenants[i], func(p servicetable.ServicePattern) bool { return p.Fits(folded) }) {
+			return t
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 
 	"servicebroker/intent"
 	"servicebroker/journal"
+	"servicebroker/relay"
 	"servicebroker/servicetable"
 )
 
@@ -23,10 +24,41 @@ func TestPatternsMeanTheSameEverywhere(t *testing.T) {
 			if got := len(j.Events(journal.Filter{Service: pattern})) == 1; got != want {
 				t.Errorf("events: %s fits %s: %v", pattern, service, got)
 			}
-			s := settings{config: &Config{Services: []ServiceSetting{{Pattern: pattern}}}}
+			s := newSettings(&Config{Services: []ServiceSetting{{Pattern: pattern}}}, nil, nil)
 			if got := s.forService(service) != nil; got != want {
 				t.Errorf("SERVICE: %s fits %s: %v", pattern, service, got)
 			}
+		}
+	}
+}
+
+func TestSettingsKnowWhetherThereAreRates(t *testing.T) {
+	rated := relay.Treatment{Rate: 1}
+	for name, of := range map[string]struct {
+		config Config
+		want   bool
+	}{
+		"none":         {Config{Rules: relay.Rules{{}}, Services: []ServiceSetting{{}}, Tenants: []Tenant{{}}}, false},
+		"SERVICE_RATE": {Config{Limits: Limits{ServiceRate: 1}}, true},
+		"of a rule":    {Config{Rules: relay.Rules{{}, {Treatment: rated}}}, true},
+		"of a service": {Config{Services: []ServiceSetting{{}, {Treatment: rated}}}, true},
+		"of a tenant":  {Config{Tenants: []Tenant{{}, {Rate: 1}}}, true},
+	} {
+		if got := newSettings(&of.config, nil, nil).rated; got != of.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestTheFirstTenantThatFitsHasAService(t *testing.T) {
+	s := newSettings(&Config{Tenants: []Tenant{{Name: "one", Services: []string{"Pay*", "hr.a"}}, {Name: "two", Services: []string{"payroll", "hr"}}}}, nil, nil)
+	for service, want := range map[string]string{"PAYROLL.x": "one", "payroll": "one", "HR.A": "one", "hr": "two", "hr.b": "two", "sales": ""} {
+		name := ""
+		if of := s.tenantOf(service); of != nil {
+			name = of.Name
+		}
+		if name != want {
+			t.Errorf("%s belongs to %q, want %q", service, name, want)
 		}
 	}
 }

@@ -15,12 +15,15 @@ type settings struct {
 	config      *Config
 	registrants *registration.Registrants
 	static      map[servicetable.ID]*StaticService
-	all         relay.Treatment            // of connects that nothing else is said about
-	redirects   bool                       // some clients are redirected, or all
-	ruleLimits  map[string]relay.Treatment // of rules that have some
-	rules       *relay.RuleSet             // about clients; nil: everyone may have everything
-	routes      *relay.Routes              // where connects go that are not left to the table
-	admin       *relay.RuleSet             // about administration; nil: there are none
+	all         relay.Treatment                 // of connects that nothing else is said about
+	redirects   bool                            // some clients are redirected, or all
+	rated       bool                            // there are rates at which some may connect to a service
+	ofServices  []servicetable.ServicePattern   // of config.Services
+	ofTenants   [][]servicetable.ServicePattern // of config.Tenants
+	ruleLimits  map[string]relay.Treatment      // of rules that have some
+	rules       *relay.RuleSet                  // about clients; nil: everyone may have everything
+	routes      *relay.Routes                   // where connects go that are not left to the table
+	admin       *relay.RuleSet                  // about administration; nil: there are none
 }
 
 // newSettings makes settings of a configuration; before are those it replaces, or nil.
@@ -35,12 +38,18 @@ func newSettings(c *Config, registrants *registration.Registrants, before *setti
 	for i := range c.Services {
 		redirects = redirects || c.Services[i].Treatment.Mode == relay.ModeRedirect
 	}
-	s := &settings{config: c, registrants: registrants, ruleLimits: ruleLimits(c), static: c.staticByID(), redirects: redirects, all: relay.Treatment{
+	s := &settings{config: c, registrants: registrants, ruleLimits: ruleLimits(c), static: c.staticByID(), redirects: redirects, rated: c.rated(), all: relay.Treatment{
 		Mode: c.Mode, Policy: c.Policy.String(), AttemptTimeout: c.AttemptTimeout,
 		HoldTimeout: c.HoldTimeout, HoldSet: true,
 		IdleTimeout: relay.TimeoutOf(c.IdleTimeout), SessionTimeout: relay.TimeoutOf(c.SessionTimeout),
 		DialTimeout: relay.TimeoutOf(c.DialTimeout),
 	}}
+	for i := range c.Services {
+		s.ofServices = append(s.ofServices, servicetable.CompileServicePattern(c.Services[i].Pattern))
+	}
+	for i := range c.Tenants {
+		s.ofTenants = append(s.ofTenants, servicetable.CompileServicePatterns(c.Tenants[i].Services))
+	}
 	s.routes = c.routes()
 	if c.Rules != nil {
 		s.rules = relay.CompileRules(c.Rules, before.rules)
@@ -55,8 +64,12 @@ func (b *Broker) settings() *settings { return b.current.Load() }
 
 // forService finds what is different for a service, nil if nothing is.
 func (s *settings) forService(name string) *ServiceSetting {
-	for i := range s.config.Services {
-		if servicetable.ServiceFits(s.config.Services[i].Pattern, name) {
+	if len(s.ofServices) == 0 {
+		return nil
+	}
+	name = servicetable.Fold(name)
+	for i := range s.ofServices {
+		if s.ofServices[i].Fits(name) {
 			return &s.config.Services[i]
 		}
 	}

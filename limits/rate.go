@@ -2,6 +2,7 @@ package limits
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type Rate struct {
 	// Room bounds how many wait together with those of other Rates; nil: no bound of that kind.
 	Room *Count
 
+	limited   atomic.Bool // perSecond is not 0, for those who need know no more
 	mu        sync.Mutex
 	perSecond float64
 	wait      time.Duration
@@ -81,12 +83,16 @@ func (r *Rate) Configure(perSecond float64, wait time.Duration) {
 		r.tokens += more
 	}
 	r.perSecond, r.wait = perSecond, wait
+	r.limited.Store(perSecond != 0)
 	r.tokens = min(r.tokens, burst(perSecond))
 	r.settle(time.Now())
 }
 
 // burst is how many may come at once.
 func burst(perSecond float64) float64 { return max(1, perSecond) }
+
+// Free reports that there is no limit: Enter lets everybody through, whatever flow it is of.
+func (r *Rate) Free() bool { return !r.limited.Load() }
 
 // PerSecond returns the limit, 0 for none.
 func (r *Rate) PerSecond() float64 {

@@ -238,3 +238,13 @@ func BenchmarkRateRefuses(b *testing.B) {
 		_ = r.Full("a")
 	}
 }
+
+func TestARateIsFreeWithoutALimit(t *testing.T) {
+	var r Rate
+	for _, perSecond := range []float64{0, 5, 0} {
+		r.Configure(perSecond, time.Second)
+		if r.Free() != (perSecond == 0) {
+			t.Errorf("with %v a second Free is %v", perSecond, r.Free())
+		}
+	}
+}

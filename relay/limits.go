@@ -21,6 +21,9 @@ func (s *Server) shares(d *dialogue, c servicetable.Candidate) []*limits.Share {
 	return s.Shares(d.offeredAs(c), d.granted.by(c))
 }
 
+// rated tells whether there may be a rate at all, so that nobody looks for one where there is none.
+func (s *Server) rated() bool { return s.Shares != nil && (s.Rated == nil || s.Rated()) }
+
 // flowOf names those who wait in one line under a Share's rate: clients by their address,
 // and under a tenant's its services, so that none of them takes the turns of others.
 func flowOf(share *limits.Share, d *dialogue, service string) string {
@@ -33,7 +36,7 @@ func flowOf(share *limits.Share, d *dialogue, service string) string {
 // flooded tells a connect whose turn would not come in time, before anything else is done
 // for it: a flood is to cost little. Whoever may not have the service is told that instead.
 func (s *Server) flooded(ctx context.Context, d *dialogue) error {
-	if s.Shares == nil || d.query.IgnoreStatus || d.arrival.Before != nil {
+	if !s.rated() || d.query.IgnoreStatus || d.arrival.Before != nil {
 		return nil
 	}
 	service := s.Snapshot().Named(d.query.Service)
@@ -41,7 +44,7 @@ func (s *Server) flooded(ctx context.Context, d *dialogue) error {
 		return nil
 	}
 	for _, share := range s.Shares(service, nil) {
-		if !share.Rate.Full(flowOf(share, d, service)) {
+		if share.Rate.Free() || !share.Rate.Full(flowOf(share, d, service)) {
 			continue
 		}
 		if refusal := s.standing(ctx, d).refusal; refusal != nil {
@@ -55,8 +58,15 @@ func (s *Server) flooded(ctx context.Context, d *dialogue) error {
 // enter lets the connect through the rates of all that it takes part in, each of them once
 // however often it is tried. errTurn says that it has to wait for d.turn.
 func (s *Server) enter(d *dialogue, c servicetable.Candidate) error {
+	if !s.rated() {
+		return nil
+	}
 	for _, share := range s.shares(d, c) {
 		if d.through[kindIndex(share.Kind)] {
+			continue
+		}
+		if share.Rate.Free() {
+			d.through[kindIndex(share.Kind)] = true
 			continue
 		}
 		turn, err := share.Enter(flowOf(share, d, d.offeredAs(c)), nil)
@@ -189,7 +199,7 @@ func (s *Server) reshare(one *session) {
 func (s *Server) limited(d *dialogue, c servicetable.Candidate, relayed bool) error {
 	shares := s.shares(d, c)
 	for _, share := range shares {
-		if share.Rate.Full(flowOf(share, d, d.offeredAs(c))) {
+		if !share.Rate.Free() && share.Rate.Full(flowOf(share, d, d.offeredAs(c))) {
 			return share.OverRate()
 		}
 	}

@@ -101,6 +101,8 @@ type Server struct {
 	// first, by the rule that lets it in, nil for none: these say how much there may be of
 	// it. It may be nil: without limits.
 	Shares func(service string, rule *Rule) []*limits.Share
+	// Rated tells whether any of all shares may have a rate; may be nil: some may.
+	Rated func() bool
 	// Repeats finds refusals that are like others, so that a flood is told once; may be nil: each is told.
 	Repeats *limits.Repeats
 	// Verify finds out whether a client can be redirected to a candidate, which it

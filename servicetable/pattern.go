@@ -42,12 +42,40 @@ func PatternCovers(wide, narrow string) bool { return Glob(fold(wide), fold(narr
 
 // ServiceFits reports whether a service is one that pattern means: a pattern without a domain means it in any.
 func ServiceFits(pattern, service string) bool {
-	pattern, service = fold(pattern), fold(service)
-	if Glob(pattern, service) {
+	return CompileServicePattern(pattern).Fits(fold(service))
+}
+
+// ServicePattern is a pattern of services, ready to be compared with many.
+type ServicePattern struct {
+	folded string
+	domain bool // it has one
+}
+
+// CompileServicePattern makes a pattern ready.
+func CompileServicePattern(text string) ServicePattern {
+	text = fold(text)
+	return ServicePattern{folded: text, domain: shortName(text) < len(text)}
+}
+
+// CompileServicePatterns is CompileServicePattern for several.
+func CompileServicePatterns(texts []string) []ServicePattern {
+	all := make([]ServicePattern, len(texts))
+	for i, text := range texts {
+		all[i] = CompileServicePattern(text)
+	}
+	return all
+}
+
+// Fits is ServiceFits for a service in the form of Fold.
+func (p ServicePattern) Fits(folded string) bool {
+	if Glob(p.folded, folded) {
 		return true
 	}
-	short := shortName(service)
-	return short < len(service) && shortName(pattern) == len(pattern) && Glob(pattern, service[:short])
+	if p.domain {
+		return false
+	}
+	short := shortName(folded)
+	return short < len(folded) && Glob(p.folded, folded[:short])
 }
 
 // ServicesCovered reports whether every service that the pattern narrow means, by ServiceFits, is one that wide means. In
