@@ -12,12 +12,13 @@ type arena struct {
 }
 
 const (
-	smallChunk = 16
+	smallChunk = 16 // of links
+	leastNodes = 4
 	largeChunk = 256
 )
 
-// chunk is how many nodes or links to allocate together.
-func (a *arena) chunk() int { return min(max(a.wanted, smallChunk), largeChunk) }
+// chunk is how many nodes to allocate together.
+func (a *arena) chunk() int { return min(max(a.wanted, leastNodes), largeChunk) }
 
 // node returns a new node, nil if no more are allowed.
 func (a *arena) node() *Node {

@@ -124,7 +124,7 @@ func (p *parser) named(from int, name string, quoted bool) *Node {
 		return nil
 	}
 	if !quoted {
-		if i := strings.IndexAny(name, blanks); i >= 0 {
+		if hasBlank(name) {
 			p.fail(from, "a blank within the name "+excerpt(name), "remove it, or look for a missing parenthesis or = before it")
 			return nil
 		}
@@ -134,6 +134,15 @@ func (p *parser) named(from int, name string, quoted bool) *Node {
 		n.Name = name
 	}
 	return n
+}
+
+func hasBlank(name string) bool {
+	for i := range len(name) {
+		if kindOf[name[i]]&blank != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // value reads what follows the = of a node: nothing, a text, or groups.

@@ -1,7 +1,5 @@
 package descriptor
 
-import "strings"
-
 // word reads one name or value from where the cursor is: quoted, if it begins with a quote, else up to the first byte of
 // a kind in stops, without blanks at its end.
 //
@@ -30,10 +28,18 @@ func (c *cursor) word(stops byte) (text string, quoted bool) {
 			c.toLineEnd()
 			w.from = c.pos
 		default:
-			return strings.TrimRight(w.text(), blanks), false
+			return trimmed(w.text()), false
 		}
 	}
-	return strings.TrimRight(w.text(), blanks), false
+	return trimmed(w.text()), false
+}
+
+// trimmed is text without blanks at its end.
+func trimmed(text string) string {
+	for len(text) > 0 && kindOf[text[len(text)-1]]&blank != 0 {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // quotedWord reads from the opening quote to the closing one. Between them only the quote itself and backslashes before

@@ -46,32 +46,36 @@ const strangersLimit = 4096
 func (p *Prober) targetOf(c *servicetable.Candidate) *target {
 	s := &p.state
 	s.prepare()
-	key := addressOf(c.Handler)
-	t := s.targets[key]
+	var room [keyRoom]byte
+	key := appendAddress(room[:0], c.Handler)
+	t := s.targets[string(key)]
 	switch {
 	case t != nil:
 		if len(t.hands) == 0 {
 			t.since = time.Now()
 		}
 		return t
-	case key == "" || s.strangers >= strangersLimit:
+	case len(key) == 0 || s.strangers >= strangersLimit:
 		return nil
 	}
 	s.strangers++
-	t = &target{key: key, candidate: *c, since: time.Now()}
-	s.targets[key] = t
+	t = &target{key: string(key), candidate: *c, since: time.Now()}
+	s.targets[t.key] = t
 	return t
 }
 
 // staleKey cannot be an address.
-func staleKey(id servicetable.ID) string { return "stale " + string(id) }
+func staleKey(id servicetable.ID) string { return stalePrefix + string(id) }
+
+const stalePrefix = "stale "
 
 // staleOf returns the target for the stale instance of c; nil if it is not known to be stale.
 func (p *Prober) staleOf(c *servicetable.Candidate) *target {
 	if c.Registration == nil {
 		return nil
 	}
-	return p.state.targets[staleKey(c.Registration.ID)]
+	var room [keyRoom]byte
+	return p.state.targets[string(append(append(room[:0], stalePrefix...), c.Registration.ID...))]
 }
 
 // sync brings targets and hands up to date with a snapshot.

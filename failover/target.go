@@ -1,11 +1,11 @@
 package failover
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"servicebroker/servicetable"
 )
@@ -85,8 +85,35 @@ func (h *hand) everAlive() bool {
 
 // addressOf names where h listens; "" for nowhere.
 func addressOf(h *servicetable.Handler) string {
+	var room [keyRoom]byte
+	return string(appendAddress(room[:0], h))
+}
+
+// keyRoom is enough for most names of targets, so that they can be looked up without an allocation.
+const keyRoom = 128
+
+// appendAddress appends what addressOf returns.
+func appendAddress(b []byte, h *servicetable.Handler) []byte {
 	if h == nil || h.Port == 0 {
-		return ""
+		return b
 	}
-	return strings.ToLower(h.Protocol + "/" + net.JoinHostPort(h.Host, strconv.Itoa(h.Port)))
+	from, bracketed := len(b), strings.IndexByte(h.Host, ':') >= 0
+	b = append(append(b, h.Protocol...), '/')
+	if bracketed {
+		b = append(b, '[')
+	}
+	b = append(b, h.Host...)
+	if bracketed {
+		b = append(b, ']')
+	}
+	b = strconv.AppendInt(append(b, ':'), int64(h.Port), 10)
+	for i, c := range b[from:] {
+		switch {
+		case c >= utf8.RuneSelf:
+			return append(b[:from], strings.ToLower(string(b[from:]))...)
+		case 'A' <= c && c <= 'Z':
+			b[from+i] = c + 'a' - 'A'
+		}
+	}
+	return b
 }

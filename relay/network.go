@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"servicebroker/descriptor"
@@ -80,4 +81,14 @@ func (s *Server) detour(ctx context.Context, c servicetable.Candidate) string {
 func sameFamily(client netip.Addr, host string) bool {
 	a, err := netip.ParseAddr(host)
 	return err != nil || !client.IsValid() || a.Unmap().Is4() == client.Unmap().Is4()
+}
+
+// nameOf is a.String(), at less cost for TCP.
+func nameOf(a net.Addr) string {
+	if t, ok := a.(*net.TCPAddr); ok && t != nil {
+		if p := t.AddrPort(); p.Addr().IsValid() {
+			return netip.AddrPortFrom(p.Addr().Unmap(), p.Port()).String()
+		}
+	}
+	return a.String()
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -145,6 +146,24 @@ func TestRulesComeBeforeNetworks(t *testing.T) {
 		}
 		if e = w.Explain(t.Context(), Inquiry{Descriptor: sales, From: addr("10.0.0.7"), Sealed: true, Network: "blue"}); e.Outcome != want || want == journal.Refuse && e.Code != int(tns.CodeRuleRejects) {
 			t.Errorf("%s of a sealed client: %+v", action, e)
+		}
+	}
+}
+
+func TestAddressesAreNamedAsNetNamesThem(t *testing.T) {
+	for _, a := range []net.Addr{
+		&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1521},
+		&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To4(), Port: 1521},
+		&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1521},
+		&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 1521},
+		&net.TCPAddr{IP: net.IP{1, 2, 3}, Port: 1521},
+		&net.TCPAddr{Port: 1521},
+		&net.TCPAddr{},
+		(*net.TCPAddr)(nil),
+		&net.UnixAddr{Name: "/run/socket", Net: "unix"},
+	} {
+		if got := nameOf(a); got != a.String() {
+			t.Errorf("%#v is %q, want %q", a, got, a.String())
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (q *Sealed) data() string {
 func (s *Server) ServeSealed(ctx context.Context, raw net.Conn, asked Sealed, arrival Arrival) {
 	d := &dialogue{
 		began: time.Now(), arrival: arrival, conn: tns.NewConn(raw), connect: tns.NewConnect([]byte(asked.data())), client: AddrPort(raw.RemoteAddr()),
-		arrived: raw.LocalAddr().String(), secure: true, hello: asked.Hello,
+		arrived: nameOf(raw.LocalAddr()), secure: true, hello: asked.Hello,
 	}
 	s.conduct(ctx, d)
 }

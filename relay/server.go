@@ -228,7 +228,7 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 	raw := conn.NetConn()
 	d := &dialogue{
 		began: time.Now(), arrival: arrival, conn: conn, connect: connect, client: AddrPort(raw.RemoteAddr()),
-		arrived: raw.LocalAddr().String(), secure: conn.OverTLS(),
+		arrived: nameOf(raw.LocalAddr()), secure: conn.OverTLS(),
 	}
 	s.conduct(ctx, d)
 }

@@ -54,7 +54,12 @@ func (r *Registration) Key() string {
 }
 
 // HandlerKey returns "instance@host/handler", the name by which marks refer to one handler of the instance.
-func (r *Registration) HandlerKey(h *Handler) string { return r.Key() + "/" + h.Name }
+func (r *Registration) HandlerKey(h *Handler) string {
+	if r.Hop != "" {
+		return r.Hop + "/" + h.Name
+	}
+	return r.Instance + "@" + r.Host + "/" + h.Name // at once: it is asked for several times a connect
+}
 
 // Status tells whether the instance takes new connects for the service s, one of r.Services. A stale registration stays
 // as closed as it was when it was last heard of; of a static one nothing was ever heard.
