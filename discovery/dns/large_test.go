@@ -227,9 +227,10 @@ func TestCopiesThatNobodyReads(t *testing.T) {
 	if err := exchange(dialFrom(t, "127.0.0.1", w.addr)); err != nil {
 		t.Errorf("a question: %v", err)
 	}
-	if messages, _, err := w.copied(t, copyRequest()); err == nil {
-		t.Errorf("one copy more: %d messages", len(messages))
-	}
+	await(t, "one copy more is refused", func() bool { // whoever is deaf may still be between two copies that the system keeps for it
+		_, _, err := w.copied(t, copyRequest())
+		return err != nil
+	})
 	for _, c := range deaf {
 		_ = c.Conn.(*net.TCPConn).SetLinger(0)
 		c.Close()
