@@ -41,7 +41,8 @@ func (b *bucket) wait(ctx context.Context) error {
 
 func (b *bucket) leak(now time.Time) {
 	if !b.at.IsZero() {
-		b.used = max(0, b.used-now.Sub(b.at).Seconds()*b.rate)
+		passed := max(0, now.Sub(b.at)) // what comes from another process has no more than the time of day, which may be set back
+		b.used = max(0, b.used-passed.Seconds()*b.rate)
 	}
 	b.at = now
 }
