@@ -110,9 +110,10 @@ func (o *options) report(ctx context.Context, arguments []string, out io.Writer)
 		return err
 	}
 	found, err := o.measureAll(ctx, l)
-	if o.results != "" && err == nil {
-		if found, err = found.with(o.results); err == nil {
-			chosen = measures()
+	if o.results != "" { // also where the last measure failed: what came before it took its time
+		all, wrong := found.with(o.results)
+		if err = errors.Join(err, wrong); wrong == nil {
+			found, chosen = all, measures()
 		}
 	}
 	var tables bytes.Buffer

@@ -59,7 +59,7 @@ func measures() []measure {
 	all = append(all, secureMeasures()...)
 	all = append(all, growthMeasures()...)
 	all = append(all, otherMeasures()...)
-	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "plain", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
+	return append(all, measure{group: "idle", title: fmt.Sprintf("%d idle sessions", idleSessions), peers: []string{"relay", "haproxy", "nginx"}, shown: held, fresh: true, run: idle})
 }
 
 func secureMeasures() []measure {
