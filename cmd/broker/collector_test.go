@@ -37,11 +37,11 @@ func TestPaceFollowsTheLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
-		var rate atomic.Uint64 // between two looks
+		var rate, live atomic.Uint64 // the rate between two looks
 		var allocated uint64
 		var did []string
 		c := collector{
-			heap:     func() (uint64, uint64) { allocated += rate.Load(); return allocated, 30 << 20 },
+			heap:     func() (uint64, uint64) { allocated += rate.Load(); return allocated, live.Load() },
 			setPace:  func(p int) { did = append(did, fmt.Sprint(time.Since(began), " pace ", p)) },
 			giveBack: func() { did = append(did, fmt.Sprint(time.Since(began), " back")) },
 		}
@@ -51,23 +51,24 @@ func TestPaceFollowsTheLoad(t *testing.T) {
 			c.keepPace(ctx, collectorRoom)
 		}()
 		for _, part := range []struct {
-			rate  uint64
-			looks time.Duration
-		}{{1 << 18, 40}, {50 << 18, 40}, {52 << 18, 40}, {1 << 18, 40}, {90 << 18, 1}, {0, 40}} {
+			rate, live uint64
+			looks      time.Duration
+		}{{1 << 18, 5, 40}, {50 << 18, 5, 40}, {52 << 18, 20, 40}, {1 << 18, 20, 40}, {90 << 18, 20, 1}, {0, 20, 40}} {
 			synctest.Wait()
 			rate.Store(part.rate)
+			live.Store(part.live << 20)
 			<-time.After(part.looks * paceEvery)
 		}
 		cancel()
 		<-done
-		if want := []string{"10.5s pace 500", "31s pace 100", "31s back"}; !slices.Equal(did, want) {
+		if want := []string{"10.5s pace 640", "20.25s pace 160", "31s pace 100", "31s back"}; !slices.Equal(did, want) {
 			t.Errorf("%q, want %q", did, want)
 		}
 	})
 }
 
 func TestRoomInAContainer(t *testing.T) {
-	for limit, want := range map[uint64]uint64{0: collectorRoom, 256 << 20: 32 << 20, 999_999_999_999: collectorRoom} {
+	for limit, want := range map[uint64]uint64{0: collectorRoom, 128 << 20: 16 << 20, 999_999_999_999: collectorRoom} {
 		if got := roomFor(limit); got != want {
 			t.Errorf("%d: %d, want %d", limit, got, want)
 		}
