@@ -182,8 +182,9 @@ func TestWaiting(t *testing.T) {
 		h.set("sales", true)
 		want(true)
 		q := h.enter(t, h.request("sales", "c1"))
-		p.Leave(true)
+		synctest.Wait()
 		wantState(t, q, Waiting)
+		p.Leave(true)
 		want(false) // q is trying, and the one before it succeeded
 		wantState(t, q, Go)
 		q.Again("", 0)

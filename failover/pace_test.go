@@ -106,8 +106,9 @@ func TestSlowClusterIsNotHammered(t *testing.T) {
 			all.Wait()
 			return hedged
 		}
-		if n := burst(200); early != budgetSize || n > budgetSize+200*budgetEarned {
-			t.Errorf("%d of 200 hedged at first and %d in all, want %d and at most %v", early, n, budgetSize, budgetSize+200*budgetEarned)
+		const crowd = 60 // with some more timers at one moment of a bubble, the detector of races breaks
+		if n := burst(crowd); early != budgetSize || n > budgetSize+crowd*budgetEarned {
+			t.Errorf("%d of %d hedged at first and %d in all, want %d and at most %v", early, crowd, n, budgetSize, budgetSize+crowd*budgetEarned)
 		}
 		d.budget.spent = budgetSize
 		if n := burst(45); n > 5 {
