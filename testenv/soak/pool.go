@@ -29,7 +29,8 @@ type hand struct {
 	members []*member
 	going   sync.Mutex // is held while nobody may work
 	random  *rand.Rand
-	tls     *tls.Config // for who needs it in this process
+	tls     *tls.Config                       // for who needs it in this process
+	do      func(drivers.Step) drivers.Result // as talk does it, until cancel
 	cancel  context.CancelFunc
 }
 
@@ -163,7 +164,7 @@ func (p *pool) turn(ctx context.Context, h *hand, m *member) {
 	result := func() drivers.Result {
 		hung := time.AfterFunc(2*patience, h.cancel)
 		defer hung.Stop()
-		return p.steps(ctx, h, m)
+		return p.steps(h, m)
 	}()
 	switch {
 	case ctx.Err() != nil:
@@ -174,8 +175,8 @@ func (p *pool) turn(ctx context.Context, h *hand, m *member) {
 		p.w.record.turned(h.driver.Name(), p.lost(h, m, began, result.Error), 0)
 		closing := m.open
 		m.open = false
-		talk := h.talk
-		closed := !closing || within(patience, func() { talk.Do(ctx, drivers.Step{Do: drivers.Close, On: m.name}) })
+		do := h.do
+		closed := !closing || within(patience, func() { do(drivers.Step{Do: drivers.Close, On: m.name}) })
 		if !closed || time.Since(began) >= 2*patience {
 			h.drop()
 		}
@@ -191,6 +192,8 @@ func (h *hand) begin(ctx context.Context) (err error) {
 	case *drivers.Script:
 		h.talk, err = d.Converse(ctx)
 	}
+	talk := h.talk
+	h.do = func(s drivers.Step) drivers.Result { return talk.Do(ctx, s) }
 	return err
 }
 
@@ -198,10 +201,10 @@ func (h *hand) begin(ctx context.Context) (err error) {
 const whatIsThere = "select sys_context('USERENV','SERVICE_NAME') || '/' || sys_context('USERENV','INSTANCE_NAME') || '/' || sys_context('USERENV','SID'), count(*), sum(n) from work"
 
 // steps are the steps of a turn, up to the first that fails.
-func (p *pool) steps(ctx context.Context, h *hand, m *member) (r drivers.Result) {
+func (p *pool) steps(h *hand, m *member) (r drivers.Result) {
 	do := func(s drivers.Step) bool {
 		s.On = m.name
-		r = h.talk.Do(ctx, s)
+		r = h.do(s)
 		return r.Error == ""
 	}
 	if !m.open {
