@@ -19,7 +19,7 @@ const (
 	paceEvery      = 250 * time.Millisecond // looks at how much is allocated
 	busyRate       = 4 << 20                // bytes a second, from which on the collector would have much to do
 	collectorPause = 3 * time.Second        // between two runs of it, if the room allows
-	collectorRoom  = 32 << 20               // bytes of garbage at most: with more, each burst touches memory that is new to it, which costs as much
+	collectorRoom  = 64 << 20               // bytes of garbage at most: with more, each burst touches memory that is new to it, which costs as much
 	ordinaryPace   = 100                    // per cent, what the runtime does by itself
 	pacesBusy      = 2                      // looks in a row at much, before there is room: a burst is not worth the memory …
 	pacesCalm      = 4                      // … and at little, before it is given back

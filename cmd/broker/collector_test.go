@@ -61,7 +61,7 @@ func TestPaceFollowsTheLoad(t *testing.T) {
 		}
 		cancel()
 		<-done
-		if want := []string{"10.5s pace 640", "20.25s pace 160", "31s pace 100", "31s back"}; !slices.Equal(did, want) {
+		if want := []string{"10.5s pace 1280", "20.25s pace 320", "31s pace 100", "31s back"}; !slices.Equal(did, want) {
 			t.Errorf("%q, want %q", did, want)
 		}
 	})
