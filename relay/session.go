@@ -155,52 +155,47 @@ func (one *session) Over(err error) {
 	}
 }
 
-// toServer and toClient are a session as a limiter of one direction.
+// free reports that no bandwidth in a direction is limited that it shares.
+func (one *session) free(d engine.Direction) bool {
+	for i := range one.shares {
+		if share := one.shares[i].Load(); share != nil && !bandwidth(share, d).Free() {
+			return false
+		}
+	}
+	return true
+}
+
+// waitN blocks until n bytes in a direction may pass all of them.
+func (one *session) waitN(ctx context.Context, d engine.Direction, n int) error {
+	for i := range one.shares {
+		if share := one.shares[i].Load(); share != nil {
+			if err := bandwidth(share, d).WaitN(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func bandwidth(share *limits.Share, d engine.Direction) *limits.Bandwidth {
+	if d == engine.ToServer {
+		return &share.ToServer
+	}
+	return &share.ToClient
+}
+
+// toServer and toClient are a session as a limiter of one direction, without memory of their own.
 type (
 	toServer session
 	toClient session
 )
 
-// Free reports that no bandwidth is limited that it shares.
-func (p *toServer) Free() bool {
-	for i := range p.shares {
-		if share := p.shares[i].Load(); share != nil && !share.ToServer.Free() {
-			return false
-		}
-	}
-	return true
-}
+func (p *toServer) Free() bool { return (*session)(p).free(engine.ToServer) }
+func (p *toClient) Free() bool { return (*session)(p).free(engine.ToClient) }
 
-// WaitN blocks until n bytes may pass all of them.
 func (p *toServer) WaitN(ctx context.Context, n int) error {
-	for i := range p.shares {
-		if share := p.shares[i].Load(); share != nil {
-			if err := share.ToServer.WaitN(ctx, n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return (*session)(p).waitN(ctx, engine.ToServer, n)
 }
-
-// Free is that of toServer.
-func (p *toClient) Free() bool {
-	for i := range p.shares {
-		if share := p.shares[i].Load(); share != nil && !share.ToClient.Free() {
-			return false
-		}
-	}
-	return true
-}
-
-// WaitN is that of toServer.
 func (p *toClient) WaitN(ctx context.Context, n int) error {
-	for i := range p.shares {
-		if share := p.shares[i].Load(); share != nil {
-			if err := share.ToClient.WaitN(ctx, n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return (*session)(p).waitN(ctx, engine.ToClient, n)
 }

@@ -53,7 +53,7 @@ func (c *carried) begin() {
 			c.link.look(Direction(d), f.pending)
 		}
 	}
-	waiting := c.spent[0] || c.spent[1] || len(c.link.flows[0].pending)+len(c.link.flows[1].pending) > 0
+	waiting := c.spent[0] || c.spent[1] || c.waits(ToServer) || c.waits(ToClient)
 	err := c.loop.enter(c)
 	switch {
 	case err != nil:
