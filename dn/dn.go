@@ -146,31 +146,13 @@ func Check(pattern string) error {
 	if at := strings.IndexByte(pattern, 0); at >= 0 {
 		return fmt.Errorf("%q has a NUL byte after %d others, which no distinguished name has: remove it", pattern, at)
 	}
-	for _, one := range split(pattern) {
-		if t, _, is := strings.Cut(one, "="); strings.TrimSpace(one) != "*" && (!is || strings.TrimSpace(t) == "") {
-			return fmt.Errorf("%q is not part of a distinguished name: write TYPE=value parts with commas, such as CN=app1,OU=sales,O=example, "+
-				"where the part * stands for any others", strings.TrimSpace(one))
-		}
+	r := reading{of: pattern}
+	r.all()
+	if len(r.wrong) > 0 {
+		return fmt.Errorf("%q is not part of a distinguished name: write TYPE=value parts with commas, such as CN=app1,OU=sales,O=example, "+
+			"where the part * stands for any others, and a comma, semicolon or plus sign in a value with \\ before it", r.wrong[0])
 	}
 	return nil
-}
-
-// split cuts at separators that are neither escaped nor quoted.
-func split(text string) []string {
-	var parts []string
-	begin, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case (c == ',' || c == ';') && !quoted:
-			parts = append(parts, text[begin:i])
-			begin = i + 1
-		}
-	}
-	return append(parts, text[begin:])
 }
 
 // part is one attribute of a distinguished name, in lower case. Only an unescaped * of
@@ -213,11 +195,14 @@ func (p part) covers(have part) bool {
 }
 
 // isStar tells a part that stands for any others.
-func (p part) isStar() bool { return p.name == "*" }
+func (p part) isStar() bool { return p.name == "" && p.pieces == "\x00" }
 
 // reading is the work of read.
 type reading struct {
+	of    string
 	parts []part
+	wrong []string // what is between separators and neither TYPE=value nor a star
+	began int      // the part that is being read
 	now   part
 	text  []byte
 	kept  int // so many bytes of text are no blanks at its end, being escaped
@@ -225,9 +210,13 @@ type reading struct {
 
 // read reads a distinguished name leniently.
 func read(dn string) []part {
-	var r reading
-	quoted := false
-	dn = strings.ReplaceAll(dn, "\x00", " ")
+	r := reading{of: strings.ReplaceAll(dn, "\x00", " ")}
+	r.all()
+	return r.parts
+}
+
+func (r *reading) all() {
+	dn, quoted := r.of, false
 	for i := 0; i < len(dn); i++ {
 		switch c := dn[i]; {
 		case c == '\\' && i+1 < len(dn):
@@ -239,7 +228,7 @@ func read(dn string) []part {
 		case quoted:
 			r.literal(c)
 		case c == ',' || c == ';' || c == '+':
-			r.end()
+			r.end(i)
 		case c == '=' && r.now.name == "":
 			r.now.name = attributeName(string(r.text))
 			r.text, r.kept = nil, 0
@@ -250,8 +239,7 @@ func read(dn string) []part {
 			r.text = append(r.text, c)
 		}
 	}
-	r.end()
-	return r.parts
+	r.end(len(dn))
 }
 
 // unescape reads what follows a backslash at i, two hexadecimal digits or a letter, and
@@ -271,19 +259,19 @@ func (r *reading) literal(b byte) {
 	r.kept = len(r.text)
 }
 
-// end ends a part.
-func (r *reading) end() {
+// end ends a part at a separator.
+func (r *reading) end(at int) {
 	for len(r.text) > r.kept && r.text[len(r.text)-1] == ' ' {
 		r.text = r.text[:len(r.text)-1]
 	}
-	value := strings.ToLower(string(r.text))
-	if r.now.name == "" && value == "\x00" {
-		r.parts = append(r.parts, part{name: "*"})
-	} else if r.now.name != "" || value != "" {
-		r.now.pieces = value
+	r.now.pieces = strings.ToLower(string(r.text))
+	if r.now.name == "" && !r.now.isStar() {
+		r.wrong = append(r.wrong, strings.TrimSpace(r.of[r.began:at]))
+	}
+	if r.now != (part{}) {
 		r.parts = append(r.parts, r.now)
 	}
-	r.now, r.text, r.kept = part{}, nil, 0
+	r.now, r.text, r.kept, r.began = part{}, nil, 0, at+1
 }
 
 func attributeName(text string) string {

@@ -183,8 +183,8 @@ func FuzzMatch(f *testing.F) {
 
 func TestCheck(t *testing.T) {
 	for text, says := range map[string]string{
-		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "", "CN=a;O=x": "",
-		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`, "CN=a\x00b": "NUL byte after 4",
+		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "", "CN=a;O=x": "", "CN=a+OU=b": "", `CN=C\+\+`: "",
+		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`, "+=": `"" is not part`, `""=`: `"\"\"=" is not part`, "CN=C++": `"" is not part`, `\*=x,CN=a`: "", "CN=a\x00b": "NUL byte after 4",
 	} {
 		err := Check(text)
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
@@ -200,7 +200,7 @@ func TestCovers(t *testing.T) {
 	}{
 		{"*", "CN=a,*", true}, {"*", "CN=a", true}, {"CN=a*", "CN=ab", true}, {"CN=a*,*", "O=x,CN=ab", true},
 		{"CN=a*", "CN=A*", true}, {"O=x,CN=a", "CN=a,O=x", true}, {"CN=a", "CN=b", false}, {"CN=a", "CN=*", false}, {"CN=a", "*", false},
-		{"CN=a", "CN=a,*", false}, {"", "", false}, {"*", "", false},
+		{`\*=x`, "CN=a", false}, {"CN=a", "CN=a,*", false}, {"", "", false}, {"*", "", false},
 	} {
 		if got := Compile(tc.wide).Covers(Compile(tc.narrow)); got != tc.want {
 			t.Errorf("%q covers %q: %v", tc.wide, tc.narrow, got)
