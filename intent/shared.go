@@ -25,10 +25,11 @@ func (i Intent) Key() string {
 			parts = append(parts, f.name+"="+plain(*f.text))
 		}
 	}
-	key := string(i.Kind) + "/" + strings.Join(parts, ",")
+	kind := plain(string(i.Kind)) // as it is, where it is one that is known
+	key := kind + "/" + strings.Join(parts, ",")
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(key))
-		key = string(i.Kind) + "/" + base32.StdEncoding.EncodeToString(sum[:])
+		key = kind[:min(len(kind), 20)] + "/" + base32.StdEncoding.EncodeToString(sum[:])
 	}
 	return key
 }
