@@ -22,7 +22,7 @@ func (e Event) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.FormatUint(e.ID, 10))
 	b.WriteString(" ")
-	b.WriteString(string(e.Kind))
+	b.WriteString(oneLine(string(e.Kind))) // which may be another process's
 	for _, pair := range [...][2]string{
 		{"service", e.Service}, {"instance", e.Instance}, {"host", e.Host}, {"database", e.Database}, {"status", e.Status}, {"reason", e.Reason},
 	} {
