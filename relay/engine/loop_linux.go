@@ -154,7 +154,7 @@ func (l *loop) run() {
 	events := make([]syscall.EpollEvent, eventsAtOnce)
 	for {
 		n := poll(l.epoll, events) // what came meanwhile is found without sleeping
-		if n == 0 && len(l.again) == 0 {
+		if n == 0 && len(l.again) == 0 && !othersRan() {
 			n = wait(l.epoll, events)
 		}
 		now := time.Now().UnixNano()
@@ -172,6 +172,17 @@ func (l *loop) run() {
 		}
 	}
 }
+
+// othersRan lets other goroutines go first, and reports whether there were any. A thread that sleeps in the kernel takes along its
+// place among those that run goroutines, until the runtime's monitor finds that out; so a loop sleeps only where there is nothing else to do.
+func othersRan() bool {
+	before := time.Now()
+	runtime.Gosched()
+	return time.Since(before) > yieldAlone
+}
+
+// yieldAlone is more than it takes to yield to nobody.
+const yieldAlone = 2 * time.Microsecond
 
 func (l *loop) close() {
 	l.mu.Lock()
