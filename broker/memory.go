@@ -32,7 +32,7 @@ type memoryRoom struct {
 
 	short, exhausted atomic.Bool
 	beyond           atomic.Bool // the runtime does not get along with its limit for the moment
-	working          turnsOfShortage
+	working          turnsToRead
 }
 
 // memoryUse is what look judges by, bytes.
@@ -151,24 +151,25 @@ func (b *Broker) shortOfMemory() error {
 	return &limits.ExceededError{Limit: "memory", Err: limits.ErrFull, Why: b.memoryCause()}
 }
 
-// Where memory is short, messages of databases are worked on one by one, with pauses between: a thousand databases
-// that report at once make garbage faster than it can be collected where there is hardly room for it.
+// Messages of databases are read by turns, so that clients are served beside a thousand of them that report at once. Where
+// memory is short it is one by one, with pauses between: else they make garbage faster than it can be collected where
+// there is hardly room for it.
 const (
-	pauseShort     = 3  // times what the work before took
-	pauseExhausted = 15 // the same, where there is next to nothing left
+	pauseShort     = 5  // times what the reading before took
+	pauseExhausted = 25 // the same, where there is next to nothing left
 	longestPause   = 100 * time.Millisecond
 	longestWait    = time.Second // for the collector
 )
 
-// turnsOfShortage are those of work that makes garbage.
-type turnsOfShortage struct {
-	few  chan struct{} // has those who work, or wait to be the one
+// turnsToRead are those of databases' messages.
+type turnsToRead struct {
+	few  chan struct{} // has those who work, or wait to be the one: as many as half of the processors
 	one  chan struct{} // has who works where memory is short
 	next time.Time     // work may begin; belongs to the one
 }
 
-func newTurnsOfShortage() turnsOfShortage {
-	return turnsOfShortage{few: make(chan struct{}, runtime.GOMAXPROCS(0)), one: make(chan struct{}, 1)}
+func newTurnsToRead() turnsToRead {
+	return turnsToRead{few: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), one: make(chan struct{}, 1)}
 }
 
 // settled waits until the runtime gets along with its limit, but not for longer than patience.
@@ -189,17 +190,15 @@ func (r *memoryRoom) settled(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// paced waits until it is somebody's turn to work, and returns what is to be called when that is done. Where there is a limit
-// a few work at a time, so that shortage shows before a crowd has made it; where memory is short, one. Where ctx ends it is everybody's turn.
+// paced waits until it is somebody's turn to work, behind whoever else is ready to run, and returns what is to be called when that
+// is done. Where ctx ends it is everybody's turn.
 func (r *memoryRoom) paced(ctx context.Context) (done func()) {
-	if r.limit.Load() == 0 && !r.short.Load() {
-		return func() {}
-	}
 	few, one := r.working.few, r.working.one
 	if !enters(ctx, few) {
 		return func() {}
 	}
 	r.settled(ctx, longestWait)
+	runtime.Gosched() // who waits to be served goes first
 	if !r.short.Load() {
 		return func() { <-few }
 	}

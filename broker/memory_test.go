@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,14 +65,15 @@ func TestTheCollectorTellsOfShortage(t *testing.T) {
 	}
 }
 
-// Where memory is short, messages of databases are worked on one by one, and slowly.
+// Half of the processors read messages of databases; where memory is short it is one, and slowly.
 func TestMessagesArePacedWhereMemoryIsShort(t *testing.T) {
+	atOnce := max(1, runtime.GOMAXPROCS(0)/2)
 	for _, c := range []struct {
 		short, exhausted bool
 		want             time.Duration // for five messages that take a millisecond each, up to the end of the last one
-	}{{false, false, time.Millisecond}, {true, false, 17 * time.Millisecond}, {true, true, 65 * time.Millisecond}} {
+	}{{false, false, time.Duration((5+atOnce-1)/atOnce) * time.Millisecond}, {true, false, 25 * time.Millisecond}, {true, true, 105 * time.Millisecond}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := memoryRoom{working: newTurnsOfShortage()}
+			r := memoryRoom{working: newTurnsToRead()}
 			r.short.Store(c.short)
 			r.exhausted.Store(c.exhausted)
 			began := time.Now()
@@ -95,7 +97,7 @@ func TestTheCollectorIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var has atomic.Uint64
 		has.Store(1050)
-		r := memoryRoom{working: newTurnsOfShortage(), use: func() memoryUse { return memoryUse{has: has.Load()} }}
+		r := memoryRoom{working: newTurnsToRead(), use: func() memoryUse { return memoryUse{has: has.Load()} }}
 		r.limit.Store(1000)
 		r.short.Store(true)
 		r.lookClosely()

@@ -85,7 +85,7 @@ func (b *Broker) prepareOverload() {
 	o := &b.overload
 	o.shortages.log = b.log
 	o.memory.limit.Store(resources.MemoryLimit())
-	o.memory.container, o.memory.working = resources.FindContainer("/"), newTurnsOfShortage()
+	o.memory.container, o.memory.working = resources.FindContainer("/"), newTurnsToRead()
 	total, err := resources.Descriptors()
 	if err != nil {
 		b.log.Error("descriptors are not divided", "cause", err.Error())

@@ -22,7 +22,7 @@ func (c *conversation) compare() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.databases {
-		if !d.registered || d.over || d.wild || len(d.script) > 0 || d.collector.Pending() > 0 || d.near.Over() != nil {
+		if !d.registered || d.over || d.wild || len(d.script) > 0 || d.collector.Pending() > 0 || d.near.Over() != nil || d.near.Stuffed() { // then the answer to one message is waited with before the next
 			continue
 		}
 		var found servicetable.Registration

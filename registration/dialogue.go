@@ -185,29 +185,15 @@ func (d *dialogue) messages(ctx context.Context, interruptible bool) error {
 			d.server.spoke(d)
 			d.reading.until(time.Time{})
 		}
-		d.paced(ctx, message)
+		d.message(ctx, message)
 	}
 	return nil
 }
 
-// paced takes one whole message when it is its turn.
-func (d *dialogue) paced(ctx context.Context, message []byte) {
-	if d.server.Paced != nil {
-		defer d.server.Paced(ctx)()
-	}
-	d.message(message)
-}
-
 // message takes one whole message. One that is not understood changes nothing
 // and ends nothing (nsgr.md 6, rule 7).
-func (d *dialogue) message(message []byte) {
-	m, err := nsgr.Decode(message, d.known)
-	if err != nil {
-		d.misunderstood(message, err)
-		return
-	}
-	d.known = m.Representation
-	next, change, err := Fold(d.current, m)
+func (d *dialogue) message(ctx context.Context, message []byte) {
+	m, next, change, err := d.understand(ctx, message)
 	if err != nil {
 		d.misunderstood(message, err)
 		return
@@ -218,6 +204,19 @@ func (d *dialogue) message(message []byte) {
 	}
 	d.publish(next, change)
 	d.answerTo(m)
+}
+
+// understand reads a message, when it is its turn, and tells what the database says by it altogether.
+func (d *dialogue) understand(ctx context.Context, message []byte) (m *nsgr.Message, next servicetable.Registration, change Change, err error) {
+	if d.server.Paced != nil {
+		defer d.server.Paced(ctx)() // not while it is applied, which may have to wait for names to be looked up
+	}
+	if m, err = nsgr.Decode(message, d.known); err != nil {
+		return nil, next, change, err
+	}
+	d.known = m.Representation
+	next, change, err = Fold(d.current, m)
+	return m, next, change, err
 }
 
 func hasUnknownRecord(m *nsgr.Message) bool {

@@ -69,7 +69,7 @@ type Server struct {
 
 	// Full tells why there is no room for one more database, "" if there is, and what to do about it. nil: there always is.
 	Full func(peer netip.Addr) (why, remedy string)
-	// Paced waits until a message may be worked on, and returns what is called when that is done. nil: there is nothing to wait for.
+	// Paced waits until a message may be read, and returns what is called when that is done. nil: there is nothing to wait for.
 	Paced func(ctx context.Context) (done func())
 
 	// Repeats tells of a refusal whether one like it has been told of a moment ago: then it is not

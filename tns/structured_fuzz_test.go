@@ -40,7 +40,7 @@ func built(s *fuzzing.Script) Message {
 		}
 		return a
 	case 2:
-		return &Refuse{UserReason: byte(number()), SystemReason: byte(number()), Text: text()}
+		return &Refuse{UserReason: byte(number()), SystemReason: byte(number()), Text: strings.TrimRight(text(), "\x00")} // those at its end are dropped
 	case 3:
 		plain := func() string { return strings.ReplaceAll(text(), "\x00", "") } // it separates the two
 		return &Redirect{Address: plain(), ConnectData: plain()}

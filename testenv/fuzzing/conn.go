@@ -176,6 +176,13 @@ func (c *Conn) Closed() bool {
 	return c.in.gone
 }
 
+// Stuffed reports whether the other end can write no more before something is read at this one.
+func (c *Conn) Stuffed() bool {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return len(c.in.buffer) >= c.in.room
+}
+
 // LocalAddr is the address of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
