@@ -139,6 +139,7 @@ func (c *conversation) answer(a *answerer) {
 		a.says(c.Below(100))
 		return
 	}
+	a.auto = false // it is driven from now on, and may redirect
 	var m tns.Message
 	switch c.Below(8) {
 	case 0, 1:
