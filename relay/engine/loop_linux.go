@@ -152,10 +152,13 @@ func (l *loop) post(c command) {
 func (l *loop) run() {
 	defer l.close()
 	events := make([]syscall.EpollEvent, eventsAtOnce)
+	yields := 0
 	for {
 		n := poll(l.epoll, events) // what came meanwhile is found without sleeping
-		if n == 0 && len(l.again) == 0 && !othersRan() {
-			n = wait(l.epoll, events)
+		if n > 0 || len(l.again) > 0 {
+			yields = 0
+		} else if yields++; yields > mostYields || !othersRan() {
+			n, yields = wait(l.epoll, events), 0
 		}
 		now := time.Now().UnixNano()
 		woken := false
@@ -181,8 +184,10 @@ func othersRan() bool {
 	return time.Since(before) > yieldAlone
 }
 
-// yieldAlone is more than it takes to yield to nobody.
-const yieldAlone = 2 * time.Microsecond
+const (
+	yieldAlone = 2 * time.Microsecond // more than it takes to yield to nobody
+	mostYields = 100                  // in a row: then a loop sleeps, whatever yielding takes here
+)
 
 func (l *loop) close() {
 	l.mu.Lock()
