@@ -378,6 +378,24 @@ func TestADifferentBeginningIsNoGreeting(t *testing.T) {
 	}
 }
 
+// What the other end said before it went is told, although nothing can be said to it any more.
+func TestADifferentBeginningIsToldOfWhoIsGone(t *testing.T) {
+	a, file, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := file.WriteString(strings.Repeat("nonsense", 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Greet(t.Context(), Hello{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestInherited(t *testing.T) {
 	t.Setenv(Variable, "")
 	os.Unsetenv(Variable)

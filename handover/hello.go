@@ -27,10 +27,11 @@ const kindHello = "hello"
 
 // Greet sends mine, and returns the other end's and the newest format that both understand.
 func (c *Channel) Greet(ctx context.Context, mine Hello) (theirs Hello, format int, err error) {
-	if err := c.Send(ctx, kindHello, mine); err != nil {
-		return theirs, 0, err
+	sent := c.Send(ctx, kindHello, mine)
+	if sent != nil && !errors.Is(sent, ErrOver) {
+		return theirs, 0, sent
 	}
-	r, err := c.Receive(ctx)
+	r, err := c.Receive(ctx) // what the other end said before it went tells more than that it is gone
 	if err != nil {
 		return theirs, 0, err
 	}
@@ -49,5 +50,5 @@ func (c *Channel) Greet(ctx context.Context, mine Hello) (theirs Hello, format i
 		return theirs, 0, fmt.Errorf("%w: %s understands %d to %d, %s %d to %d: upgrade by way of a version in between, or restart",
 			ErrNoCommonFormat, mine.Version, mine.Oldest, mine.Newest, theirs.Version, theirs.Oldest, theirs.Newest)
 	}
-	return theirs, format, nil
+	return theirs, format, sent
 }
