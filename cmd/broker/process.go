@@ -120,10 +120,11 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 func notifier(keeper *os.File, log *slog.Logger) func(string) {
 	return func(state string) {
 		if keeper != nil { // which is the main process for as long as any generation lives
-			if strings.HasPrefix(state, daemon.SdNotifyReady) {
-				_, _ = fmt.Fprintln(keeper, os.Getpid())
+			rest, pid := cutMainPID(state)
+			if pid != "" {
+				_, _ = fmt.Fprintln(keeper, pid)
 			}
-			if state = withoutMainPID(state); state == "" {
+			if state = rest; state == "" {
 				return
 			}
 		}
@@ -133,10 +134,16 @@ func notifier(keeper *os.File, log *slog.Logger) func(string) {
 	}
 }
 
-// withoutMainPID is what there is to tell but who the main process is.
-func withoutMainPID(state string) string {
-	lines := slices.DeleteFunc(strings.Split(state, "\n"), func(line string) bool { return strings.HasPrefix(line, "MAINPID=") })
-	return strings.Join(lines, "\n")
+// cutMainPID parts what there is to tell from who the main process is; "" where that is not told.
+func cutMainPID(state string) (rest, pid string) {
+	lines := slices.DeleteFunc(strings.Split(state, "\n"), func(line string) bool {
+		number, is := strings.CutPrefix(line, "MAINPID=")
+		if is {
+			pid = number
+		}
+		return is
+	})
+	return strings.Join(lines, "\n"), pid
 }
 
 // watchdog tells the service manager, as often as it wants, that the broker answers, until stop is called.
