@@ -179,10 +179,14 @@ func TestConnectionsAreLimited(t *testing.T) {
 
 // Beyond the slots a crowd is not answered, and beyond those of one client its neighbours still are.
 func TestRefusalsTakeFewSlots(t *testing.T) {
-	r := start(t, func(c *Config) {
+	b, err := New(testConfig(t, func(c *Config) {
 		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
-	})
-	r.limiting.slots.Each = 2
+	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.limiting.slots.Each = 2
+	r := run(t, b)
 	r.register("a", "sales")
 	r.connection("127.0.0.2")
 	for range 2 { // say nothing, and are waited for

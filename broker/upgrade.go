@@ -28,6 +28,8 @@ type Process struct {
 	// Confine gives up for good what privileges do not grant, having made the folders that are to be the user's. It returns as whom
 	// the process goes on, "" if that is as before, and what people should know. nil: nothing is given up.
 	Confine func(p Privileges, folders []string) (as string, warnings []string, err error)
+	// Serves tells whoever passes signals on to the process that serves which one that is, before anybody else knows; nil: nobody does.
+	Serves func(pid int)
 	// Notify tells the service manager how the broker is, in the words of sd_notify(3); nil: there is none.
 	Notify func(state string)
 }

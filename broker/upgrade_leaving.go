@@ -102,8 +102,11 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
 		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
 	}
-	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID())) // before anybody is told that it serves, who may have a signal for it
+	if b.process.Serves != nil {
+		b.process.Serves(h.process.PID())
+	}
 	close(h.moved)
+	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
 	left := b.leftNow(h)
 	b.log.Info("upgrade: handed over", "generation", h.number, "pid", h.process.PID(), "version", h.hello.Version, "took", time.Since(h.began).Round(time.Millisecond).String(),
 		"sessions_left", left.Sessions, "registrations_left", left.Registrations, "at_most", limit.String())

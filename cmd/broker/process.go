@@ -106,6 +106,9 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 	}
 	self.keeper = inheritedKeeper()
 	p := broker.Process{Start: self.start, Notify: notifier(self.keeper, log), Confine: confine}
+	if self.keeper != nil {
+		p.Serves = func(pid int) { _, _ = fmt.Fprintln(self.keeper, pid) }
+	}
 	for _, file := range append(activation.Files(true), passedSockets()...) {
 		p.Activated = append(p.Activated, broker.ActivatedSocket{Name: file.Name(), File: file})
 	}
@@ -120,11 +123,10 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 func notifier(keeper *os.File, log *slog.Logger) func(string) {
 	return func(state string) {
 		if keeper != nil { // which is the main process for as long as any generation lives
-			rest, pid := cutMainPID(state)
-			if pid != "" {
-				_, _ = fmt.Fprintln(keeper, pid)
+			if strings.HasPrefix(state, daemon.SdNotifyReady) {
+				_, _ = fmt.Fprintln(keeper, os.Getpid())
 			}
-			if state = rest; state == "" {
+			if state = withoutMainPID(state); state == "" {
 				return
 			}
 		}
@@ -134,16 +136,10 @@ func notifier(keeper *os.File, log *slog.Logger) func(string) {
 	}
 }
 
-// cutMainPID parts what there is to tell from who the main process is; "" where that is not told.
-func cutMainPID(state string) (rest, pid string) {
-	lines := slices.DeleteFunc(strings.Split(state, "\n"), func(line string) bool {
-		number, is := strings.CutPrefix(line, "MAINPID=")
-		if is {
-			pid = number
-		}
-		return is
-	})
-	return strings.Join(lines, "\n"), pid
+// withoutMainPID is what there is to tell but who the main process is.
+func withoutMainPID(state string) string {
+	lines := slices.DeleteFunc(strings.Split(state, "\n"), func(line string) bool { return strings.HasPrefix(line, "MAINPID=") })
+	return strings.Join(lines, "\n")
 }
 
 // watchdog tells the service manager, as often as it wants, that the broker answers, until stop is called.
