@@ -79,7 +79,7 @@ func escaped(value string) string {
 type Name struct{ parts []part }
 
 // Parse reads a name as Subject writes it, or leniently as people do.
-func Parse(text string) Name { return Name{read(text)} }
+func Parse(text string) Name { return Name{read(text).parts} }
 
 // Of is the subject of a certificate.
 func Of(cert *x509.Certificate) Name { return Parse(Subject(cert)) }
@@ -101,7 +101,7 @@ const maxParts = 64
 
 // Compile reads a pattern. See Check for what is wrong with one.
 func Compile(text string) Pattern {
-	p := Pattern{parts: read(text)}
+	p := Pattern{parts: read(text).parts}
 	p.given = len(p.parts) > 0
 	p.open = slices.ContainsFunc(p.parts, part.isStar)
 	p.parts = slices.DeleteFunc(p.parts, part.isStar)
@@ -146,11 +146,9 @@ func Check(pattern string) error {
 	if at := strings.IndexByte(pattern, 0); at >= 0 {
 		return fmt.Errorf("%q has a NUL byte after %d others, which no distinguished name has: remove it", pattern, at)
 	}
-	r := reading{of: pattern}
-	r.all()
-	if len(r.wrong) > 0 {
+	if wrong := read(pattern).wrong; len(wrong) > 0 {
 		return fmt.Errorf("%q is not part of a distinguished name: write TYPE=value parts with commas, such as CN=app1,OU=sales,O=example, "+
-			"where the part * stands for any others, and a comma, semicolon or plus sign in a value with \\ before it", r.wrong[0])
+			"where the part * stands for any others, and a comma, semicolon or plus sign in a value with \\ before it", wrong[0])
 	}
 	return nil
 }
@@ -197,7 +195,7 @@ func (p part) covers(have part) bool {
 // isStar tells a part that stands for any others.
 func (p part) isStar() bool { return p.name == "" && p.pieces == "\x00" }
 
-// reading is the work of read.
+// reading is what read found.
 type reading struct {
 	of    string
 	parts []part
@@ -209,14 +207,9 @@ type reading struct {
 }
 
 // read reads a distinguished name leniently.
-func read(dn string) []part {
-	r := reading{of: strings.ReplaceAll(dn, "\x00", " ")}
-	r.all()
-	return r.parts
-}
-
-func (r *reading) all() {
-	dn, quoted := r.of, false
+func read(dn string) reading {
+	dn = strings.ReplaceAll(dn, "\x00", " ")
+	r, quoted := reading{of: dn}, false
 	for i := 0; i < len(dn); i++ {
 		switch c := dn[i]; {
 		case c == '\\' && i+1 < len(dn):
@@ -240,6 +233,7 @@ func (r *reading) all() {
 		}
 	}
 	r.end(len(dn))
+	return r
 }
 
 // unescape reads what follows a backslash at i, two hexadecimal digits or a letter, and
