@@ -102,9 +102,7 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
 		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
 	}
-	if b.process.Serves != nil {
-		b.process.Serves(h.process.PID())
-	}
+	b.serves(h.process.PID())
 	close(h.moved)
 	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
 	left := b.leftNow(h)
@@ -317,6 +315,13 @@ func (b *Broker) untilMoved(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// serves tells the keeper which process serves.
+func (b *Broker) serves(pid int) {
+	if b.process.Serves != nil {
+		b.process.Serves(pid)
+	}
 }
 
 // notify tells the service manager something.

@@ -247,9 +247,10 @@ func (b *Broker) begun() error {
 	return nil
 }
 
-// notifyServing tells the service manager that this process is the one that serves; not before a predecessor has left, which
+// notifyServing tells keeper and service manager that this process is the one that serves; not before a predecessor has left, which
 // serves again if this one dies.
 func (b *Broker) notifyServing() {
+	b.serves(os.Getpid())
 	b.notify(fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=%s", os.Getpid(), b.servingStatus()))
 }
 

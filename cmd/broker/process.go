@@ -105,7 +105,7 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 		return broker.Process{}, err
 	}
 	self.keeper = inheritedKeeper()
-	p := broker.Process{Start: self.start, Notify: notifier(self.keeper, log), Confine: confine}
+	p := broker.Process{Start: self.start, Notify: notifier(self.keeper != nil, log), Confine: confine}
 	if self.keeper != nil {
 		p.Serves = func(pid int) { _, _ = fmt.Fprintln(self.keeper, pid) }
 	}
@@ -119,13 +119,10 @@ func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Pr
 	return p, err
 }
 
-// notifier tells service manager and keeper how the broker is.
-func notifier(keeper *os.File, log *slog.Logger) func(string) {
+// notifier tells the service manager how the broker is.
+func notifier(kept bool, log *slog.Logger) func(string) {
 	return func(state string) {
-		if keeper != nil { // which is the main process for as long as any generation lives
-			if strings.HasPrefix(state, daemon.SdNotifyReady) {
-				_, _ = fmt.Fprintln(keeper, os.Getpid())
-			}
+		if kept { // by a keeper, which is the main process for as long as any generation lives
 			if state = withoutMainPID(state); state == "" {
 				return
 			}
