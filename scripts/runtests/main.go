@@ -59,14 +59,16 @@ func run(arguments []string, noSkips bool) int {
 
 // results is what a run came to.
 type results struct {
-	passed, failed int
-	skips          []string // "package test: reason"
-	output         map[string][]string
+	passed  int
+	failed  []string // "package test"; of a package that no test of failed by itself, those that it ended in the middle of
+	skips   []string // "package test: reason"
+	output  map[string][]string
+	running map[string]string // package by key of tests that have begun
 }
 
 // read consumes events; packages' results and the output of failed tests go to w.
 func read(r io.Reader, w io.Writer) *results {
-	res := &results{output: map[string][]string{}}
+	res := &results{output: map[string][]string{}, running: map[string]string{}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -86,18 +88,23 @@ func (res *results) take(e event, w io.Writer) {
 	case "output", "build-output":
 		res.output[key] = append(res.output[key], e.Output)
 		return
+	case "run":
+		res.running[key] = e.Package
+		return
 	case "pass", "fail", "skip":
 	default:
 		return
 	}
 	output := res.output[key]
 	delete(res.output, key)
+	delete(res.running, key)
 	switch {
+	case e.Action == "fail" && e.Test == "":
+		res.packageFailed(e.Package, w)
+		fmt.Fprint(w, strings.Join(output, ""))
 	case e.Action == "fail":
 		fmt.Fprint(w, strings.Join(output, ""))
-		if e.Test != "" {
-			res.failed++
-		}
+		res.failed = append(res.failed, key)
 	case e.Test == "":
 		if e.Action == "pass" {
 			fmt.Fprintf(w, "ok    %s  %.1fs\n", e.Package, e.Elapsed)
@@ -106,6 +113,26 @@ func (res *results) take(e event, w io.Writer) {
 		res.passed++
 	default:
 		res.skips = append(res.skips, key+": "+reason(output))
+	}
+}
+
+// packageFailed tells of tests that their package ended in the middle of: its process was killed, or broke.
+func (res *results) packageFailed(name string, w io.Writer) {
+	var unfinished []string
+	for key, in := range res.running {
+		if in == name {
+			unfinished = append(unfinished, key)
+		}
+	}
+	slices.Sort(unfinished)
+	for _, key := range unfinished {
+		fmt.Fprint(w, strings.Join(res.output[key], ""))
+		delete(res.output, key)
+		delete(res.running, key)
+		res.failed = append(res.failed, key+": ended in the middle of it")
+	}
+	if !slices.ContainsFunc(res.failed, func(key string) bool { return strings.HasPrefix(key, name+" ") }) {
+		res.failed = append(res.failed, name+" as a whole")
 	}
 }
 
@@ -132,5 +159,11 @@ func (res *results) summarise(w io.Writer) {
 			fmt.Fprintln(w, "  "+s)
 		}
 	}
-	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", res.passed, res.failed, len(res.skips))
+	if len(res.failed) > 0 {
+		fmt.Fprintln(w, "\nFailed:")
+		for _, f := range res.failed {
+			fmt.Fprintln(w, "  "+f)
+		}
+	}
+	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", res.passed, len(res.failed), len(res.skips))
 }

@@ -19,6 +19,12 @@ const sample = `{"Action":"start","Package":"p"}
 {"Action":"fail","Package":"p","Elapsed":0.2}
 {"Action":"pass","Package":"q","Elapsed":1.25}
 {"Action":"skip","Package":"r"}
+{"Action":"run","Package":"s","Test":"TestD"}
+{"Action":"output","Package":"s","Test":"TestD","Output":"fatal error: all is lost\n"}
+{"Action":"output","Package":"s","Output":"FAIL\ts\n"}
+{"Action":"fail","Package":"s"}
+{"Action":"output","Package":"t","Output":"FAIL\tt [build failed]\n"}
+{"Action":"fail","Package":"t"}
 not json at all
 `
 
@@ -29,12 +35,20 @@ func TestSummary(t *testing.T) {
 	want := `    c_test.go:9: got 1, want 2
 FAIL
 ok    q  1.2s
+fatal error: all is lost
+FAIL	s
+FAIL	t [build failed]
 not json at all
 
 Skipped:
   p TestB: node is not installed: run scripts/testdeps
 
-1 passed, 1 failed, 1 skipped
+Failed:
+  p TestC
+  s TestD: ended in the middle of it
+  t as a whole
+
+1 passed, 3 failed, 1 skipped
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
