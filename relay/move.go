@@ -141,7 +141,7 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 	next, thawErr := engine.Thaw(frozen)
 	if thawErr != nil { // no room for descriptors: neither here nor there can it go on
 		s.logLost(one, thawErr)
-		s.leave(one, engine.ErrFrozen)
+		s.leave(one, thawErr)
 		return false, thawErr
 	}
 	s.heard(next)

@@ -255,6 +255,34 @@ func TestASessionThatIsNotTakenGoesOn(t *testing.T) {
 	}
 }
 
+// A session that is declined, and for whose sockets there is no room here any more either, is over and counted so.
+func TestASessionThatIsLostIsOver(t *testing.T) {
+	old := newTCPWorld(t)
+	var here endings
+	old.Ended = here.add
+	client := old.open()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	moved, stayed := old.Move(t.Context(), func(context.Context, *MovedSession, []*os.File) error {
+		return errors.Join(errors.New("not here"), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Max: before.Max}))
+	})
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if moved != 0 || stayed != 1 {
+		t.Errorf("%d moved, %d stayed", moved, stayed)
+	}
+	if _, err := client.NetConn().Read(make([]byte, 1)); err == nil {
+		t.Error("the client still reads")
+	}
+	old.running.Wait()
+	if len(here.why) != 1 || !errors.Is(here.why[0], syscall.EMFILE) || old.released != 1 || len(old.Sessions()) != 0 {
+		t.Errorf("ended by %v, %d released", here.why, old.released)
+	}
+}
+
 // One that cannot be frozen is left as it is; here because it has no descriptor.
 func TestASessionWithoutDescriptorsStays(t *testing.T) {
 	w := newWorld(t)

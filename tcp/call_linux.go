@@ -39,6 +39,15 @@ func transfer(call uintptr, fd int, b []byte, flags uintptr) (int, syscall.Errno
 	}
 }
 
+// Unacknowledged is how many bytes the system keeps for a socket's peer, which has not received them; 0 if that is not known.
+func Unacknowledged(fd int) int {
+	var n int32
+	if _, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
 // accept takes a connection that is there, with its peer's address.
 func accept(listener int) (fd int, peer netip.AddrPort, errno syscall.Errno) {
 	var sa unix.RawSockaddrAny

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"servicebroker/tcp"
 )
 
@@ -18,7 +20,7 @@ import (
 type carried struct {
 	link     *Link
 	loop     *loop
-	of       Owner
+	owner    Owner
 	fd       [2]int
 	lent     [2][]byte // what pending bytes are kept in, by Direction; nil: nothing that is given back
 	pipes    [2]*pipe  // what is pending in the kernel, by Direction; nil: nothing
@@ -29,15 +31,14 @@ type carried struct {
 	closing  [2]bool  // it is to be read to its end: that has come, an error, or something urgent, at which reads stop short
 	spent    [2]bool  // all has been read of a side
 	held     [2]bool  // by a Limiter, by Direction
+	kept     [2]int   // bytes that the kernel kept for the destination of a Direction when that was last stuck
 	credit   [2]uint8 // for being bulk, by Direction
 	queued   bool     // in the loop's list of those that gave way
 	over     bool
 }
 
 // What the kernel is to tell of a socket. It tells of errors unasked.
-const wanted = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLPRI | edgeTriggered
-
-const edgeTriggered = 1 << 31 // syscall.EPOLLET is a negative number
+const wanted = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLPRI | unix.EPOLLET
 
 // A direction may be read so often before others have their turn.
 const turns = 4
@@ -47,24 +48,22 @@ const turns = 4
 func (c *carried) begin() {
 	first := commandFinish
 	for d := range c.fd {
-		f := &c.link.flows[d]
-		c.spent[d] = f.ended()
 		if !c.link.shown {
-			c.link.look(Direction(d), f.pending)
+			c.link.look(Direction(d), c.link.flows[d].pending)
 		}
 	}
-	waiting := c.spent[0] || c.spent[1] || c.waits(ToServer) || c.waits(ToClient)
+	waiting := c.link.Ended != [2]bool{} || c.hasPending(ToServer) || c.hasPending(ToClient)
 	err := c.loop.enter(c)
 	switch {
 	case err != nil:
 		c.cause(err)
-	case c.link.ended():
+	case c.link.doomed():
 	case waiting:
 		first = commandMove
 	default:
 		return
 	}
-	c.loop.post(command{kind: first, of: c})
+	c.loop.post(command{kind: first, session: c})
 }
 
 // watch has the kernel tell of a side's events.
@@ -83,6 +82,18 @@ func (c *carried) moveBoth(now int64) {
 			c.move(d, now)
 		}
 	}
+}
+
+// stuck notes that a direction's destination takes no more for now. What it has received since that was last noted is progress,
+// though too little for the kernel to take more.
+func (c *carried) stuck(d Direction, now int64) {
+	f, kept := &c.link.flows[d], tcp.Unacknowledged(c.fd[1-d])
+	if f.writing.Load() && kept < c.kept[d] {
+		f.last.Store(now)
+	}
+	c.kept[d] = kept
+	f.writing.Store(true)
+	c.awaitRoom(1 - d)
 }
 
 // awaitRoom has the kernel tell when a side takes bytes again.
@@ -105,10 +116,10 @@ func (c *carried) event(side Direction, told uint32, now int64) {
 		c.closing[side] = c.closing[side] || told&ending != 0
 		c.move(side, now)
 	}
-	if told&(syscall.EPOLLOUT|ending) != 0 && !c.over && c.waits(1-side) {
+	if told&(syscall.EPOLLOUT|ending) != 0 && !c.over && c.hasPending(1-side) {
 		c.move(1-side, now)
 	}
-	if told&syscall.EPOLLERR != 0 && !c.over { // and nobody reads there at the moment
+	if told&syscall.EPOLLERR != 0 && !c.over { // and nobody reads there, or not far enough to find it
 		c.broken(side)
 	}
 }
@@ -159,8 +170,7 @@ func (c *carried) flush(d Direction, now int64) bool {
 		f.pending = f.pending[n:]
 	}
 	if len(f.pending) > 0 {
-		f.writing.Store(true)
-		c.awaitRoom(1 - d)
+		c.stuck(d, now)
 		return false
 	}
 	giveBack(c.lent[d])
@@ -173,7 +183,7 @@ func (c *carried) flush(d Direction, now int64) bool {
 func (c *carried) read(d Direction, now int64) bool {
 	f, buffer := &c.link.flows[d], c.loop.buffer
 	limited := c.link.limited(d)
-	if limited || c.link.inspect.Load() != nil {
+	if limited {
 		buffer = buffer[:ChunkSize]
 	}
 	n, errno := tcp.Receive(c.fd[d], buffer)
@@ -189,7 +199,7 @@ func (c *carried) read(d Direction, now int64) bool {
 		return false
 	}
 	c.readable[d] = n == len(buffer) || c.closing[d] // else that was all: of more the kernel will tell
-	c.judge(d, n == LoopChunkSize)
+	c.judge(d, n == loopChunk)
 	f.last.Store(now)
 	f.bytes.Add(uint64(n))
 	c.link.look(d, buffer[:n])
@@ -204,8 +214,7 @@ func (c *carried) read(d Direction, now int64) bool {
 		return false
 	case sent < n:
 		c.keep(d, buffer[sent:n])
-		f.writing.Store(true)
-		c.awaitRoom(1 - d)
+		c.stuck(d, now)
 		return false
 	}
 	return true
@@ -226,11 +235,11 @@ func (c *carried) hold(d Direction, b []byte) {
 	n := len(b)
 	c.keep(d, b)
 	c.held[d] = true
-	c.loop.owner.Go(func() {
+	c.loop.running.Go(func() {
 		err := c.link.pace(d, n)
 		switch {
 		case err == nil:
-			c.loop.post(command{kind: commandPass, d: d, of: c})
+			c.loop.post(command{kind: commandPass, d: d, session: c})
 		case !c.link.freeze.Load():
 			c.link.Close(err)
 		}
@@ -240,13 +249,13 @@ func (c *carried) hold(d Direction, b []byte) {
 // end is the end of what can be read of a side.
 func (c *carried) end(d Direction, now int64) {
 	c.spent[d] = true
-	if !c.waits(d) {
+	if !c.hasPending(d) {
 		c.pastEnd(d, now)
 	}
 }
 
-// waits tells whether there is something to be sent in a direction.
-func (c *carried) waits(d Direction) bool {
+// hasPending tells whether there is something to be sent in a direction.
+func (c *carried) hasPending(d Direction) bool {
 	return len(c.link.flows[d].pending) > 0 || c.pipes[d] != nil
 }
 
@@ -289,13 +298,6 @@ func (c *carried) fail(side Direction, operation string, errno syscall.Errno) {
 	c.finish()
 }
 
-// ended tells whether the session has been given a cause to end.
-func (l *Link) ended() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err != nil
-}
-
 // cause notes why the session does not end by itself, unless that is known.
 func (c *carried) cause(err error) {
 	c.link.mu.Lock()
@@ -308,24 +310,28 @@ func (c *carried) cause(err error) {
 // finish takes the session from the loop: it is over, or goes elsewhere.
 func (c *carried) finish() {
 	c.loop.leave(c)
+	frozen := c.link.freeze.Load()
 	for d, fd := range c.fd {
-		if c.link.freeze.Load() { // the sockets live on; whoever waits for settle may have closed these descriptors of theirs by then
+		if frozen { // the sockets live on; whoever waits for settle may have closed these descriptors of theirs by then
 			_ = control(c.loop.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
 		} else {
 			giveBack(c.lent[d])
 		}
 	}
-	c.unplug(c.link.freeze.Load())
+	c.unplug(frozen)
 	outcome := c.link.settle()
-	c.loop.owner.Go(func() { c.of.Over(outcome) })
+	c.loop.running.Go(func() { c.owner.Over(outcome) })
 }
 
 // interrupt asks a session's loop to look at it again: it has been given a cause to end, or is
 // frozen.
-func (c *carried) interrupt() { c.loop.post(command{kind: commandFinish, of: c}) }
+func (c *carried) interrupt() { c.loop.post(command{kind: commandFinish, session: c}) }
+
+// retry asks for another look at what is pending: the kernel tells of room only where there is much of it.
+func (c *carried) retry() { c.loop.post(command{kind: commandMove, session: c}) }
 
 // endHalf asks for the end of a half that has been silent for too long.
-func (c *carried) endHalf(d Direction) { c.loop.post(command{kind: commandEndHalf, d: d, of: c}) }
+func (c *carried) endHalf(d Direction) { c.loop.post(command{kind: commandEndHalf, d: d, session: c}) }
 
 // shut closes both sockets, with a reset if the session did not end by itself. The kernel forgets
 // what it was asked about them.
@@ -349,8 +355,8 @@ func (c *carried) files() (client, server *os.File) {
 // detach makes descriptors of both sockets that Go's poller knows nothing of: a socket's own where it never entered it,
 // else another. Other descriptors come first, since there may be no room for them: then both connections are as they were.
 func detach(l *Link) (*carried, error) {
-	c := &l.own
-	*c = carried{link: l, slot: -1, fd: [2]int{-1, -1}}
+	c := &l.room
+	*c = carried{link: l, slot: -1, fd: [2]int{-1, -1}, spent: l.Ended}
 	connections := [2]net.Conn{l.Client, l.Server}
 	for side, of := range connections {
 		if own, ok := of.(*tcp.Conn); ok && !own.Parked() {
@@ -370,8 +376,8 @@ func detach(l *Link) (*carried, error) {
 	return c, nil
 }
 
-// own makes them the link's only ones, unless that has been ended.
-func (c *carried) own(l *Link) error {
+// claim makes its sockets the link's only ones, unless that has been ended.
+func (c *carried) claim(l *Link) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -395,7 +401,7 @@ func descriptor(c net.Conn) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	if cerr := raw.Control(func(socket uintptr) { fd, err = dup(socket) }); cerr != nil {
+	if cerr := raw.Control(func(socket uintptr) { fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil {
 		return -1, cerr
 	}
 	return fd, err

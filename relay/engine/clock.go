@@ -6,10 +6,27 @@ import (
 	"time"
 )
 
-// wake is a deadline that interrupts whoever reads or writes.
-var wake = time.Unix(1, 0)
+// past is a deadline that interrupts whoever reads or writes.
+var past = time.Unix(1, 0)
 
-// A write that may be stuck is interrupted twice, since what it got through meanwhile shows
+// birth is where the times of sessions count from, by a clock that nobody sets: setting the system's moves no limit.
+var birth = time.Now()
+
+// steadyNow is now, nanoseconds since birth.
+func steadyNow() int64 { return int64(time.Since(birth)) }
+
+// steady turns a time of day, also another process's, into nanoseconds since birth.
+func steady(t time.Time) int64 { return steadyNow() + int64(time.Until(t)) }
+
+// timeOfDay is the inverse of steady, for people and other processes; zero for 0, which is never.
+func timeOfDay(steady int64) time.Time {
+	if steady == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(steady - steadyNow()))
+}
+
+// A write that may be stuck is tried again twice, since what got through meanwhile shows
 // only the second time: the system wakes no writer for a little room.
 const (
 	nudges    = 2
@@ -20,11 +37,10 @@ const (
 // looked after by one timer a session, not by deadlines of reads: so they hold while both
 // sides only write too, and cost nothing while bytes move.
 func (l *Link) wind() {
-	deadline, _, why := l.limit()
+	left, _, why := l.limit()
 	if why == nil || !l.running {
 		return
 	}
-	left := max(time.Until(deadline), 0)
 	if l.clock == nil {
 		l.clock = time.AfterFunc(left, l.strike)
 		return
@@ -39,8 +55,8 @@ func (l *Link) strike() {
 		l.mu.Unlock()
 		return
 	}
-	deadline, d, why := l.limit()
-	if why == nil || time.Until(deadline) > 0 {
+	left, d, why := l.limit()
+	if why == nil || left > 0 {
 		l.nudged = 0
 		l.wind()
 		l.mu.Unlock()
@@ -72,19 +88,27 @@ func (l *Link) endSilent(d Direction) {
 	}
 	l.flows[d].silent.Store(true)
 	source, _ := l.ends(d)
-	_ = source.SetReadDeadline(wake)
+	_ = source.SetReadDeadline(past)
 }
 
-// nudge interrupts those that write, so that they tell whether anything of it got through,
+// nudge has those that write try again, so that they tell whether anything of it got through,
 // unless they have been asked. Not under TLS: a write that was interrupted cannot go on there.
 func (l *Link) nudge() (asked bool) {
-	if l.nudged == nudges || l.carried != nil { // a loop notices progress by itself
+	if l.nudged == nudges {
 		return false
 	}
 	for d := range l.flows {
+		if !l.flows[d].writing.Load() {
+			continue
+		}
+		if l.carried != nil {
+			l.carried.retry()
+			asked = true
+			continue
+		}
 		_, destination := l.ends(Direction(d))
-		if _, plain := destination.(filer); plain && l.flows[d].writing.Load() {
-			_ = destination.SetWriteDeadline(wake)
+		if _, plain := destination.(filer); plain {
+			_ = destination.SetWriteDeadline(past)
 			asked = true
 		}
 	}
@@ -92,25 +116,26 @@ func (l *Link) nudge() (asked bool) {
 	return asked
 }
 
-// limit tells which limit is the next to be over, and when: ErrExpired, ErrIdle, or io.EOF
+// limit tells which limit is the next to be over, and in how long: ErrExpired, ErrIdle, or io.EOF
 // for the direction that is open by itself; nil for none.
-func (l *Link) limit() (deadline time.Time, d Direction, why error) {
-	earlier := func(t time.Time, cause error) {
-		if why == nil || t.Before(deadline) {
-			deadline, why = t, cause
+func (l *Link) limit() (left time.Duration, d Direction, why error) {
+	now := steadyNow()
+	earlier := func(since int64, timeout time.Duration, cause error) {
+		if in := time.Duration(since-now) + timeout; why == nil || in < left {
+			left, why = max(in, 0), cause
 		}
 	}
 	last := l.lastActivity()
 	for i := range l.flows {
 		if l.flows[i].paced.Load() { // our own doing is no silence
-			last = time.Now()
+			last = now
 		}
 	}
 	if l.SessionTimeout > 0 {
-		earlier(unixTime(l.began.Load()).Add(l.SessionTimeout), ErrExpired)
+		earlier(l.began.Load(), l.SessionTimeout, ErrExpired)
 	}
 	if l.IdleTimeout > 0 {
-		earlier(last.Add(l.IdleTimeout), ErrIdle)
+		earlier(last, l.IdleTimeout, ErrIdle)
 	}
 	for i := range l.flows {
 		other := &l.flows[1-i]
@@ -121,14 +146,10 @@ func (l *Link) limit() (deadline time.Time, d Direction, why error) {
 		if timeout == 0 {
 			timeout = DefaultHalfOpenTimeout
 		}
-		since := last
-		if end := other.endTime(); end.After(since) {
-			since = end
-		}
 		d = Direction(i)
-		earlier(since.Add(timeout), io.EOF)
+		earlier(max(last, other.end.Load()), timeout, io.EOF)
 	}
-	return deadline, d, why
+	return left, d, why
 }
 
 // interrupt wakes everybody who reads or writes; callers hold mu.
@@ -138,6 +159,6 @@ func (l *Link) interrupt() {
 		return
 	}
 	for _, c := range []net.Conn{l.Client, l.Server} {
-		_ = c.SetDeadline(wake)
+		_ = c.SetDeadline(past)
 	}
 }

@@ -42,7 +42,7 @@ type filer interface {
 // Freeze stops a running session between two reads and returns it in a form
 // that Thaw continues from, also in another process. Nothing is lost: bytes
 // read but not written are in Pending, all others are still in the kernel. It takes no
-// longer than two goroutines need to notice, so ctx is only looked at before. After an
+// longer than whoever moves the bytes needs to notice, so ctx is only looked at before. After an
 // error the session is as it was, unless the error wraps its end.
 func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
 	if ctx.Err() != nil {
@@ -55,7 +55,7 @@ func (l *Link) Freeze(ctx context.Context) (*Frozen, error) {
 	f := &Frozen{Client: client, Server: server, State: State{Accepted: l.Accepted, Stats: l.Stats(), Began: l.Began}}
 	for d := range l.flows {
 		f.Pending[d] = l.flows[d].pending
-		f.Ended[d], f.EndedAt[d] = l.flows[d].ended(), l.flows[d].endTime()
+		f.Ended[d], f.EndedAt[d] = l.flows[d].ended(), timeOfDay(l.flows[d].end.Load())
 	}
 	return f, nil
 }
@@ -101,8 +101,8 @@ func (l *Link) stop() error {
 	l.freeze.Store(true)
 	l.stopped = make(chan struct{})
 	l.interrupt()
-	if l.over != nil {
-		l.over(ErrFrozen)
+	if l.stopWaits != nil {
+		l.stopWaits(ErrFrozen)
 	}
 	l.mu.Unlock()
 	<-l.stopped
@@ -147,7 +147,7 @@ func Thaw(f *Frozen) (*Link, error) {
 	l.flows[ToClient].restore(f.Stats.ToClient, f.Stats.LastToClient)
 	for d := range l.flows {
 		if f.Ended[d] && !f.EndedAt[d].IsZero() {
-			l.flows[d].end.Store(f.EndedAt[d].UnixNano())
+			l.flows[d].end.Store(steady(f.EndedAt[d]))
 		}
 	}
 	return l, nil
@@ -156,7 +156,7 @@ func Thaw(f *Frozen) (*Link, error) {
 func (f *flow) restore(bytes uint64, last time.Time) {
 	f.bytes.Store(bytes)
 	if !last.IsZero() {
-		f.last.Store(last.UnixNano())
+		f.last.Store(steady(last))
 	}
 }
 

@@ -60,16 +60,15 @@ type Limiter interface {
 	WaitN(ctx context.Context, n int) error
 }
 
-// ChunkSize is the most bytes moved by one read, and so the most that an
-// inspector sees or a limiter is asked for at a time.
+// ChunkSize is the most bytes that a limiter is asked for at a time.
 const ChunkSize = 32 << 10
 
 // DefaultHalfOpenTimeout bounds how long one half may stay silent after the
 // other has ended.
 const DefaultHalfOpenTimeout = time.Minute
 
-// Link is one session's pair of connections. Fill it in, then call Run once.
-// Run owns both connections from then on.
+// Link is one session's pair of connections. Fill it in, then call Loops.Carry or Run, once;
+// they are not the caller's any more from then on.
 type Link struct {
 	Client, Server net.Conn
 
@@ -97,35 +96,35 @@ type Link struct {
 	// Limit paces a direction; nil lets it run free.
 	Limit [2]Limiter
 
-	// Running is called once Run has begun and the session can be frozen; may be nil.
+	// Running is called once bytes move and the session can be frozen; may be nil.
 	Running func()
 
 	inspect atomic.Pointer[func(Direction, []byte)]
 	flows   [2]flow
-	began   atomic.Int64 // unix nanoseconds of Began
+	began   atomic.Int64 // nanoseconds from birth to Began
 	shown   bool         // what is pending was shown to an inspector before the session was frozen
 	freeze  atomic.Bool  // set with mu locked
 
 	carried *carried // by a loop; nil: by goroutines of its own
-	own     carried  // what that is, in the same piece of memory
+	room    carried  // for that, in the same piece of memory
 
-	mu      sync.Mutex
-	running bool                    // between begin and settle
-	stopped chan struct{}           // closed when the run is over; nil while nobody waits for that
-	waits   context.Context         // of waits for a Limiter; nil before the first
-	over    context.CancelCauseFunc // ends them
-	err     error                   // the first cause of an unclean end
-	outcome error                   // of Run
-	clock   *time.Timer             // strikes when a limit may be over; nil before one is set
-	nudged  int                     // how often whoever writes has been asked for progress
+	mu        sync.Mutex
+	running   bool                    // between begin and settle
+	stopped   chan struct{}           // closed when the run is over; nil while nobody waits for that
+	waits     context.Context         // of waits for a Limiter; nil before the first
+	stopWaits context.CancelCauseFunc // ends them
+	err       error                   // the first cause of an unclean end
+	outcome   error                   // of Run
+	clock     *time.Timer             // strikes when a limit may be over; nil before one is set
+	nudged    int                     // how often whoever writes has been asked for progress
 }
 
 // flow is the state of one direction. What is atomic may be read at any time;
-// pending belongs to the direction's goroutine until it is done.
+// pending belongs to whoever moves the direction.
 type flow struct {
 	bytes   atomic.Uint64
-	last    atomic.Int64 // unix nanoseconds of the last byte moved
-	end     atomic.Int64 // unix nanoseconds at which the half ended; 0 while it is open
+	last    atomic.Int64 // nanoseconds from birth to the last byte moved; 0: none was
+	end     atomic.Int64 // nanoseconds from birth to the end of the half; 0 while it is open
 	writing atomic.Bool  // it is in a write, which may take as long as the other side likes
 	paced   atomic.Bool  // it waits for its Limiter
 	silent  atomic.Bool  // the half has been open by itself for too long: its next wake-up is its end
@@ -144,22 +143,11 @@ type Stats struct {
 func (l *Link) Stats() Stats {
 	return Stats{
 		ToServer: l.flows[ToServer].bytes.Load(), ToClient: l.flows[ToClient].bytes.Load(),
-		LastToServer: l.flows[ToServer].lastTime(), LastToClient: l.flows[ToClient].lastTime(),
+		LastToServer: timeOfDay(l.flows[ToServer].last.Load()), LastToClient: timeOfDay(l.flows[ToClient].last.Load()),
 	}
 }
 
 func (f *flow) ended() bool { return f.end.Load() != 0 }
-
-func (f *flow) lastTime() time.Time { return unixTime(f.last.Load()) }
-
-func (f *flow) endTime() time.Time { return unixTime(f.end.Load()) }
-
-func unixTime(nanoseconds int64) time.Time {
-	if nanoseconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, nanoseconds)
-}
 
 // Inspect lets see look at all bytes of both directions before they are written, from now
 // on and until it is called with another or nil. see must neither keep nor change them, and
@@ -186,14 +174,15 @@ func (l *Link) look(d Direction, b []byte) {
 // Quiet reports whether no byte has moved either way for at least d: the
 // moment to freeze or drain a session with the least harm.
 func (l *Link) Quiet(d time.Duration) bool {
-	return time.Since(l.lastActivity()) >= d
+	return time.Duration(steadyNow()-l.lastActivity()) >= d
 }
 
-func (l *Link) lastActivity() time.Time {
-	last := unixTime(l.began.Load())
+// lastActivity is when the last byte moved, or else the session began.
+func (l *Link) lastActivity() int64 {
+	last := l.began.Load()
 	for i := range l.flows {
-		if t := l.flows[i].lastTime(); t.After(last) {
-			last = t
+		if f := &l.flows[i]; f.last.Load() != 0 {
+			last = max(last, f.last.Load())
 		}
 	}
 	return last
@@ -210,8 +199,8 @@ func (l *Link) Close(cause error) {
 	if l.err == nil {
 		l.err = cause
 	}
-	if l.over != nil {
-		l.over(net.ErrClosed)
+	if l.stopWaits != nil {
+		l.stopWaits(net.ErrClosed)
 	}
 	byLoop, running := l.carried, l.running
 	l.mu.Unlock()
@@ -221,6 +210,13 @@ func (l *Link) Close(cause error) {
 	case running: // else its loop sees to it first of all
 		byLoop.interrupt()
 	}
+}
+
+// doomed tells whether the session has been given a cause to end.
+func (l *Link) doomed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil
 }
 
 // abort resets both connections, which wakes both goroutines.
@@ -242,9 +238,9 @@ type Owner interface {
 // Carry carries the session as Run does, and tells its owner of its end; but it holds
 // no goroutine while the session is idle, where p can have it so. The session ends by itself, by Close,
 // by Freeze, or by one of its limits.
-func (p *Loops) Carry(l *Link, of Owner) {
-	if p.take(l, of) != nil { // TLS; or the system has no room
-		p.wg.Go(func() { of.Over(l.Run(context.Background())) })
+func (p *Loops) Carry(l *Link, owner Owner) {
+	if p.take(l, owner) != nil { // TLS; or the system has no room
+		p.wg.Go(func() { owner.Over(l.Run(context.Background())) })
 	}
 }
 
@@ -268,15 +264,14 @@ func (l *Link) Run(ctx context.Context) error {
 
 // begin prepares a run.
 func (l *Link) begin() {
-	now := time.Now()
 	if l.Began.IsZero() {
-		l.Began = now
+		l.Began = time.Now()
 	}
-	l.began.Store(l.Began.UnixNano())
+	l.began.Store(steady(l.Began))
 	for d := range l.flows {
 		l.flows[d].pending, l.Pending[d] = l.Pending[d], nil
 		if l.Ended[d] && !l.flows[d].ended() {
-			l.flows[d].end.Store(now.UnixNano())
+			l.flows[d].end.Store(steadyNow())
 		}
 	}
 	l.mu.Lock()
@@ -300,8 +295,8 @@ func (l *Link) settle() error {
 	if l.clock != nil {
 		l.clock.Stop()
 	}
-	if l.over != nil {
-		l.over(nil)
+	if l.stopWaits != nil {
+		l.stopWaits(nil)
 	}
 	switch {
 	case l.err != nil:
@@ -350,7 +345,7 @@ func (l *Link) carry(d Direction) {
 	switch {
 	case errors.Is(err, ErrFrozen):
 	case errors.Is(err, io.EOF):
-		f.end.Store(time.Now().UnixNano())
+		f.end.Store(steadyNow())
 		_, destination := l.ends(d)
 		closeWrite(destination)
 		l.mu.Lock()
@@ -397,7 +392,7 @@ func (l *Link) pump(d Direction) error {
 			if werr := l.pass(d, buffer[:n]); werr != nil {
 				return werr
 			}
-			if n == smallChunk {
+			if n == len(buffer) && n < ChunkSize {
 				buffer = make([]byte, ChunkSize)
 			}
 		}
@@ -418,7 +413,7 @@ func (l *Link) pump(d Direction) error {
 // pass hands bytes just read to the inspector and the limiter, then writes them.
 func (l *Link) pass(d Direction, b []byte) error {
 	f := &l.flows[d]
-	f.last.Store(time.Now().UnixNano())
+	f.last.Store(steadyNow())
 	f.bytes.Add(uint64(len(b)))
 	l.look(d, b)
 	if l.limited(d) {
@@ -440,9 +435,9 @@ func (l *Link) limited(d Direction) bool { return l.Limit[d] != nil && !l.Limit[
 func (l *Link) pace(d Direction, n int) error {
 	l.mu.Lock()
 	if l.waits == nil {
-		l.waits, l.over = context.WithCancelCause(context.Background())
+		l.waits, l.stopWaits = context.WithCancelCause(context.Background())
 		if l.err != nil || l.freeze.Load() { // whoever did that found nobody to tell
-			l.over(net.ErrClosed)
+			l.stopWaits(net.ErrClosed)
 		}
 	}
 	ctx := l.waits
@@ -476,7 +471,7 @@ func (l *Link) write(d Direction, b []byte) error {
 		case l.freeze.Load():
 			return f.keep(b)
 		case n > 0: // it was only asked whether there is progress
-			f.last.Store(time.Now().UnixNano())
+			f.last.Store(steadyNow())
 		}
 		_ = destination.SetWriteDeadline(time.Time{})
 		if l.freeze.Load() { // our deadline may just have overwritten the one of Freeze

@@ -8,63 +8,94 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Loops carries the sessions whose connections are both plain TCP: a thread for each
 // processor waits for all of them at once, and a session that is idle holds two descriptors
 // and its Link, but neither a goroutine nor a buffer. The zero value is ready for use.
 type Loops struct {
-	once  sync.Once
-	err   error // why there are none
-	loops []*loop
-	next  atomic.Uint32
-	wg    sync.WaitGroup // loops, sessions carried by goroutines, and those told of an end
-	share processors
+	loops    atomic.Pointer[[]*loop] // nil before the first session, and after Close
+	starting sync.Mutex
+	closed   bool // guarded by starting
+	next     atomic.Uint32
+	wg       sync.WaitGroup // loops, sessions carried by goroutines, and those told of an end
+	share    processors
 }
 
-// Close ends the loops once all their sessions are over, and waits for that. Nothing may be
+// Close ends the loops, and waits for that; all their sessions must be over. Nothing may be
 // started any more.
 func (p *Loops) Close() {
-	p.once.Do(func() { p.err = net.ErrClosed })
-	for _, l := range p.loops {
-		l.post(command{kind: commandLeave})
+	p.starting.Lock()
+	p.closed = true
+	if loops := p.loops.Swap(nil); loops != nil {
+		for _, l := range *loops {
+			l.post(command{kind: commandLeave})
+		}
 	}
+	p.starting.Unlock()
 	p.share.close()
 	p.wg.Wait()
 	p.share.giveBack()
-	p.loops = nil
+}
+
+// started returns the loops. Where the system has no room for them, whoever comes next tries again.
+func (p *Loops) started() ([]*loop, error) {
+	if loops := p.loops.Load(); loops != nil {
+		return *loops, nil
+	}
+	p.starting.Lock()
+	defer p.starting.Unlock()
+	if p.closed {
+		return nil, net.ErrClosed
+	}
+	if loops := p.loops.Load(); loops != nil {
+		return *loops, nil
+	}
+	loops, err := p.start()
+	if err == nil {
+		p.loops.Store(&loops)
+	}
+	return loops, err
 }
 
 // start makes a loop for each processor, and one more for the scheduler with it.
-func (p *Loops) start() {
+func (p *Loops) start() (loops []*loop, err error) {
 	for range runtime.GOMAXPROCS(0) {
 		l, err := newLoop(&p.wg)
 		if err != nil {
-			p.err = err
-			break
+			for _, made := range loops {
+				made.close()
+			}
+			return nil, err
 		}
-		p.loops = append(p.loops, l)
+		loops = append(loops, l)
+	}
+	for _, l := range loops {
 		p.wg.Go(l.run)
 	}
-	p.share.take(len(p.loops))
+	p.share.take(len(loops))
 	p.wg.Go(func() { p.share.follow(time.Minute) })
+	return loops, nil
 }
 
 // take makes one of the loops carry the session, or says why it cannot; the session is then
 // as it was.
-func (p *Loops) take(l *Link, of Owner) error {
+func (p *Loops) take(l *Link, owner Owner) error {
 	if !movable(l.Client) || !movable(l.Server) {
 		return ErrNotMovable
 	}
-	if p.once.Do(p.start); p.err != nil {
-		return p.err
+	loops, err := p.started()
+	if err != nil {
+		return err
 	}
 	c, err := detach(l)
 	if err != nil {
 		return err
 	}
-	c.of, c.loop = of, p.loops[int(p.next.Add(1))%len(p.loops)]
-	if err := c.own(l); err != nil {
+	c.owner, c.loop = owner, loops[int(p.next.Add(1))%len(loops)]
+	if err := c.claim(l); err != nil {
 		c.shut(true)
 		return err
 	}
@@ -81,13 +112,13 @@ func (p *Loops) take(l *Link, of Owner) error {
 // the scheduler as well, which makes a fifth fewer round trips of it, and twice the latency of
 // the slowest.
 type loop struct {
-	epoll  int
-	wake   int // an event descriptor, readable while there are commands
-	owner  *sync.WaitGroup
-	buffer []byte     // LoopChunkSize bytes for what is being moved
-	pipes  []*pipe    // empty ones, for what is much
-	copies bool       // the system does not splice sockets
-	again  []*carried // have more to move and gave way to others
+	epoll   int
+	wake    int             // an event descriptor, readable while there are commands
+	running *sync.WaitGroup // with the goroutines that sessions begin
+	buffer  []byte          // loopChunk bytes for what is being moved
+	pipes   []*pipe         // empty ones, for what is much
+	copies  bool            // the system does not splice sockets
+	again   []*carried      // have more to move and gave way to others
 
 	mu       sync.Mutex
 	commands []command
@@ -100,7 +131,7 @@ type loop struct {
 type commandKind uint8
 
 const (
-	commandMove    commandKind = iota // a session begins with bytes that are pending, or a half that has ended
+	commandMove    commandKind = iota // a session begins with bytes that are pending or a half that has ended, or is to try again to send
 	commandFinish                     // a session has been given a cause to end, or is frozen
 	commandPass                       // what a Limiter held back may pass
 	commandEndHalf                    // a half has been silent for too long
@@ -108,9 +139,9 @@ const (
 )
 
 type command struct {
-	kind commandKind
-	d    Direction
-	of   *carried
+	kind    commandKind
+	d       Direction
+	session *carried
 }
 
 // wakeSlot is the kernel's number for the wake descriptor.
@@ -119,12 +150,12 @@ const wakeSlot = -1
 // eventsAtOnce is how much is asked of the kernel at a time.
 const eventsAtOnce = 256
 
-func newLoop(owner *sync.WaitGroup) (*loop, error) {
+func newLoop(running *sync.WaitGroup) (*loop, error) {
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	wake, err := eventDescriptor()
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		_ = syscall.Close(epoll)
 		return nil, fmt.Errorf("eventfd: %w", err)
@@ -134,7 +165,7 @@ func newLoop(owner *sync.WaitGroup) (*loop, error) {
 		_, _ = syscall.Close(epoll), syscall.Close(wake)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return &loop{epoll: epoll, wake: wake, owner: owner, buffer: borrow(), asleep: true}, nil
+	return &loop{epoll: epoll, wake: wake, running: running, buffer: borrow(), asleep: true}, nil
 }
 
 // post gives the loop something to do.
@@ -160,7 +191,7 @@ func (l *loop) run() {
 		} else if yields++; yields > mostYields || !othersRan() {
 			n, yields = wait(l.epoll, events), 0
 		}
-		now := time.Now().UnixNano()
+		now := steadyNow()
 		woken := false
 		for i := range events[:n] {
 			if events[i].Fd == wakeSlot {
@@ -238,7 +269,7 @@ func (l *loop) obey(now int64) (leave bool) {
 	l.commands, l.asleep = nil, true
 	l.mu.Unlock()
 	for _, k := range commands {
-		c := k.of
+		c := k.session
 		switch {
 		case k.kind == commandLeave:
 			leave = true

@@ -13,23 +13,59 @@ import (
 	"time"
 )
 
-// A message costs no memory, whatever the broker counts and limits of it.
+// A message costs no memory, whatever the broker counts and limits of it; nor do those that fill a small buffer.
 func TestMessagesCostNoMemory(t *testing.T) {
-	s := start(t, byLoops(t), func(l *Link) { l.Limit = [2]Limiter{free{}, free{}}; l.IdleTimeout = time.Hour })
-	b := make([]byte, 512)
-	trip := func() {
-		if _, err := s.client.Write(b); err != nil {
+	eachWay(t, func(t *testing.T, by carrier) {
+		for _, size := range []int{512, smallChunk} {
+			s := start(t, by, func(l *Link) { l.Limit = [2]Limiter{free{}, free{}}; l.IdleTimeout = time.Hour })
+			b := make([]byte, size)
+			trip := func() {
+				if _, err := s.client.Write(b); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(s.server, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			trip()
+			if n := testing.AllocsPerRun(1000, trip); n != 0 {
+				t.Errorf("a message of %d bytes costs %v allocations", size, n)
+			}
+			s.hangUp(t)
+		}
+	})
+}
+
+// Where there is no room for loops, a session is carried all the same, and one that comes later by a loop.
+func TestLoopsBeginOnceThereIsRoom(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	loops := &Loops{}
+	defer loops.Close()
+	first := start(t, func(l *Link, ended func(error)) {
+		none := before
+		none.Cur = 0
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(s.server, b); err != nil {
+		by(loops)(l, ended)
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 			t.Fatal(err)
 		}
+	}, nil)
+	first.exchange(t, "hello")
+	if first.carried != nil {
+		t.Error("a loop carries it")
 	}
-	trip()
-	if n := testing.AllocsPerRun(1000, trip); n != 0 {
-		t.Errorf("a message costs %v allocations", n)
+	second := start(t, by(loops), nil)
+	second.exchange(t, "hello")
+	if second.carried == nil {
+		t.Error("no loop carries who comes later")
 	}
-	s.hangUp(t)
+	first.hangUp(t)
+	second.hangUp(t)
 }
 
 // free is a Limiter that sets no limit.
@@ -69,8 +105,8 @@ func TestLateEventsMeetNobodyElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.loop, c.of = l, told(func(error) {})
-		if err := c.own(c.link); err != nil {
+		c.loop, c.owner = l, told(func(error) {})
+		if err := c.claim(c.link); err != nil {
 			t.Fatal(err)
 		}
 		c.link.begin()

@@ -19,6 +19,7 @@ func (*Loops) take(*Link, Owner) error { return ErrNotMovable }
 type carried struct{}
 
 func (*carried) interrupt()                       {}
+func (*carried) retry()                           {}
 func (*carried) endHalf(Direction)                {}
 func (*carried) shut(bool)                        {}
 func (*carried) files() (client, server *os.File) { return nil, nil }

@@ -325,44 +325,53 @@ func TestHalfOpenEndsThoughTheOtherSideReadsNothing(t *testing.T) {
 	})
 }
 
-// Somebody who reads slowly is not idle, however long one write takes.
+// Somebody who reads slowly is not idle, however long one write takes, and however much the system keeps of it.
 func TestASlowReaderIsNotIdle(t *testing.T) {
-	eachWay(t, func(t *testing.T, by carrier) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) { // a window that holds less than one chunk
-			_ = c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
-			return err
-		}}
-		client, err := small.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		linkClient, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = linkClient.(*net.TCPConn).SetWriteBuffer(4 << 10)
-		linkServer, server := tcpPair(t)
-		link := &Link{Client: linkClient, Server: linkServer, IdleTimeout: 500 * time.Millisecond}
-		ended := make(chan error, 1)
-		by(link, func(err error) { ended <- err })
-		go fillQuietly(server)
-		piece := make([]byte, 1<<10)
-		for began := time.Now(); time.Since(began) < 2*time.Second; {
-			if _, err := client.Read(piece); err != nil {
-				t.Fatalf("after %v: %v", time.Since(began), err)
-			}
-			<-time.After(20 * time.Millisecond)
-		}
-		client.Close()
-		if err := <-ended; !isReset(err) {
-			t.Errorf("Run = %v", err)
-		}
-	})
+	for name, window := range map[string]struct{ receive, send, piece int }{
+		"less than one chunk is kept": {4 << 10, 4 << 10, 1 << 10},
+		"much is kept":                {16 << 10, 512 << 10, 2 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachWay(t, func(t *testing.T, by carrier) {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+					_ = c.Control(func(fd uintptr) {
+						err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, window.receive)
+					})
+					return err
+				}}
+				client, err := dialer.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				linkClient, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = linkClient.(*net.TCPConn).SetWriteBuffer(window.send)
+				linkServer, server := tcpPair(t)
+				link := &Link{Client: linkClient, Server: linkServer, IdleTimeout: 500 * time.Millisecond}
+				ended := make(chan error, 1)
+				by(link, func(err error) { ended <- err })
+				go fillQuietly(server)
+				piece := make([]byte, window.piece)
+				for began := time.Now(); time.Since(began) < 2*time.Second; {
+					if _, err := client.Read(piece); err != nil {
+						t.Fatalf("after %v: %v", time.Since(began), err)
+					}
+					<-time.After(20 * time.Millisecond)
+				}
+				client.Close()
+				if err := <-ended; !isReset(err) {
+					t.Errorf("Run = %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestASessionTimeoutGoesOnOverMoves(t *testing.T) {

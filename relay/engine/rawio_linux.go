@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// LoopChunkSize is the most bytes a loop copies at a time. Twice of it moves hardly more, half of it less.
-const LoopChunkSize = 64 << 10
+// loopChunk is the most bytes a loop copies at a time. Twice of it moves hardly more, half of it less.
+const loopChunk = 64 << 10
 
 // These calls never block, so the scheduler need not hear of them; wait does, and it hears.
 
@@ -35,35 +35,17 @@ func control(epoll, operation, fd int, event *syscall.EpollEvent) syscall.Errno 
 	return errno
 }
 
-// eventDescriptor makes an event descriptor.
-func eventDescriptor() (int, error) {
-	fd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
-}
-
-// dup makes another descriptor of the same file.
-func dup(fd uintptr) (int, error) {
-	other, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(other), nil
-}
-
 // What is pending is kept in the buffer that it was read into, unless it is small.
 const smallPending = 4 << 10
 
-var chunks = sync.Pool{New: func() any { return new([LoopChunkSize]byte) }}
+var chunks = sync.Pool{New: func() any { return new([loopChunk]byte) }}
 
-// borrow returns LoopChunkSize bytes.
-func borrow() []byte { return chunks.Get().(*[LoopChunkSize]byte)[:] }
+// borrow returns loopChunk bytes.
+func borrow() []byte { return chunks.Get().(*[loopChunk]byte)[:] }
 
 // giveBack ends a borrow; nil is none.
 func giveBack(b []byte) {
 	if b != nil {
-		chunks.Put((*[LoopChunkSize]byte)(b))
+		chunks.Put((*[loopChunk]byte)(b))
 	}
 }

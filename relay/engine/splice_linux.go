@@ -3,6 +3,8 @@ package engine
 import (
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"servicebroker/tcp"
 )
 
@@ -26,12 +28,6 @@ type pipe struct {
 	out, in int // descriptors: read from, and written to
 	held    int // bytes in it
 }
-
-// Flags of splice(2).
-const (
-	spliceMove     = 1
-	spliceNonblock = 2
-)
 
 // pipe is an empty one; nil where there is none to be had.
 func (l *loop) pipe() *pipe {
@@ -96,7 +92,7 @@ func (p *pipe) empty() []byte {
 
 func splice(from, to, most int) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), spliceMove|spliceNonblock)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
 		switch errno {
 		case 0:
 			return int(n), 0
@@ -122,8 +118,8 @@ func (c *carried) judge(d Direction, much bool) {
 	}
 }
 
-// pour is read through a pipe, which is the session's as long as there is something in it. Where that cannot be, what comes is
-// copied from now on.
+// pour is read through a pipe, which is the session's as long as there is something in it. Where there is none, what comes
+// is copied for a while; where the system does not splice, from now on.
 func (c *carried) pour(d Direction, now int64) bool {
 	p := c.loop.pipe()
 	if p == nil {
@@ -150,7 +146,7 @@ func (c *carried) pour(d Direction, now int64) bool {
 		c.end(d, now)
 		return false
 	}
-	c.judge(d, n >= LoopChunkSize)
+	c.judge(d, n >= loopChunk)
 	f := &c.link.flows[d]
 	f.last.Store(now)
 	f.bytes.Add(uint64(n))
@@ -172,8 +168,7 @@ func (c *carried) drain(d Direction, now int64) bool {
 		f.writing.Store(false)
 		return true
 	case errno == syscall.EAGAIN:
-		f.writing.Store(true)
-		c.awaitRoom(1 - d)
+		c.stuck(d, now)
 	default:
 		c.fail(1-d, "write", errno)
 	}

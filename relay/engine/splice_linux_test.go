@@ -84,7 +84,7 @@ func TestBulkPassesInTheKernel(t *testing.T) {
 	}
 	s.hangUp(t)
 	used := 0
-	all := loops.loops
+	all := *loops.loops.Load()
 	loops.Close()
 	for _, l := range all {
 		used += len(l.pipes)
@@ -123,7 +123,7 @@ func TestAResetInTheMiddleOfBulk(t *testing.T) {
 	if err := <-s.ended; !isReset(err) {
 		t.Errorf("ended with %v", err)
 	}
-	all := loops.loops
+	all := *loops.loops.Load()
 	loops.Close()
 	for _, l := range all {
 		for _, p := range l.pipes {
