@@ -144,8 +144,9 @@ func TestOneConnectAtATimeTriesAgain(t *testing.T) {
 		var mu sync.Mutex
 		slow := 0
 		var wg sync.WaitGroup
-		for range 50 {
+		for i := range 50 {
 			wg.Go(func() {
+				apart(i)
 				begun := time.Now()
 				_, _, err := Dial(t.Context(), &d, routeOf("a b"), func(ctx context.Context, c servicetable.Candidate, _ func() error) (int, error) {
 					if c.Registration.Instance == "a" {
