@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // attributeNames are the short names that RFC 4514 and Oracle's tools write.
@@ -79,7 +81,7 @@ func escaped(value string) string {
 type Name struct{ parts []part }
 
 // Parse reads a name as Subject writes it, or leniently as people do.
-func Parse(text string) Name { return Name{read(text).parts} }
+func Parse(text string) Name { return Name{read(text, '*').parts} }
 
 // Of is the subject of a certificate.
 func Of(cert *x509.Certificate) Name { return Parse(Subject(cert)) }
@@ -87,8 +89,8 @@ func Of(cert *x509.Certificate) Name { return Parse(Subject(cert)) }
 // None tells whether there is no name.
 func (n Name) None() bool { return len(n.parts) == 0 }
 
-// Pattern is what names are compared with: parts in any order, without regard to case,
-// blanks around them and quotes. In a value * stands for any text, and a part that is *
+// Pattern is what names are compared with: parts in any order, without regard to case (see
+// folded), blanks around them and quotes. In a value * stands for any text, and a part that is *
 // alone for any further parts.
 type Pattern struct {
 	parts []part // the exact ones first
@@ -96,12 +98,15 @@ type Pattern struct {
 	given bool
 }
 
-// maxParts bounds how long a comparison can take.
+// maxParts bounds how long a comparison can take. A longer name matches nothing.
 const maxParts = 64
 
-// Compile reads a pattern. See Check for what is wrong with one.
+// Compile reads a pattern. See Check for what is wrong with one; one with a NUL byte matches nothing.
 func Compile(text string) Pattern {
-	p := Pattern{parts: read(text).parts}
+	if strings.IndexByte(text, star) >= 0 {
+		return Pattern{given: true}
+	}
+	p := Pattern{parts: read(text, star).parts}
 	p.given = len(p.parts) > 0
 	p.open = slices.ContainsFunc(p.parts, part.isStar)
 	p.parts = slices.DeleteFunc(p.parts, part.isStar)
@@ -143,26 +148,34 @@ func Match(pattern, name string) bool { return Compile(pattern).Matches(Parse(na
 
 // Check reports what is wrong with a pattern, nil if nothing is.
 func Check(pattern string) error {
-	if at := strings.IndexByte(pattern, 0); at >= 0 {
+	if at := strings.IndexByte(pattern, star); at >= 0 {
 		return fmt.Errorf("%q has a NUL byte after %d others, which no distinguished name has: remove it", pattern, at)
 	}
-	if wrong := read(pattern).wrong; len(wrong) > 0 {
+	found := read(pattern, star)
+	if wrong := found.wrong; len(wrong) > 0 {
 		return fmt.Errorf("%q is not part of a distinguished name: write TYPE=value parts with commas, such as CN=app1,OU=sales,O=example, "+
 			"where the part * stands for any others, and a comma, semicolon or plus sign in a value with \\ before it", wrong[0])
+	}
+	if parts := slices.DeleteFunc(found.parts, part.isStar); len(parts) > maxParts {
+		return fmt.Errorf("%.60q has %d parts, and a name of more than %d matches nothing: leave some out, and write the part * for them",
+			pattern, len(parts), maxParts)
 	}
 	return nil
 }
 
-// part is one attribute of a distinguished name, in lower case. Only an unescaped * of
-// a pattern is a star in pieces.
+// star stands for an unescaped * of a pattern. Patterns have no other NUL bytes; those of a
+// name, which certificates may have, are like any other byte.
+const star = '\x00'
+
+// part is one attribute of a distinguished name, folded.
 type part struct {
 	name   string
-	pieces string // the value; stars are \x00
+	pieces string // the value; of a pattern, what is between its stars
 }
 
 // loose orders parts: exact ones choose first, then those that say most.
 func (p part) loose() int {
-	if !strings.Contains(p.pieces, "\x00") {
+	if strings.IndexByte(p.pieces, star) < 0 {
 		return 0
 	}
 	return 1<<20 - len(p.pieces)
@@ -172,10 +185,12 @@ func (p part) covers(have part) bool {
 	if p.name != have.name {
 		return false
 	}
-	pieces := strings.Split(p.pieces, "\x00")
-	value := strings.ReplaceAll(have.pieces, "\x00", "*") // in a certificate it is a letter like others
+	pieces, value := strings.Split(p.pieces, string(star)), have.pieces
 	if len(pieces) == 1 {
-		return value == pieces[0]
+		return value == p.pieces
+	}
+	if !utf8.ValidString(p.pieces) && utf8.ValidString(value) { // folded in two ways, so that ends of letters may look alike
+		return false
 	}
 	first, last := pieces[0], pieces[len(pieces)-1]
 	if len(value) < len(first)+len(last) || !strings.HasPrefix(value, first) || !strings.HasSuffix(value, last) {
@@ -193,7 +208,7 @@ func (p part) covers(have part) bool {
 }
 
 // isStar tells a part that stands for any others.
-func (p part) isStar() bool { return p.name == "" && p.pieces == "\x00" }
+func (p part) isStar() bool { return p.name == "" && p.pieces == string(star) }
 
 // reading is what read found.
 type reading struct {
@@ -206,9 +221,8 @@ type reading struct {
 	kept  int // so many bytes of text are no blanks at its end, being escaped
 }
 
-// read reads a distinguished name leniently.
-func read(dn string) reading {
-	dn = strings.ReplaceAll(dn, "\x00", " ")
+// read reads a distinguished name leniently. An unescaped * becomes the byte star.
+func read(dn string, star byte) reading {
 	r, quoted := reading{of: dn}, false
 	for i := 0; i < len(dn); i++ {
 		switch c := dn[i]; {
@@ -226,7 +240,7 @@ func read(dn string) reading {
 			r.now.name = attributeName(string(r.text))
 			r.text, r.kept = nil, 0
 		case c == '*':
-			r.text = append(r.text, 0)
+			r.text = append(r.text, star)
 		case c == ' ' && len(r.text) == 0: // before a value
 		default:
 			r.text = append(r.text, c)
@@ -258,7 +272,7 @@ func (r *reading) end(at int) {
 	for len(r.text) > r.kept && r.text[len(r.text)-1] == ' ' {
 		r.text = r.text[:len(r.text)-1]
 	}
-	r.now.pieces = strings.ToLower(string(r.text))
+	r.now.pieces = folded(string(r.text))
 	if r.now.name == "" && !r.now.isStar() {
 		r.wrong = append(r.wrong, strings.TrimSpace(r.of[r.began:at]))
 	}
@@ -269,7 +283,7 @@ func (r *reading) end(at int) {
 }
 
 func attributeName(text string) string {
-	name := strings.ToLower(strings.TrimSpace(text))
+	name := folded(strings.TrimSpace(text))
 	if other, found := otherNames[name]; found {
 		return other
 	}
@@ -277,4 +291,31 @@ func attributeName(text string) string {
 		return strings.ToLower(short)
 	}
 	return name
+}
+
+// folded returns text in the form in which it is compared: a letter that is one of a pair of
+// cases becomes the lower one. No other two texts become one: ſ is no s, İ no i, and the
+// Kelvin sign no k. Of text that is not UTF-8, such as Latin-1 in old certificates, only
+// ASCII letters are folded.
+func folded(text string) string {
+	if !utf8.ValidString(text) {
+		return asciiFolded(text)
+	}
+	return strings.Map(func(r rune) rune {
+		if lower := unicode.ToLower(r); unicode.ToUpper(lower) == r {
+			return lower
+		}
+		return r
+	}, text)
+}
+
+// asciiFolded returns text with its ASCII letters in lower case.
+func asciiFolded(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }

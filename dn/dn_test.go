@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -137,10 +139,47 @@ func TestMatch(t *testing.T) {
 		{`CN=a`, `CN=a\,O=b`, false},
 		{`*,O=example`, `CN=x\,O=example,O=other`, false},
 		{"CN=a,CN=a", "CN=a", false},
+		{"CN=MÜLLER", "CN=Müller", true},
+		{`CN=M\C3\9CLLER`, "CN=müller", true},
+		{`CN=M\FCller`, "CN=m\xfcLLER", true}, // Latin-1, as old certificates have it
+		{`CN=M\FCller`, "CN=M\xe4ller", false},
+		{`CN=M\FCller`, "CN=M\uFFFDller", false},
+		{`CN=M\FC*`, "CN=M\xe4ller", false},
+		{`CN=\C3\9C\FC`, "CN=\xc3\xbc\xfc", false}, // each byte is a letter of its own
+		{`CN=*\BC`, "CN=Ü", false},                 // which is ü, and ends in BC
+		{"CN=M*", "CN=M\xfcller", true},
+		{"CN=admin", "CN=admİn", false},
+		{"CN=kiosk", "CN=\u212aiosk", false}, // the Kelvin sign
+		{"CN=sales", "CN=ſales", false},
+		{"U\u0130D=a", "UID=a", false},
+		{"CN=admin", "CN=admin\x00", false},
+		{"CN=a b", "CN=a\x00b", false},
+		{"CN=a\x00b", "CN=a b", false},
+		{"CN=a*", "CN=a\x00b", true},
+		{"CN=*,CN=b", "CN=b", false},
 		{strings.Repeat("CN=a,", 70), strings.Repeat("CN=a,", 70), false},
 	} {
 		if got := Match(tc.pattern, tc.dn); got != tc.want {
 			t.Errorf("%q against %q: %v", tc.pattern, tc.dn, got)
+		}
+	}
+}
+
+// Texts that differ are equal only where one has the other case of the same letters, and that both ways.
+func TestLettersThatAreEqual(t *testing.T) {
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		others := []rune{unicode.ToLower(r), unicode.ToUpper(r), unicode.ToTitle(r)}
+		for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {
+			others = append(others, o)
+		}
+		for _, o := range others {
+			pair := o == r || unicode.ToLower(r) == o && unicode.ToUpper(o) == r || unicode.ToLower(o) == r && unicode.ToUpper(r) == o
+			if got := folded(string(o)) == folded(string(r)); got != pair {
+				t.Errorf("%q (%U) and %q (%U): equal is %v", r, r, o, o, got)
+			}
 		}
 	}
 }
@@ -175,7 +214,7 @@ func FuzzMatch(f *testing.F) {
 	f.Add("CN=a*,*", `CN=a\,b,O="x"`)
 	f.Add(`=\`, "\x00")
 	f.Fuzz(func(t *testing.T, pattern, dn string) {
-		if Match(pattern, dn) && len(read(dn).parts) == 0 {
+		if Match(pattern, dn) && Parse(dn).None() {
 			t.Fatalf("%q matches %q, which names nobody", pattern, dn)
 		}
 	})
@@ -185,6 +224,7 @@ func TestCheck(t *testing.T) {
 	for text, says := range map[string]string{
 		"CN=app1,O=x": "", "*": "", "CN=a, * ,O=x": "", `CN="a,b"`: "", "CN=a;O=x": "", "CN=a+OU=b": "", `CN=C\+\+`: "",
 		"app1": `"app1" is not part of a distinguished name`, "CN=a,,O=x": `"" is not part`, "=x": `"=x" is not part`, "CN=a,app*": `"app*" is not part`, "": `"" is not part`, "+=": `"" is not part`, `""=`: `"\"\"=" is not part`, "CN=C++": `"" is not part`, `\*=x,CN=a`: "", "CN=a\x00b": "NUL byte after 4",
+		strings.Repeat("CN=a,", maxParts-1) + "CN=a": "", strings.Repeat("*,", maxParts) + "CN=a": "", strings.Repeat("CN=a,", maxParts) + "CN=a": "65 parts",
 	} {
 		err := Check(text)
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
@@ -216,7 +256,7 @@ func TestNameSurvivesWriting(t *testing.T) {
 			Organization:       []string{rapid.StringMatching(`[ -~äöü]{1,12}`).Draw(t, "o")},
 			OrganizationalUnit: []string{rapid.StringMatching(`[a-z,"\\+#= ]{1,12}`).Draw(t, "ou")},
 		}
-		got := read(strings.ReplaceAll(name.String(), "*", `\*`)).parts
+		got := Parse(name.String()).parts
 		want := []part{{"cn", strings.ToLower(name.CommonName)}, {"ou", name.OrganizationalUnit[0]}, {"o", strings.ToLower(name.Organization[0])}}
 		if !slices.Equal(got, want) {
 			t.Fatalf("%s was read as %q, want %q", name, got, want)

@@ -12,6 +12,9 @@ import (
 func FuzzPatterns(f *testing.F) {
 	f.Add("CN=app1,O=x", "CN=a*,*")
 	f.Add(`CN=a\,b+OU="x;y"`, "CN=*a*b*c*,O=*")
+	f.Add(strings.Repeat("a=,", maxParts)+"a=", "*")
+	f.Add("CN=M\xfcller", "CN=M\xe4ller")
+	f.Add("CN=admİn\x00", "CN=admin")
 	f.Add("CN="+strings.Repeat("a", 100), "CN="+strings.Repeat("*a", 50)+"b")
 	f.Fuzz(func(t *testing.T, name, pattern string) {
 		p, n := Compile(pattern), Parse(name)
