@@ -83,7 +83,9 @@ func (p ServicePattern) Fits(folded string) bool {
 func ServicesCovered(wide, narrow string) bool {
 	wide, narrow = fold(wide), fold(narrow)
 	if Glob(wide, narrow) {
-		return true // also in any domain, where narrow has none: then wide has none either
+		// Without a domain, narrow means the names that fit it in any domain as well. So does wide, unless it has one: *.b
+		// fits .b, whose dot begins no domain, and does not mean .b.c.
+		return shortName(narrow) < len(narrow) || shortName(wide) == len(wide) || Glob(wide, narrow+".*")
 	}
 	short := shortName(narrow)
 	return short < len(narrow) && shortName(wide) == len(wide) && !strings.Contains(narrow[:short], "*") && Glob(wide, narrow[:short])

@@ -14,6 +14,7 @@ func FuzzPatterns(f *testing.F) {
 	f.Add("sal*", "sales", "s*s")
 	f.Add("*a*b*", "xaxbx.example.com", "*")
 	f.Add("a.*", "a.b", "a")
+	f.Add("*.b", ".b.c", ".b")
 	f.Fuzz(func(t *testing.T, pattern, name, narrow string) {
 		if len(pattern) > 100 || len(name) > 1000 || len(narrow) > 100 {
 			return

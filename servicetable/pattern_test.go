@@ -1,6 +1,7 @@
 package servicetable
 
 import (
+	"math/big"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,9 +51,46 @@ func TestServicesCovered(t *testing.T) {
 		{"a_*", "a_1", true}, {"a_*", "A_1", true}, {"a_*", "a_*", true}, {"a_*", "a_x*", true}, {"a_*", "a*", false}, {"a_*", "*", false}, {"*", "*", true}, {"*", "x.y", true},
 		{"a_*", "a_1.example.com", true}, {"a_1", "a_1.example.com", true}, {"a_1", "a_1.*", true}, {"a_1", "a_1*", false}, {"a_1", "a*1.x", false}, {"a*1", "a*1.x", false},
 		{"a_*.example.com", "a_1", false}, {"a_*.example.com", "a_1.example.com", true}, {"*.example.com", "*", false}, {"a", "", false}, {"", "a", false},
+		{"*.b", ".b", false}, {"*.*", ".b", true}, {"*.b*", ".b", true}, {"**.b", ".b*", false}, {".b", ".b.c", true}, {".*", ".b", true},
 	} {
 		if got := ServicesCovered(c.wide, c.narrow); got != c.want {
 			t.Errorf("%q covers %q: %v", c.wide, c.narrow, got)
+		}
+	}
+}
+
+// textsOf returns all texts of these letters that are no longer than most.
+func textsOf(letters string, most int) []string {
+	all := []string{""}
+	for from, length := 0, 0; length < most; length++ {
+		to := len(all)
+		for ; from < to; from++ {
+			for _, letter := range letters {
+				all = append(all, all[from]+string(letter))
+			}
+		}
+	}
+	return all
+}
+
+// Of all short patterns, what is covered means no other service, and one name that is covered is found to be.
+func TestServicesCoveredByTheirDefinition(t *testing.T) {
+	names, patterns := textsOf("ab.", 6), textsOf("a.*", 4)
+	means := make([]big.Int, len(patterns)) // a bit for each of names
+	for i, pattern := range patterns {
+		for j, name := range names {
+			if ServiceFits(pattern, name) {
+				means[i].SetBit(&means[i], j, 1)
+			}
+		}
+	}
+	var beyond big.Int
+	for w, wide := range patterns {
+		for n, narrow := range patterns {
+			within := beyond.AndNot(&means[n], &means[w]).Sign() == 0
+			if got := ServicesCovered(wide, narrow); got && !within || !got && within && !strings.Contains(narrow, "*") {
+				t.Errorf("%q covers %q: %v", wide, narrow, got)
+			}
 		}
 	}
 }
