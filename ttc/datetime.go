@@ -61,7 +61,7 @@ func DecodeTime(b []byte) (time.Time, error) {
 	}
 	t := time.Date(year, month, day, hour, minute, second, nanosecond, time.UTC)
 	if t.Month() != month || t.Day() != day || t.Hour() != hour || t.Minute() != minute ||
-		t.Second() != second || t.Nanosecond() != nanosecond || year < -4712 || year > 9999 {
+		t.Second() != second || t.Nanosecond() != nanosecond || !inRange(t) {
 		return time.Time{}, fmt.Errorf("%w: date % x", ErrMalformed, b)
 	}
 	if len(b) < timestampTZLength || b[11]&zoneRegion != 0 {
@@ -72,10 +72,15 @@ func DecodeTime(b []byte) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: time zone % x", ErrMalformed, b[11:])
 	}
 	if b[11]&zoneLocal != 0 {
-		t = t.Add(-time.Duration(offset) * time.Second)
+		if t = t.Add(-time.Duration(offset) * time.Second); !inRange(t) {
+			return time.Time{}, fmt.Errorf("%w: date % x, in a year without dates once it is in UTC", ErrMalformed, b)
+		}
 	}
 	return t.In(time.FixedZone("", offset)), nil
 }
+
+// inRange tells whether t is in a year that has dates.
+func inRange(t time.Time) bool { return t.Year() >= -4712 && t.Year() <= 9999 }
 
 // AppendBinaryFloat appends f as a BINARY_FLOAT: so changed that the bytes
 // sort as the numbers do.

@@ -38,7 +38,7 @@ func TestTimeRefused(t *testing.T) {
 	for _, b := range []string{
 		"", "78 7e 0b 15 03 1d", "78 7e 0d 15 03 1d 39", "78 7e 02 1e 01 01 01", "78 7e 0b 15 1a 1d 39", "78 7e 0b 15 03 1d 3e",
 		"78 7e 0b 15 03 1d 39 ff ff ff ff", "78 7e 0b 15 03 1d 39 00 00 00 00 40 3c", "78 7e 0b 15 03 1d 39 00 00 00 00 25 3c", "78 7e 0b 15 00 1d 39", "ff ff 0b 15 03 1d 39",
-		"78 7e 0b 15 03 1d 39 00 00 00 00 14 3c 00",
+		"78 7e 0b 15 03 1d 39 00 00 00 00 14 3c 00", "c7 c7 0c 1f 18 01 01 00 00 00 00 4f 3c", "35 58 01 01 02 01 01 00 00 00 00 59 3c",
 	} {
 		if got, err := DecodeTime(unhex(t, b)); err == nil {
 			t.Errorf("%s: decoded to %v", b, got)

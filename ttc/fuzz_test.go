@@ -128,7 +128,9 @@ func FuzzValues(f *testing.F) {
 	f.Add([]byte{0xc1, 8}, "-12.5e3")
 	f.Add([]byte{0x80, 1, 0x30}, "1e-130") // too small, hidden behind a zero
 	f.Add([]byte{0x78, 0x7e, 0x0b, 0x15, 3, 0x1d, 0x39, 0, 0, 0, 0, 0x14, 0x3c}, "AAASNFAAEAAAACDAAH")
-	f.Add([]byte("0000000000000000000000"), "0") // one byte more than a NUMBER has
+	f.Add([]byte{0xc7, 0xc7, 12, 31, 24, 1, 1, 0, 0, 0, 0, 0x4f, 0x3c}, "0") // the last hour of year 9999 at -05:00
+	f.Add([]byte{0x35, 0x58, 1, 1, 2, 1, 1, 0, 0, 0, 0, 0x59, 0x3c}, "0")    // the first of year -4712 at +05:00
+	f.Add([]byte("0000000000000000000000"), "0")                             // one byte more than a NUMBER has
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		if number, err := DecodeNumber(data); err == nil {
 			if encoded, err := AppendNumber(nil, number); err != nil {
