@@ -2,67 +2,195 @@ package packettrace
 
 import (
 	"bytes"
+	"strings"
 
 	"servicebroker/descriptor"
 )
 
 // textMask hides the values of secrets in descriptors as they come, whatever the pieces:
 // what is in a part whose name descriptor.Secret knows becomes stars, to its last
-// parenthesis. Where quotes or parentheses do not match, it hides too much.
+// parenthesis. It reads twice: as the parser of descriptors does, and roughly, since what
+// comes need not begin with a descriptor, nor be one that this parser takes. What either
+// finds in a secret is hidden. Where quotes or parentheses do not match, it hides too much.
 type textMask struct {
-	name   []byte // being read, the end of it at least
+	rough roughReader
+	exact exactReader
+}
+
+// hide changes b in place.
+func (m *textMask) hide(b []byte) {
+	for i, c := range b {
+		rough, exact := m.rough.secret(c), m.exact.secret(c)
+		if rough || exact {
+			b[i] = '*'
+		}
+	}
+}
+
+// partName is a name that is being read.
+type partName struct {
+	text  []byte // the end of it at least
+	known bool   // what came before that was of a secret
+}
+
+// A name is judged by pieces that have so many bytes in common, which is more than any word has
+// by which descriptor.Secret knows a secret.
+const (
+	maxName    = 64
+	nameInBoth = maxName / 2
+)
+
+func (n *partName) begin() { n.text, n.known = n.text[:0], false }
+
+func (n *partName) add(c byte) {
+	if len(n.text) == maxName {
+		n.known = n.known || descriptor.Secret(string(n.text))
+		n.text = append(n.text[:0], n.text[maxName-nameInBoth:]...)
+	}
+	n.text = append(n.text, c)
+}
+
+// secret tells whether the value of what is called so is to be hidden. VALUE may be an
+// argument of COMMAND=password.
+func (n *partName) secret() bool {
+	return n.known || descriptor.Secret(string(n.text)) || bytes.EqualFold(bytes.TrimSpace(n.text), []byte("VALUE"))
+}
+
+// roughReader takes any parenthesis outside of a secret for the begin of a part, and any quote within one for that of
+// quoted text.
+type roughReader struct {
+	name   partName
 	naming bool
 	depth  int  // within a secret: how many parentheses deep; 0 outside
 	quote  byte // that is open within it
 }
 
-// maxName is how much of a name counts.
-const maxName = 64
-
-// hide changes b in place.
-func (m *textMask) hide(b []byte) {
-	for i, c := range b {
-		if m.depth > 0 {
-			if m.inside(c) {
-				b[i] = '*'
-			}
-			continue
-		}
-		switch c {
-		case '(':
-			m.name, m.naming = m.name[:0], true
-		case ')':
-			m.naming = false
-		case '=':
-			if m.naming && (descriptor.Secret(string(m.name)) || bytes.EqualFold(m.name, []byte("VALUE"))) { // VALUE may be an argument of COMMAND=password
-				m.depth = 1
-			}
-			m.naming = false
-		default:
-			if len(m.name) == maxName {
-				m.name = append(m.name[:0], m.name[1:]...)
-			}
-			m.name = append(m.name, c)
-		}
+// secret takes the next byte, and tells whether it is of a secret.
+func (r *roughReader) secret(c byte) bool {
+	if r.depth > 0 {
+		return r.inside(c)
 	}
+	switch c {
+	case '(':
+		r.name.begin()
+		r.naming = true
+	case ')':
+		r.naming = false
+	case '=':
+		if r.naming && r.name.secret() {
+			r.depth = 1
+		}
+		r.naming = false
+	default:
+		r.name.add(c)
+	}
+	return false
 }
 
 // inside follows one byte within a secret, and tells whether it is of it.
-func (m *textMask) inside(c byte) bool {
+func (r *roughReader) inside(c byte) bool {
 	switch {
-	case m.quote != 0:
-		if c == m.quote {
-			m.quote = 0
+	case r.quote != 0:
+		if c == r.quote {
+			r.quote = 0
 		}
 	case c == '"' || c == '\'':
-		m.quote = c
+		r.quote = c
 	case c == '(':
-		m.depth++
+		r.depth++
 	case c == ')':
-		m.depth--
+		r.depth--
 	}
-	return m.depth > 0
+	return r.depth > 0
 }
+
+// exactReader reads what the parser of descriptors takes as that does. After anything else it waits for the next parenthesis.
+type exactReader struct {
+	name      partName
+	depth     int // as in roughReader
+	place     place
+	begun     bool // the word at place has
+	quote     byte // in which that word is; 0 where it is in none
+	backslash bool // an odd number of them has just come
+}
+
+// place is where an exactReader is.
+type place byte
+
+const (
+	between place = iota // before a parenthesis
+	naming               // after one that opens
+	listing              // after a comma in a list
+	valuing              // after the = of a name
+)
+
+// secret takes the next byte, and tells whether it is of a secret.
+func (r *exactReader) secret(c byte) bool {
+	escaped := r.backslash
+	r.backslash = false
+	switch {
+	case r.quote != 0:
+		r.quoted(c, escaped)
+	case c == '\\' && r.place != between:
+		r.letter(c)
+		r.backslash = !escaped
+	case escaped && strings.IndexByte(`(),='"#`, c) >= 0:
+		r.letter(c)
+	default:
+		r.plain(c)
+	}
+	return r.depth > 0
+}
+
+// quoted takes a byte between quotes.
+func (r *exactReader) quoted(c byte, escaped bool) {
+	if c == r.quote && !escaped {
+		r.quote = 0
+		return
+	}
+	r.letter(c)
+	r.backslash = c == '\\' && !escaped
+}
+
+// letter takes a byte that is part of a word.
+func (r *exactReader) letter(c byte) {
+	r.begun = true
+	if r.place == naming && r.depth == 0 {
+		r.name.add(c)
+	}
+}
+
+// plain takes a byte that is neither in quotes nor after a backslash.
+func (r *exactReader) plain(c byte) {
+	switch {
+	case c == '(':
+		r.to(naming)
+		r.name.begin()
+		if r.depth > 0 {
+			r.depth++
+		}
+	case c == ')':
+		r.to(between)
+		if r.depth > 0 {
+			r.depth--
+		}
+	case r.place == between:
+	case c == ',' && r.place != valuing:
+		r.to(listing)
+	case c == '=' && r.place == naming:
+		if r.depth == 0 && r.name.secret() {
+			r.depth = 1
+		}
+		r.to(valuing)
+	case !r.begun && (c == '"' || c == '\''):
+		r.begun, r.quote = true, c
+	case !r.begun && strings.IndexByte(" \t\r\n\v\f", c) >= 0:
+	default:
+		r.letter(c)
+	}
+}
+
+func (r *exactReader) to(p place) { r.place, r.begun = p, false }
 
 // Texts of a session from which on, up to the answer, there may be secrets: names of what a
 // login or a change of password sends (ttc.md), and SQL that has passwords. SQL may be cut

@@ -1,6 +1,7 @@
 package packettrace
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"servicebroker/descriptor"
 	"servicebroker/logfile"
 )
 
@@ -397,8 +399,66 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// maskedTexts have hunter2 in secrets and nowhere else, in all ways in which a descriptor may be written.
+var maskedTexts = []string{
+	`(A=(PASSWORD=hunter2))`, `( PASSWORD = hunter2 )`, "(\r\n\tPASSWORD\v\n=\f\n hunter2\n)", `(PASSWORD="a\")hunter2")`, `(PASSWORD='a\')hunter2')`, `(PASSWORD="a')hunter2")`,
+	`(PASSWORD="a\\\")hunter2")`, `(PASSWORD=a\)hunter2)`, `(PASSWORD=a\)hun\)ter2\)hunter2)`, `(PASSWORD=a"b"\)hunter2)`, `(PASSWORD=\"a)(PASSWORD=hunter2)`,
+	`(SECURITY=(A=(x"y,"z)))hunter2")))`, `(SECURITY=(A=b),(hunter2,c))`, `(SECURITY=((A=b)(C=hunter2)))`, `(SECURITY=(A=")")(B=hunter2))`,
+	`(COMMAND=password)(VALUE =hunter2)`, `(A=(COMMAND=password)(VALUE =hunter2))`, `(A=("VALUE"=hunter2)(COMMAND=password))`, `(A=( 'value' =hunter2)(COMMAND=password))`, `(A=(COMMAND=passwd)(VALUE=(x,hunter2)))`,
+	`("PASSWORD"=hunter2)`, `("a=PASSWORD"=hunter2)`, `('a)PASSWORD' = hunter2)`, `("a(b=PASSWORD"=hunter2)`, `("PASSWORD(a"=hunter2)`, `("a\"=PASSWORD"=hunter2)`, `(a\=PASSWORD=hunter2)`, `(a\)PASSWORD=hunter2)`, `(PASSWORD\(a=hunter2)`,
+	`(A=("(")("a=PASSWORD"=hunter2))`, `(A=(B="(")("a=PASSWORD"=hunter2))`, `(A=(x,"(")("a=PASSWORD"=hunter2))`, `(A=(B=\()("a=PASSWORD"=hunter2))`,
+	`(PASSWORD` + strings.Repeat("_A", 99) + `=hunter2)`, `(` + strings.Repeat("A_", 99) + `PASSWORD=hunter2)`, `(paſſword_` + strings.Repeat("A", 57) + `=hunter2)`,
+	`(A=(B=O'Brien)(PASSWORD=it's)(TOKEN='hunter2'))`,
+	"\x00\x28\x22\x00\x3d(DESCRIPTION=(PASSWORD=hunter2))", "\x28\x3d\x27(DESCRIPTION=(PASSWORD=hunter2))", "\x28\\(DESCRIPTION=(PASSWORD=hunter2))", // what a packet has before its text
+}
+
+func TestMaskedTexts(t *testing.T) {
+	for _, text := range maskedTexts {
+		b := []byte(text)
+		(&textMask{}).hide(b)
+		if strings.Contains(string(b), "ter2") {
+			t.Errorf("%q is shown as %q", text, b)
+		}
+	}
+}
+
+// secretBytes counts, in what the parser reads of a text as secrets, the bytes that mean nothing in a descriptor.
+func secretBytes(text string) (count [256]int) {
+	root, err := descriptor.Parse(text)
+	if err != nil {
+		return count
+	}
+	var all func(n *descriptor.Node)
+	all = func(n *descriptor.Node) {
+		for _, c := range []byte(n.Value) {
+			count[c]++
+		}
+		for _, child := range n.Children {
+			for _, c := range []byte(child.Name) {
+				count[c]++
+			}
+			all(child)
+		}
+	}
+	var walk func(n, masked *descriptor.Node)
+	walk = func(n, masked *descriptor.Node) {
+		if masked.Value == descriptor.Masked {
+			all(n)
+			return
+		}
+		for i := range n.Children {
+			walk(n.Children[i], masked.Children[i])
+		}
+	}
+	walk(root, descriptor.Mask(root))
+	for _, c := range []byte("()=,'\"\\*# \t\r\n\v\f") {
+		count[c] = 0
+	}
+	return count
+}
+
 func FuzzTextMask(f *testing.F) {
-	for _, text := range []string{"(A=(PASSWORD=x)(B=c))", `(WALLET="a)b")(S=t)`, "(PASSWORD=", "((((SECRET=))))", "=)('"} {
+	for _, text := range append(maskedTexts, "(A=(PASSWORD=x)(B=c))", `(WALLET="a)b")(S=t)`, "(PASSWORD=", "((((SECRET=))))", "=)('", `(A="(TOKEN=\")(B=x)")`) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -414,6 +474,12 @@ func FuzzTextMask(f *testing.F) {
 		}
 		if string(again) != string(b) {
 			t.Errorf("%q and %q", again, b)
+		}
+		for c, n := range secretBytes(text) {
+			if shown, elsewhere := bytes.Count(b, []byte{byte(c)}), strings.Count(text, string([]byte{byte(c)}))-n; n > 0 && shown > elsewhere {
+				t.Errorf("%q has %d times %q in secrets, and %q shows %d of these", text, n, rune(c), b, shown-elsewhere)
+				break
+			}
 		}
 		secret := fmt.Sprintf("(CONNECT_DATA=(PASSWORD=hunter2)(X=%s))", "y")
 		c := []byte(secret)
