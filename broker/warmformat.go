@@ -167,7 +167,21 @@ func decodeLine(line []byte) (*warmLine, error) {
 		}
 		return nil, fmt.Errorf("%w: %.40q: %w", errDamagedTable, text, err)
 	}
+	if !l.sound() {
+		return nil, fmt.Errorf("%w: %.40q is no line of a table", errDamagedTable, text)
+	}
 	return l, nil
+}
+
+// sound tells whether a line says one thing at most, none if that is of a kind to come, and if it is the head, in which format.
+func (l *warmLine) sound() bool {
+	said := 0
+	for _, is := range [...]bool{l.File != nil, l.Instance != nil, l.Departed != nil, l.Gone, l.Fact != nil} {
+		if is {
+			said++
+		}
+	}
+	return said <= 1 && (l.File == nil || l.File.Format > 0)
 }
 
 func sumOf(text []byte) []byte {

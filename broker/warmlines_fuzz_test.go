@@ -15,6 +15,10 @@ import (
 func FuzzWarmLines(f *testing.F) {
 	f.Add(`{"file":{"format":1}}`+"\n"+`{"key":"a","entry":{}}`+"\n"+`{"fact":{"lines":1}}`, uint16(3))
 	f.Add(`{"file":{"format":99}}`, uint16(0))
+	f.Add(`{"file":{},"fact":{}}`, uint16(0))
+	f.Add(`{"file":{"format":1},"fact":{}}`+"\n"+`{"file":{},"fact":{}}`, uint16(0))
+	f.Add(`{"file":{"format":1},"fact":{}}`+"\n"+`{"file":{"format":-1},"fact":{}}`, uint16(45))
+	f.Add(`{"file":{"format":1}}`+"\n"+`{"fact":{"lines":1}}`+"\n"+`{"file":{"format":99}}`, uint16(61))
 	f.Add(strings.Repeat(`{"file":null,"fact":{}}`+"\n", 3), uint16(9))
 	if content, _ := grown(f, f.TempDir()+"/"+warmName); len(content) > 0 {
 		var lines []string
@@ -33,7 +37,7 @@ func FuzzWarmLines(f *testing.F) {
 		var read warmRead
 		var err error
 		fuzzing.Bounded(t, len(file), func() { read, err = decodeWarm(file, now) })
-		if len(read.entries) > len(lines) || err == nil && read.head.Format == 0 {
+		if len(read.entries) > len(lines) || err == nil && read.head.Format != warmFormat {
 			t.Fatalf("%d entries of %d lines, %v", len(read.entries), len(lines), err)
 		}
 		again, againErr := decodeWarm(bytes.Clone(file), now)
@@ -41,7 +45,7 @@ func FuzzWarmLines(f *testing.F) {
 			t.Fatalf("%v and %v", err, againErr)
 		}
 		part, partErr := decodeWarm(file[:int(cut)%(len(file)+1)], now)
-		if len(part.entries) > len(lines) || partErr == nil && len(file) > 0 && part.head.Format != read.head.Format && part.head.Format != 0 {
+		if len(part.entries) > len(lines) || partErr == nil && part.head.Format != warmFormat {
 			t.Fatalf("cut off it has %d entries, %+v: %v", len(part.entries), part.head, partErr)
 		}
 	})
