@@ -141,7 +141,10 @@ func FuzzConvert(f *testing.F) {
 	f.Add("L=(ADDRESS=(PROTOCOL=tcp)(HOST=h)(PORT=1))\nSID_LIST_L=(SID_LIST=(SID_DESC=(SID_NAME=a)(GLOBAL_DBNAME=\"x)y\")))", "x.ora")
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, text, name string) {
-		name = filepath.Join(folder, map[bool]string{true: "listener.ora", false: "tnsnames.ora"}[strings.HasPrefix(name, "l")])
+		if !slices.Contains([]string{"listener.ora", "sqlnet.ora"}, name) {
+			name = "tnsnames.ora"
+		}
+		name = filepath.Join(folder, name)
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
