@@ -74,3 +74,15 @@ func FuzzLookUps(f *testing.F) {
 		fuzzing.Bounded(t, len(pattern)+len(name)+len(client), func() { j.Find(FindQuery{Service: pattern, Client: client, Limit: 5}) })
 	})
 }
+
+// A dot at the beginning begins no domain, as in patterns elsewhere.
+func TestDomains(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{{"a", "a.b", true}, {".a", ".a.b", true}, {".a", ".a", true}, {".*", ".a.b", true}, {"", ".a", false}, {"*.a", ".a.b", false}, {"a.b", "a.b.c", false}} {
+		if got := serviceFits(c.pattern, c.name); got != c.want {
+			t.Errorf("%q means %q: %v", c.pattern, c.name, got)
+		}
+	}
+}

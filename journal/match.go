@@ -7,8 +7,16 @@ func serviceFits(pattern, name string) bool {
 	if fits(pattern, name) {
 		return true
 	}
-	dot := strings.IndexByte(name, '.')
-	return dot > 0 && !strings.Contains(pattern, ".") && fits(pattern, name[:dot])
+	dot := domain(name)
+	return dot < len(name) && domain(pattern) == len(pattern) && fits(pattern, name[:dot])
+}
+
+// domain returns where the domain of name begins, with its dot; its length if it has none. A leading dot begins none.
+func domain(name string) int {
+	if dot := strings.IndexByte(name[min(1, len(name)):], '.'); dot >= 0 {
+		return dot + 1
+	}
+	return len(name)
 }
 
 // fits compares without regard to case; * in pattern stands for any text.
