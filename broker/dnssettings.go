@@ -106,7 +106,7 @@ func setDNSBrokers(c *Config, n *descriptor.Node) error {
 
 // addressPort reads an address that may have a port.
 func addressPort(text string, port uint16) (netip.AddrPort, error) {
-	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+	if a, err := netip.ParseAddr(descriptor.BareHost(text)); err == nil {
 		return netip.AddrPortFrom(a.Unmap(), port), nil
 	}
 	at, err := netip.ParseAddrPort(text)
@@ -175,7 +175,7 @@ func setDNSUpdate(c *Config, n *descriptor.Node) error {
 			if checkHostPort(u.Primary) == nil {
 				return nil
 			}
-			host := strings.Trim(u.Primary, "[]")
+			host := descriptor.BareHost(u.Primary)
 			if host == "" || strings.Contains(host, ":") && !isAddress(host) {
 				return fmt.Errorf("%q is not host:port: write for example 192.0.2.53:53", n.Value)
 			}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+
+	"servicebroker/descriptor"
 )
 
 // Databases say where their handlers are. One of another host that names an address which only means something on each
@@ -16,7 +18,7 @@ func (b *Broker) unfit(peer netip.Addr, host string) string {
 	if b.isHere(peer) {
 		return ""
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = strings.ToLower(strings.TrimSuffix(descriptor.BareHost(host), "."))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "localhost.") {
 		return fmt.Sprintf("%s is each host's own name for itself, and the database is at %s", host, peer)
 	}

@@ -169,7 +169,7 @@ func networksOf(n *descriptor.Node) ([]netip.Prefix, error) {
 			networks = append(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 			continue
 		}
-		if a, err := netip.ParseAddr(strings.Trim(v, "[]")); err == nil {
+		if a, err := netip.ParseAddr(descriptor.BareHost(v)); err == nil {
 			networks = append(networks, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
 			continue
 		}

@@ -130,7 +130,7 @@ func (r *ProxyProtocolRule) fits(host string, at netip.Addr) bool {
 	if network, err := netip.ParsePrefix(r.Destination); err == nil {
 		return network.Contains(at)
 	}
-	wanted, err := netip.ParseAddr(strings.Trim(r.Destination, "[]"))
+	wanted, err := netip.ParseAddr(descriptor.BareHost(r.Destination))
 	return err == nil && wanted.Unmap() == at
 }
 

@@ -87,7 +87,7 @@ func endField(name string, host *string, port *int) field {
 		if n.Value == "" {
 			return errNoValue
 		}
-		if *host = strings.Trim(n.Value, "[]"); isAddress(*host) {
+		if *host = descriptor.BareHost(n.Value); isAddress(*host) {
 			return nil
 		}
 		h, p, err := net.SplitHostPort(n.Value)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"servicebroker/console"
+	"servicebroker/descriptor"
 	"servicebroker/packettrace"
 	"servicebroker/relay"
 	"servicebroker/tns"
@@ -93,7 +94,7 @@ func parseClients(text string) (netip.Prefix, error) {
 	if text == "*" {
 		return packettrace.Everybody, nil
 	}
-	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+	if a, err := netip.ParseAddr(descriptor.BareHost(text)); err == nil {
 		return netip.PrefixFrom(a.Unmap().WithZone(""), a.Unmap().BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)

@@ -35,7 +35,7 @@ func (n *Node) Address() (Address, error) {
 		}
 		return Address{}, problemWith(n, "no ADDRESS in "+excerpt(n.Name), "write (ADDRESS=(PROTOCOL=tcp)(HOST=name)(PORT=number))")
 	}
-	a := Address{Protocol: at.Text("PROTOCOL"), Host: bare(at.Text("HOST")), Key: at.Text("KEY")}
+	a := Address{Protocol: at.Text("PROTOCOL"), Host: BareHost(at.Text("HOST")), Key: at.Text("KEY")}
 	if a.Protocol == "" {
 		a.Protocol = "TCP"
 		if a.Key != "" && a.Host == "" {
@@ -61,14 +61,9 @@ func (n *Node) Address() (Address, error) {
 	return a, nil
 }
 
-// bare takes blanks, and the brackets of an IPv6 address, from around a host.
-func bare(host string) string {
-	host = strings.Trim(host, blanks)
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		return strings.Trim(host[1:len(host)-1], blanks)
-	}
-	return host
-}
+// BareHost takes all blanks and brackets from around a host, of which IPv6 addresses may have a pair. No more can be taken
+// from what is left: whoever judges a host and whoever dials it have the same one, however it is wrapped.
+func BareHost(host string) string { return strings.Trim(host, blanks+"[]") }
 
 // firstAddress returns n or the first node under it that is an ADDRESS, without collecting the others.
 func firstAddress(n *Node) *Node {
@@ -120,7 +115,7 @@ func (a Address) Node() *Node {
 		}
 		return n
 	}
-	n.Add(&Node{Name: "HOST", Value: bare(a.Host)})
+	n.Add(&Node{Name: "HOST", Value: BareHost(a.Host)})
 	n.Add(&Node{Name: "PORT", Value: strconv.Itoa(a.Port)})
 	return n
 }
@@ -137,7 +132,7 @@ func (a Address) String() string {
 	w.WriteString("(ADDRESS=(PROTOCOL=")
 	writeText(w.Builder, cmp.Or(a.Protocol, "TCP"), asValue)
 	w.WriteString(")(HOST=")
-	writeText(w.Builder, bare(a.Host), asValue)
+	writeText(w.Builder, BareHost(a.Host), asValue)
 	w.WriteString(")(PORT=")
 	w.WriteString(strconv.Itoa(a.Port))
 	w.WriteString("))")
@@ -145,4 +140,4 @@ func (a Address) String() string {
 }
 
 // HostPort is the form net.Dial takes: host:port, with brackets round IPv6.
-func (a Address) HostPort() string { return net.JoinHostPort(bare(a.Host), strconv.Itoa(a.Port)) }
+func (a Address) HostPort() string { return net.JoinHostPort(BareHost(a.Host), strconv.Itoa(a.Port)) }

@@ -167,13 +167,17 @@ func (e *easy) hostPort(s span) (host, port string) {
 	}
 	before, after, found := e.cut(search, ":")
 	host = e.of(span{s.from, before.to})
+	name := host
+	if bracketed {
+		name = strings.Trim(strings.TrimSuffix(host[1:], "]"), blanks)
+	}
 	switch {
 	case !bracketed && strings.Count(e.text[s.from:s.to], ":") > 1:
 		e.fail(s, "more than one : after a host",
 			"write an IPv6 address in brackets; to name a SID, write (DESCRIPTION=…(CONNECT_DATA=(SID=…)))")
-	case bracketed && !strings.HasSuffix(host, "]"), host != "" && strings.ContainsAny(bare(host), "()=[]\"' \t\r\n&"):
+	case bracketed && !strings.HasSuffix(host, "]"), strings.ContainsAny(name, "()=[]\"' \t\r\n&"):
 		e.fail(s, excerpt(host)+" is not a host", "write a name or an address, IPv6 in brackets")
-	case bare(host) == "":
+	case name == "":
 		e.fail(s, "a host is missing", "write host:port/service")
 	case found:
 		port = e.of(after)

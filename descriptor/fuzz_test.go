@@ -38,6 +38,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		sample, "(A=b)\x00", " ( A\r\n= ( x , 'y' ) ) ", `(A="b\"c")(`, `(A=((B=1))(C=\)))`, "(DESCRIPTION=(ERR=1153)(ARGS='()'))",
 		"(ADDRESS=(PROTOCOL=ipc)(KEY=#29190.1))", "((((((((", "(A=\xff\xfe\x1b)", `(A=C:\dir\)`, "(A=(,,))",
+		"(ADDRESS=(HOST=[[x]])(PORT=1))", "(ADDRESS=(HOST=[[ ]])(PORT=1))",
 	} {
 		f.Add(text)
 	}

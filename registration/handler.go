@@ -60,15 +60,15 @@ func numbered(name string, letter byte) bool {
 }
 
 // hostOf returns the inner value of (HOST=db1), or the text itself if it is
-// something else, without the blanks around it.
+// something else, without what may be around a host.
 func hostOf(raw string) string {
 	if n, err := descriptor.Parse(raw); err == nil {
 		if strings.EqualFold(n.Name, "HOST") {
-			return strings.TrimSpace(n.Value)
+			return descriptor.BareHost(n.Value)
 		}
 		if a, err := n.Address(); err == nil {
-			return strings.TrimSpace(a.Host)
+			return a.Host
 		}
 	}
-	return strings.TrimSpace(raw)
+	return descriptor.BareHost(raw)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"servicebroker/descriptor"
 	"servicebroker/dn"
 	"servicebroker/servicetable"
 )
@@ -184,7 +185,7 @@ func handlerNames(own *registrantRule, r *servicetable.Registration) []string {
 }
 
 func isAddress(host string) bool {
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	_, err := netip.ParseAddr(descriptor.BareHost(host))
 	return err == nil
 }
 

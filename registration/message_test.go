@@ -202,9 +202,10 @@ func TestHostOf(t *testing.T) {
 		"(host = db1.example.com)": "db1.example.com",
 		"(HOST=)":                  "",
 		"(ADDRESS=(PROTOCOL=tcp)(HOST=db2)(PORT=1))": "db2",
-		" db3 ":     "db3",
-		"(HOST=db4": "(HOST=db4",
-		"":          "",
+		"(HOST=[[db2]])": "db2",
+		" db3 ":          "db3",
+		"(HOST=db4":      "(HOST=db4",
+		"":               "",
 	} {
 		if got := hostOf(raw); got != want {
 			t.Errorf("%q: %q, want %q", raw, got, want)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"servicebroker/descriptor"
 )
 
 // nodeList is a list of invited or excluded nodes, read.
@@ -42,7 +44,7 @@ func parseNodes(list []string) (nodeList, error) {
 // add reads one element. What looks like an address must be one: an incomplete
 // or mistyped address is not taken for a host name.
 func (l *nodeList) add(element string) error {
-	switch bare := strings.Trim(element, "[]"); {
+	switch bare := descriptor.BareHost(element); {
 	case element == "":
 		return fmt.Errorf("an empty node in the list; remove the comma too many, or write a host name or an IP address")
 	case element == "*":
@@ -165,7 +167,7 @@ func (l *nodeList) matchHost(host string, resolved map[string][]netip.Addr) bool
 	if l.everyone {
 		return true
 	}
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	if a, err := netip.ParseAddr(descriptor.BareHost(host)); err == nil {
 		_, found := l.match(a.Unmap().WithZone(""), resolved)
 		return found
 	}

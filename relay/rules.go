@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"servicebroker/descriptor"
 	"servicebroker/dn"
 	"servicebroker/servicetable"
 )
@@ -135,8 +136,8 @@ func (p HostPattern) canonical() HostPattern {
 	return p
 }
 
-// foldHost is a host name as it is compared.
-func foldHost(name string) string { return strings.TrimSuffix(fold(name), ".") }
+// foldHost is a host as it is compared.
+func foldHost(host string) string { return strings.TrimSuffix(fold(descriptor.BareHost(host)), ".") }
 
 // concerns tells whether the rule is about the client and what it asks for, by all but
 // the addresses. registered is the name of the service in the table, which may differ

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -223,7 +222,7 @@ func (m *matching) narrow(ctx context.Context, c *servicetable.Candidate, resolv
 	clear(m.one)
 	x.any.orInto(m.one)
 	x.named[host].orInto(m.one)
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	if a, err := netip.ParseAddr(host); err == nil {
 		x.orAddress(m.one, a.Unmap().WithZone(""), m.names.destinations)
 	} else {
 		for _, a := range m.addresses(ctx, c, resolve) {

@@ -255,6 +255,7 @@ func TestRulesDecide(t *testing.T) {
 		{"an address by the name that means it", []string{"* db1 * accept"}, connectOf{hosts: "10.9.0.1 10.9.0.2"}, "10.9.0.1"},
 		{"an address in IPv6 form", []string{"* 10.9.0.1 * accept"}, connectOf{hosts: "::ffff:10.9.0.1"}, "::ffff:10.9.0.1"},
 		{"an address in brackets", []string{"* 2001:db8::/32 * accept"}, connectOf{hosts: "[2001:db8::5]"}, "[2001:db8::5]"},
+		{"a name in brackets", []string{"* db1 * reject", "* * * accept"}, connectOf{hosts: "[[db1]] [db2]"}, "[db2]"},
 		{"a host of several addresses", []string{"* 10.9.0.2 * accept"}, connectOf{hosts: "scan"}, "scan"},
 		{"a host nobody knows, by its name", []string{"* nosuch * accept"}, connectOf{hosts: "nosuch"}, "nosuch"},
 		{"a host nobody knows, by all networks", []string{"* 0.0.0.0/0 * accept", "* ::/0 * accept"}, connectOf{hosts: "nosuch"}, "rejected"},
