@@ -405,9 +405,12 @@ func TestOwnAddresses(t *testing.T) {
 	r := start(t, func(c *Config) { c.Addresses[0].Host = "0.0.0.0" })
 	_, portText, _ := net.SplitHostPort(r.Addresses()[0])
 	port := int(netip.MustParseAddrPort("127.0.0.1:" + portText).Port())
-	for host, want := range map[string]bool{"127.0.0.1": true, "localhost": true, "192.0.2.1": false, "[::1]": true} {
+	for host, want := range map[string]bool{"127.0.0.1": true, "localhost": true, "192.0.2.1": false, "[::1]": true, "[[[127.0.0.1]]]": true} {
 		if got := r.own(host, port); got != want {
 			t.Errorf("own(%s) = %v", host, got)
+		}
+		if got := r.claimedOwn(host, port); got != want {
+			t.Errorf("claimedOwn(%s) = %v", host, got)
 		}
 	}
 	if r.own("127.0.0.1", port+1) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -81,6 +83,59 @@ func TestNamesOfClientsTakeHalfTheRoom(t *testing.T) {
 			t.Errorf("%d names once their time was over", len(h.names))
 		}
 	})
+}
+
+// A name is kept without the text that it was part of, and no longer than anybody is given what it meant.
+func TestNamesOfClientsTakeLittleRoom(t *testing.T) {
+	const texts, size = 500, 64 << 10
+	synctest.Test(t, func(t *testing.T) {
+		h := &hosts{lookup: func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("none") }}
+		defer h.close()
+		h.claimed(t.Context(), strings.Repeat("x", maxNameLength+1))
+		h.known(strings.Repeat("x", maxNameLength+1))
+		if len(h.names) != 0 {
+			t.Error("a name is looked up that is longer than any")
+		}
+		before := heap()
+		for i := range texts {
+			host := fmt.Sprintf("x%d.invalid", i)
+			h.claimed(t.Context(), (host + strings.Repeat("z", size))[:len(host)])
+		}
+		if kept := heap() - before; len(h.names) != texts || kept > texts*size/10 {
+			t.Errorf("%d names keep %d bytes", len(h.names), kept)
+		}
+		<-time.After(hostsTTL + hostsStale)
+		h.resolve(t.Context(), "db1")
+		if len(h.names) != 1 {
+			t.Errorf("%d names are kept beyond their time", len(h.names))
+		}
+	})
+}
+
+// heap is how many bytes are in use.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// However many brackets a client writes, it is the same host, within the same bounds.
+func TestBracketsLeadPastNoBound(t *testing.T) {
+	h := &hosts{lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
+		t.Errorf("%s is looked up", name)
+		return nil, nil
+	}}
+	defer h.close()
+	for _, host := range []string{"[[[10.0.0.1]]]", "[[10.0.0.1]", " [ 10.0.0.1]] "} {
+		if got := h.claimed(t.Context(), host); len(got) != 1 || got[0] != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("%s means %v", host, got)
+		}
+	}
+	h.flights = maxClaimed
+	if got := h.claimed(t.Context(), "[[[db1]]]"); got != nil {
+		t.Errorf("a name in brackets means %v", got)
+	}
 }
 
 // Whoever is not let in cannot push out of history what matters.

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"servicebroker/descriptor"
 )
 
 // hosts answers what host names mean and which addresses are this host's. A name is
 // looked up at most once in hostsTTL, and by one at a time however many ask. Who asks
 // has the answer that is known, and waits only where there is none or it is very old,
-// never longer than resolveTimeout.
+// never longer than resolveTimeout. What is very old is forgotten when names are added.
 type hosts struct {
 	lookup  func(ctx context.Context, name string) ([]netip.Addr, error) // nil: the system's resolver
 	changed func()                                                       // told when a look-up brought something new; may be nil, must not wait
@@ -37,6 +39,7 @@ type answer struct {
 // hostName is what is known of a name.
 type hostName struct {
 	answer
+	name   string
 	known  bool    // there has been an answer
 	flight *flight // the look-up under way; nil if there is none
 }
@@ -53,6 +56,7 @@ const (
 	resolveTimeout = 2 * time.Second
 	lookupTimeout  = 10 * time.Second // of a look-up that nobody waits for any more
 	maxNames       = 50_000
+	maxNameLength  = 255 // of the DNS: what is longer is no name
 	maxClaimed     = 256 // look-ups under way beyond which none is begun for a name that clients made up
 )
 
@@ -63,12 +67,15 @@ func (h *hosts) resolve(ctx context.Context, name string) []netip.Addr {
 
 // known is resolve that never waits: it returns what is known, and has looked up what is not.
 func (h *hosts) known(name string) []netip.Addr {
-	name = strings.ToLower(name)
+	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := h.entry(name)
-	if !time.Now().Before(n.until) {
-		h.start(name, n)
+	n := h.entry(name, now)
+	if n == nil {
+		return nil
+	}
+	if !now.Before(n.until) {
+		h.start(n)
 	}
 	return n.addresses
 }
@@ -80,7 +87,8 @@ func (h *hosts) fresh(ctx context.Context, name string) []netip.Addr { return h.
 // take descriptors for as long as a name service is silent, and whose answers take room: they get
 // neither all of the one nor of the other, and where there is none nobody knows the name.
 func (h *hosts) claimed(ctx context.Context, host string) []netip.Addr {
-	if !isAddress(strings.Trim(host, "[]")) && !h.mayClaim(strings.ToLower(host)) {
+	host = descriptor.BareHost(host)
+	if !isAddress(host) && !h.mayClaim(strings.ToLower(host)) {
 		return nil
 	}
 	return h.means(ctx, host)
@@ -100,21 +108,24 @@ func (h *hosts) mayClaim(name string) bool {
 	return h.flights < maxClaimed && (n != nil || len(h.names) < maxNames/2)
 }
 
-// prune forgets answers whose time is over; callers hold mu.
-func (h *hosts) prune(now time.Time) {
-	maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil && !now.Before(n.until) })
+// prune forgets answers whose time was over at some time; callers hold mu.
+func (h *hosts) prune(at time.Time) {
+	maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil && !at.Before(n.until) })
 }
 
 func (h *hosts) ask(ctx context.Context, name string, stale time.Duration) []netip.Addr {
-	name = strings.ToLower(name)
 	now := time.Now()
 	h.mu.Lock()
-	n := h.entry(name)
+	n := h.entry(name, now)
+	if n == nil {
+		h.mu.Unlock()
+		return nil
+	}
 	if now.Before(n.until) {
 		defer h.mu.Unlock()
 		return n.addresses
 	}
-	under := h.start(name, n)
+	under := h.start(n)
 	addresses, enough := n.addresses, n.known && now.Before(n.until.Add(stale))
 	h.mu.Unlock()
 	if enough || under == nil {
@@ -132,13 +143,21 @@ func (h *hosts) ask(ctx context.Context, name string, stale time.Duration) []net
 	return n.addresses
 }
 
-// entry finds what is known of a name, or room for it; callers hold mu.
-func (h *hosts) entry(name string) *hostName {
+// entry finds what is known of a name, or room for it; callers hold mu. nil: no name is so long.
+func (h *hosts) entry(name string, now time.Time) *hostName {
+	if len(name) > maxNameLength {
+		return nil
+	}
+	name = strings.ToLower(name)
 	if n := h.names[name]; n != nil {
 		return n
 	}
+	if now.Sub(h.pruned) >= hostsTTL {
+		h.pruned = now
+		h.prune(now.Add(-hostsStale))
+	}
 	if len(h.names) >= maxNames {
-		h.prune(time.Now())
+		h.prune(now)
 		if len(h.names) >= maxNames {
 			maps.DeleteFunc(h.names, func(_ string, n *hostName) bool { return n.flight == nil })
 		}
@@ -146,13 +165,13 @@ func (h *hosts) entry(name string) *hostName {
 	if h.names == nil {
 		h.names = map[string]*hostName{}
 	}
-	n := &hostName{}
-	h.names[name] = n
+	n := &hostName{name: strings.Clone(name)} // which may be part of all that a client sent
+	h.names[n.name] = n
 	return n
 }
 
 // start begins a look-up unless one is under way; callers hold mu. nil: it is too late.
-func (h *hosts) start(name string, n *hostName) *flight {
+func (h *hosts) start(n *hostName) *flight {
 	if n.flight != nil || h.closed {
 		return n.flight
 	}
@@ -161,7 +180,7 @@ func (h *hosts) start(name string, n *hostName) *flight {
 	h.flights++
 	h.running.Go(func() {
 		defer cancel()
-		addresses, err := h.query(ctx, name)
+		addresses, err := h.query(ctx, n.name)
 		h.land(n, addresses, err)
 	})
 	return n.flight
@@ -256,10 +275,11 @@ func interfaceAddresses() []netip.Addr {
 
 // means returns the addresses that a host text stands for.
 func (h *hosts) means(ctx context.Context, host string) []netip.Addr {
-	if a, err := netip.ParseAddr(unbracketed(host)); err == nil {
+	host = descriptor.BareHost(host)
+	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap().WithZone("")}
 	}
-	return h.resolve(ctx, unbracketed(host))
+	return h.resolve(ctx, host)
 }
 
 // meaning is means for who has no context.
@@ -267,10 +287,9 @@ func (h *hosts) meaning(host string) []netip.Addr { return h.means(context.Backg
 
 // knownMeaning is means that never waits.
 func (h *hosts) knownMeaning(host string) []netip.Addr {
-	if a, err := netip.ParseAddr(unbracketed(host)); err == nil {
+	host = descriptor.BareHost(host)
+	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap().WithZone("")}
 	}
-	return h.known(unbracketed(host))
+	return h.known(host)
 }
-
-func unbracketed(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
