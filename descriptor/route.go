@@ -1,6 +1,6 @@
 package descriptor
 
-import "errors"
+import "fmt"
 
 // Route is a way through addresses as a descriptor writes it: one address, or ways of which one is gone, or ways that are
 // gone one after the other (tns.md 11.1). The zero Route leads nowhere.
@@ -16,22 +16,27 @@ type Route struct {
 	hopCount bool // … with a HOP_COUNT
 }
 
-// maxRouteAddresses bounds the addresses of one route.
-const maxRouteAddresses = 64
+const (
+	maxRouteAddresses = 64               // of one route
+	maxRouteLists     = defaultDepth - 3 // within each other: with DESCRIPTION around them, and in them ADDRESS and HOST, Parse reads what Nodes says
+)
 
-// ErrRouteTooLong is the error of a route with more addresses than 64.
-var ErrRouteTooLong = errors.New("the route has more than 64 addresses: take some out")
+// What can be wrong with a route whose addresses are right.
+var (
+	ErrRouteTooLong = fmt.Errorf("the route has more than %d addresses: take some out", maxRouteAddresses)
+	ErrRouteTooDeep = fmt.Errorf("the route has more than %d lists within each other: nest less deeply", maxRouteLists)
+)
 
 // ReadRoute reads the addresses under n, which may be an ADDRESS, an ADDRESS_LIST, a DESCRIPTION, a DESCRIPTION_LIST or
 // any node with one of these in it. What is said about nothing but one list of addresses is said of those. The error is a
-// *SyntaxError or ErrRouteTooLong.
+// *SyntaxError, ErrRouteTooLong or ErrRouteTooDeep.
 func ReadRoute(n *Node) (Route, error) {
 	count := 0
-	return readRoute(n, Route{}, &count)
+	return readRoute(n, Route{}, 0, &count)
 }
 
-// readRoute reads what is under n; above is what the levels above it say of its ways.
-func readRoute(n *Node, above Route, count *int) (Route, error) {
+// readRoute reads what is under n; above is what the levels above it say of its ways, lists how many of them have several.
+func readRoute(n *Node, above Route, lists int, count *int) (Route, error) {
 	if sameName(n.Name, "ADDRESS") {
 		if *count++; *count > maxRouteAddresses {
 			return Route{}, ErrRouteTooLong
@@ -50,12 +55,14 @@ func readRoute(n *Node, above Route, count *int) (Route, error) {
 	case len(parts) == 0:
 		return Route{}, nil
 	case len(parts) == 1:
-		return readRoute(parts[0], r, count)
+		return readRoute(parts[0], r, lists, count)
+	case lists == maxRouteLists:
+		return Route{}, ErrRouteTooDeep
 	case sameName(n.Name, "DESCRIPTION_LIST"): // each is a way of its own
 		below.InTurn, r.InTurn = r.InTurn, false
 	}
 	for _, part := range parts {
-		way, err := readRoute(part, below, count)
+		way, err := readRoute(part, below, lists+1, count)
 		if err != nil {
 			return Route{}, err
 		}

@@ -224,6 +224,11 @@ func TestRoutesAreSentOnAsTheyAreMeant(t *testing.T) {
 	})
 }
 
+// nestedLists is a route of lists within each other, each of which has an address before the next one.
+func nestedLists(count int) string {
+	return "(ADDRESS_LIST=(SOURCE_ROUTE=yes)" + addr("a") + addr("b") + strings.Repeat("(ADDRESS_LIST="+addr("c"), count-1) + addr("d") + strings.Repeat(")", count)
+}
+
 // Whatever the text, what is sent on is a route that is shorter by what is behind, and is read again as it was meant.
 func FuzzReadRoute(f *testing.F) {
 	for _, text := range []string{
@@ -232,6 +237,7 @@ func FuzzReadRoute(f *testing.F) {
 		"(DESCRIPTION_LIST=(SOURCE_ROUTE=on)(DESCRIPTION=" + addr("a") + addr("[::1]") + ")(DESCRIPTION=(FAILOVER=off)" + addr("c") + "))",
 		"(ADDRESS=(HOST=a)(PORT=1)(ADDRESS=(HOST=b)(PORT=2)))", "(DESCRIPTION=(SOURCE_ROUTE=1)(ADDRESS=(PROTOCOL=ipc)(KEY=x)))",
 		"(ADDRESS_LIST=(ADDRESS_LIST=(ADDRESS_LIST=" + addr("a") + addr("a") + ")" + addr("b") + ")(SOURCE_ROUTE=yes))",
+		nestedLists(61), nestedLists(62), "(ADDRESS=(HOST=[[ ]])(PORT=1))",
 	} {
 		f.Add(text)
 	}
