@@ -31,10 +31,15 @@ func ParseConnect(text string) (*Node, error) {
 // SECURITY (wallet_location), and any other to the DESCRIPTION, its name in upper case. Of one given twice the last
 // counts. A parameter with a dot in its name is a driver's own and is left out. A value may stand in double quotes.
 //
+// A parameter of each address is written with each of many: what comes of all that is never more than Parse reads.
+//
 // The error is a *SyntaxError.
 func EasyConnect(text string) (*Node, error) {
 	e := easy{text: text}
 	n := e.description()
+	if e.err == nil && (n.size() > textBytes || len(n.String()) > textBytes) {
+		e.fail(span{0, len(text)}, "the descriptor of it has more than "+strconv.Itoa(textBytes)+" bytes", "name fewer hosts, or shorten the parameters")
+	}
 	if e.err != nil {
 		return nil, e.err
 	}

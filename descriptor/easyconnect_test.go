@@ -101,6 +101,13 @@ func TestEasyConnectErrors(t *testing.T) {
 		{`h/s?x="1"2&y=3`, `unexpected "2" after a quoted value`, 10},
 		{"h/s?" + strings.Repeat("a=b&", easyParameters+1), "more than 64 parameters", 5 + 4*easyParameters},
 		{strings.Repeat("h", easyBytes+1), "more than 8192 bytes", 1},
+		{"h?address=x", "ADDRESS is a part of a descriptor", 3},
+		{"h/s?sdu=1& Connect_Data=x", "CONNECT_DATA is a part of a descriptor", 12},
+		{"h/s?security=x&token_auth=y", "SECURITY is a part of a descriptor", 5},
+		{"h]/s", `"h]" is not a host`, 1},
+		{"[[::1]]/s", `"[[::1]]" is not a host`, 1},
+		{strings.Repeat("a,", 4095) + "a", "the descriptor of it has more than 65536 bytes", 1},
+		{strings.Repeat("a,", 2040) + "a?https_proxy=" + strings.Repeat("v", 4060), "the descriptor of it has more than 65536 bytes", 1},
 	} {
 		n, err := EasyConnect(c.text)
 		var problem *SyntaxError

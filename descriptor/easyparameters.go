@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// partNames are what a descriptor consists of: as a parameter, one would stand before what the text itself says.
+var partNames = [...]string{"ADDRESS", "ADDRESS_LIST", "CONNECT_DATA", "DESCRIPTION", "DESCRIPTION_LIST", "SECURITY"}
+
 // Where Oracle Net looks for the parameters of Easy Connect text that do not belong to the DESCRIPTION.
 var (
 	addressParameters = [...]string{"HTTPS_PROXY", "HTTPS_PROXY_PORT"}
@@ -63,6 +66,8 @@ func (e *easy) set(n *Node, at span, value string) {
 	switch {
 	case name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-") != "":
 		e.fail(at, excerpt(e.of(at))+" is not the name of a parameter", "write name=value, and & between parameters")
+	case among(partNames[:], name):
+		e.fail(at, name+" is a part of a descriptor and no parameter", "leave it out, or write a descriptor")
 	case strings.Contains(name, "."):
 	case among(connectDataParameters[:], name):
 		n.Child("CONNECT_DATA").Set(name, value)

@@ -2,6 +2,7 @@ package descriptor
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,6 +100,7 @@ func FuzzParseFile(f *testing.F) {
 func FuzzEasyConnect(f *testing.F) {
 	for _, text := range []string{
 		"tcps://h1,h2:1522;[::1]:1/s:pooled/i?connect_timeout=5&wallet_location=\"/x y\"", "//h/s", "h", "h//i", "[", "h:1:2", "h/s?a=\"", "?=",
+		"h?address=x", "h/s?connect_data=x", "h?security=x&token_auth=y", strings.Repeat("a,", 4095) + "a", "[[::1]]", "[x]", "h]",
 	} {
 		f.Add(text)
 	}
@@ -108,7 +110,7 @@ func FuzzEasyConnect(f *testing.F) {
 			checkProblem(t, text, err)
 			return
 		}
-		back, err := Limits{Bytes: 1 << 22}.Parse(n.String())
+		back, err := Parse(n.String())
 		if err != nil {
 			t.Fatalf("%q became %q: %v", text, n, err)
 		}
