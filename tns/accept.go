@@ -135,7 +135,7 @@ func (a *Accept) check(bool) error {
 	if a == nil {
 		return fmt.Errorf("%w: the client's lowest version is above ours, or its own is below %d; refuse it", ErrVersion, VersionLowest)
 	}
-	if len(a.Data) > maxConnectData || acceptSizeFull+len(a.Extra)+len(a.Trailer) > maxSmallPacket {
+	if len(a.Data) > maxConnectData || acceptFields(a.Version, a.size())+len(a.Extra)+len(a.Trailer) > maxSmallPacket {
 		return &FrameError{Type: TypeAccept, Err: ErrTooLong,
 			Problem: "lengths have 16 bits here; send long text as DATA after the ACCEPT"}
 	}

@@ -157,6 +157,10 @@ func TestAcceptOffsets(t *testing.T) {
 
 func TestAcceptTooLong(t *testing.T) {
 	w := &wire{}
+	if fits := encode(&Accept{Version: 314, Trailer: make([]byte, maxSmallPacket-acceptSize300)}); len(fits) != maxSmallPacket {
+		t.Errorf("what just fits is written in %d bytes", len(fits))
+	}
+	mustFail(t, NewConn(w).Send(&Accept{Version: 314, Trailer: make([]byte, maxSmallPacket-acceptSize300+1)}), ErrTooLong)
 	mustFail(t, NewConn(w).Send(&Accept{Version: 319, Data: make([]byte, 65536)}), ErrTooLong)
 	if w.writes != 0 || encode(&Accept{Extra: make([]byte, 65536)}) != nil {
 		t.Fatal("something was written")
