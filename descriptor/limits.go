@@ -1,5 +1,7 @@
 package descriptor
 
+import "fmt"
+
 // Limits bounds what a text may cost. Zero fields mean the default.
 type Limits struct {
 	// Bytes is the longest text taken; default 64 KiB for Parse, 4 MiB for ParseFile.
@@ -34,4 +36,22 @@ func (l Limits) or(bytes, nodes int) Limits {
 		l.Nodes = nodes
 	}
 	return l
+}
+
+// RoomAround is the error, a *SyntaxError, of an n that Parse would not read any more with another node around it; nil if it
+// would.
+func RoomAround(n *Node) error {
+	if n.depth() < defaultDepth {
+		return nil
+	}
+	return problemWith(n, fmt.Sprintf("%s is %d parentheses deep, so that nothing can be put around it", excerpt(n.Name), defaultDepth), "nest less deeply")
+}
+
+// depth is how many parentheses are open at once where n is printed.
+func (n *Node) depth() int {
+	below := 0
+	for _, child := range n.Children {
+		below = max(below, child.depth())
+	}
+	return 1 + below
 }

@@ -51,6 +51,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestRoomAround(t *testing.T) {
+	for depth, room := range map[int]bool{1: true, defaultDepth - 1: true, defaultDepth: false} {
+		n := parsed(t, nested(depth))
+		_, err := Parse((&Node{Name: "DESCRIPTION", Children: []*Node{n}}).String())
+		if found := RoomAround(n); (found == nil) != room || (err == nil) != room {
+			t.Errorf("%d deep: %v, and Parse says %v", depth, found, err)
+		}
+	}
+}
+
 func TestFileLimits(t *testing.T) {
 	big := "A=" + strings.Repeat("x", fileBytes-2)
 	if _, err := ParseFile(big); err != nil {

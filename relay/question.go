@@ -15,6 +15,16 @@ var (
 	errNoServiceName = errors.New("CONNECT_DATA names neither SERVICE_NAME nor SID")
 )
 
+// readAsked reads a client's descriptor. CONNECT_DATA alone goes on with a DESCRIPTION around it: what nobody could read
+// then is refused here, and not by whoever is asked next.
+func readAsked(text string) (*descriptor.Node, error) {
+	asked, err := descriptor.Parse(text)
+	if err == nil && strings.EqualFold(asked.Name, "CONNECT_DATA") {
+		err = descriptor.RoomAround(asked)
+	}
+	return asked, err
+}
+
 // question reads from a client's descriptor what it asks for (tns.md 8).
 func question(asked *descriptor.Node) (servicetable.Query, error) {
 	data := descriptor.ConnectData(asked)

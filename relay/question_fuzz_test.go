@@ -12,6 +12,11 @@ import (
 	"servicebroker/tns"
 )
 
+// nestedData is a CONNECT_DATA with so many levels in it.
+func nestedData(depth int) string {
+	return "(CONNECT_DATA=(SERVICE_NAME=sales)" + strings.Repeat("(A=", depth) + strings.Repeat(")", depth+1)
+}
+
 // FuzzQuestions: whatever a client asks for, what goes on to an instance or back in a redirect asks for nothing
 // but what was judged: one name of a service, the instance chosen, no route, and no command.
 func FuzzQuestions(f *testing.F) {
@@ -22,6 +27,10 @@ func FuzzQuestions(f *testing.F) {
 	} {
 		f.Add(text, []byte{})
 	}
+	f.Add("(CONNECT_DATA=(SERVICE_NAME=sales.world))", []byte{})
+	for _, depth := range []int{62, 63} {
+		f.Add(nestedData(depth), []byte{})
+	}
 	f.Add("", []byte{0, 0, 0, 3, 0, 2, 0, 3, 0, 0, 0, 0, 0})
 	r := &servicetable.Registration{ID: "1", Instance: "s1", Host: "h1"}
 	c := servicetable.Candidate{Registration: r, Service: &servicetable.Service{Name: "Sales.World"}, Handler: &servicetable.Handler{Name: "DEDICATED", Protocol: "TCP", Host: "10.0.0.1", Port: 1521}}
@@ -29,7 +38,7 @@ func FuzzQuestions(f *testing.F) {
 		if text == "" {
 			text = fuzzing.Text(fuzzing.Read(script))
 		}
-		asked, err := descriptor.Parse(text)
+		asked, err := readAsked(text)
 		if err != nil {
 			return
 		}
@@ -59,11 +68,15 @@ func checkPassed(t *testing.T, text string, query servicetable.Query, back *desc
 		t.Fatalf("%q goes on as %q: %v", text, back, err)
 	}
 	data := descriptor.ConnectData(back)
+	asWritten := "Sales.World"
+	if strings.EqualFold(query.Service, asWritten) {
+		asWritten = query.Service // which is the same name
+	}
 	names := len(data.All("SERVICE_NAME")) + len(data.All("SID"))
 	switch {
 	case names != 1:
 		t.Fatalf("%q goes on with %d names: %q", text, names, back)
-	case query.Service != "" && (again.Service != "Sales.World" || again.Instance != "s1"):
+	case query.Service != "" && (again.Service != asWritten || again.Instance != "s1"):
 		t.Fatalf("%q goes on to %+v: %q", text, again, back)
 	case query.Service == "" && (again.SID != query.SID || again.Service != ""):
 		t.Fatalf("%q goes on to %+v: %q", text, again, back)

@@ -344,6 +344,7 @@ func TestRefusalsOfTheQuestion(t *testing.T) {
 		"(DESCRIPTION=(CONNECT_DATA=":                             tns.CodeBadDescriptor,
 		"sales":                                                   tns.CodeBadDescriptor,
 		strings.Repeat("(A=", 10_000):                             tns.CodeBadDescriptor,
+		nestedData(63):                                            tns.CodeBadDescriptor,
 	} {
 		w.wantCode(text, code)
 	}

@@ -347,7 +347,7 @@ func apart(f func()) {
 
 // understand reads what the client asks for.
 func (s *Server) understand(d *dialogue) (err error) {
-	if d.asked, err = descriptor.Parse(string(d.connect.Data)); err != nil {
+	if d.asked, err = readAsked(string(d.connect.Data)); err != nil {
 		return err
 	}
 	if d.conn != nil {
