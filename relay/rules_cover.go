@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"servicebroker/dn"
+	"servicebroker/servicetable"
 )
 
 // Unreachable is a rule that never matches, since rules before it match whatever it does.
@@ -115,7 +116,12 @@ func (p *prepared) coversServices(r *prepared) bool {
 	if p.anyService {
 		return true
 	}
-	return !r.anyService && coverAll(p.services, r.services, glob)
+	return !r.anyService && coverAll(p.services, r.services, coversService)
+}
+
+// coversService tells whether wide fits whatever narrow does, both as a service, which may have a domain besides, and as a SID, which has none.
+func coversService(wide, narrow string) bool {
+	return glob(wide, narrow) && servicetable.ServicesCovered(wide, narrow)
 }
 
 func (p *prepared) coversDNs(r *prepared) bool {

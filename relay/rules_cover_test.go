@@ -43,6 +43,8 @@ func TestUnreachableRules(t *testing.T) {
 		{"a pattern around a pattern", []string{"* * sa*es reject", "* * s*s accept"}, ""},
 		{"a name in a pattern", []string{"* * *ales reject", "* * sales accept"}, "1<-[0]"},
 		{"a pattern is no name", []string{"* * sales reject", "* * sales* accept"}, ""},
+		{"a leading dot begins no domain", []string{"* * *.b reject", "* * .b accept"}, ""},
+		{"a SID has no domain", []string{"* * sales reject", "* * sales.world accept"}, ""},
 		{"several names in patterns", []string{"* * s*|h* reject", "* * sales|hr accept"}, "1<-[0]"},
 		{"one name in no pattern", []string{"* * s*|h* reject", "* * sales|hr|crm accept"}, ""},
 		{"a narrower user", []string{"* * * reject USER=s*", "* * * accept USER=scott"}, "1<-[0]"},
