@@ -117,7 +117,7 @@ type folding struct {
 	services []servicetable.Service
 	byName   map[string]int // exact name to services
 	handlers []foldingHandler
-	byID     map[[16]byte][]int // to handlers; those removed have dead set
+	byID     map[[16]byte]*sameID // those removed are in none, and have dead set
 	ends     []string
 	endAt    map[string]bool
 }
@@ -130,12 +130,19 @@ type foldingHandler struct {
 	dead   bool // removed by this message
 }
 
+// sameID are the handlers with one id. A message may name thousands, so none is looked for by going over them.
+type sameID struct {
+	all    []int          // to handlers
+	byName map[string]int // likewise, by exact name
+	before []int          // those of all that earlier messages told of; known takes them off once this one has told of them too
+}
+
 // begin starts from nothing, keeping what the database did not say.
 func (f *folding) begin() {
 	p := f.reg
 	f.reg = servicetable.Registration{ID: p.ID, RegisteredAt: p.RegisteredAt, LoadAt: p.LoadAt,
 		LoadSource: p.LoadSource, Peer: p.Peer, PeerDN: p.PeerDN, ArrivedOn: p.ArrivedOn, Network: p.Network}
-	f.byName, f.byID, f.endAt = map[string]int{}, map[[16]byte][]int{}, map[string]bool{}
+	f.byName, f.byID, f.endAt = map[string]int{}, map[[16]byte]*sameID{}, map[string]bool{}
 }
 
 // reopen starts from copies of what was said before.
@@ -150,8 +157,7 @@ func (f *folding) reopen(previous servicetable.Registration) {
 		for _, i := range h.Services {
 			serves = append(serves, previous.Services[i].Name)
 		}
-		f.byID[h.ID] = append(f.byID[h.ID], len(f.handlers))
-		f.handlers = append(f.handlers, foldingHandler{Handler: h, serves: serves})
+		f.addHandler(foldingHandler{Handler: h, serves: serves})
 	}
 	for _, e := range previous.Endpoints {
 		f.endpoint(e)
@@ -227,28 +233,60 @@ func (f *folding) handler(n *nsgr.Node) {
 		entry.serves = append(entry.serves, s.Name.String())
 	}
 	if at := f.known(&h); at >= 0 {
+		f.rename(at, h.Name)
 		f.handlers[at] = entry
 		return
 	}
-	f.byID[h.ID] = append(f.byID[h.ID], len(f.handlers))
-	f.handlers = append(f.handlers, entry)
+	f.addHandler(entry)
+}
+
+// addHandler adds one that is not known.
+func (f *folding) addHandler(h foldingHandler) {
+	same := f.byID[h.ID]
+	if same == nil {
+		same = &sameID{byName: map[string]int{}}
+		f.byID[h.ID] = same
+	}
+	at := len(f.handlers)
+	f.handlers = append(f.handlers, h)
+	same.all = append(same.all, at)
+	if _, known := same.byName[h.Name]; !known {
+		same.byName[h.Name] = at
+	}
+	if !h.now {
+		same.before = append(same.before, at)
+	}
 }
 
 // known finds the handler that h overwrites: the one with its id, unless a
 // handler of another name with that id stands in the same message, as careless
 // senders write it. It returns -1 if there is none.
 func (f *folding) known(h *servicetable.Handler) int {
-	other := -1
-	for _, at := range f.byID[h.ID] {
-		switch known := &f.handlers[at]; {
-		case known.dead:
-		case known.Name == h.Name:
-			return at
-		case !known.now:
-			other = at
-		}
+	same := f.byID[h.ID]
+	if same == nil {
+		return -1
 	}
-	return other
+	if at, known := same.byName[h.Name]; known {
+		return at
+	}
+	for n := len(same.before) - 1; n >= 0; n-- {
+		if at := same.before[n]; !f.handlers[at].now {
+			return at
+		}
+		same.before = same.before[:n]
+	}
+	return -1
+}
+
+// rename has a handler found by another name.
+func (f *folding) rename(at int, name string) {
+	h := &f.handlers[at]
+	if same := f.byID[h.ID]; h.Name != name {
+		if same.byName[h.Name] == at {
+			delete(same.byName, h.Name)
+		}
+		same.byName[name] = at
+	}
 }
 
 // remove is a node without data: an id that is no more.
@@ -265,8 +303,11 @@ func (f *folding) remove(n *nsgr.Node) {
 	case nsgr.Endpoints:
 		delete(f.endAt, n.IDText())
 	case nsgr.Handlers:
-		for _, at := range f.byID[n.GUID()] {
-			f.handlers[at].dead = true
+		if same := f.byID[n.GUID()]; same != nil {
+			for _, at := range same.all {
+				f.handlers[at].dead = true
+			}
+			delete(f.byID, n.GUID())
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package registration
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"servicebroker/registration/nsgr"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/fuzzing"
 )
 
 // Short ways to write nodes.
@@ -263,7 +266,8 @@ func FuzzFold(f *testing.F) {
 				continue
 			}
 			before := brief(r)
-			next, _, err := Fold(r, m)
+			var next servicetable.Registration
+			fuzzing.Bounded(t, len(first)+len(second), func() { next, _, err = Fold(r, m) }) // r grows by both
 			if before != brief(r) {
 				t.Fatal("the previous registration was changed")
 			}
@@ -279,4 +283,71 @@ func FuzzFold(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzFoldCost folds messages of many small nodes, most of which are alike in something: that takes no longer
+// than reading them does, a few times over.
+func FuzzFoldCost(f *testing.F) {
+	handlers, removals := []byte{0, 0, 1}, []byte{1, 0, 0} // of one id, whatever they are named
+	f.Add(handlers, handlers, uint16(20_000))              // as many as one registration may have
+	f.Add(handlers, removals, uint16(12_000))
+	f.Add(slices.Concat(handlers, removals), handlers, uint16(9_000))
+	f.Add([]byte{0, 0, 0, 2, 0, 1}, []byte{3, 0, 1, 4, 0, 0}, uint16(5_000))
+	f.Fuzz(func(t *testing.T, first, second []byte, size uint16) {
+		var r servicetable.Registration
+		for n, script := range [][]byte{first, second, first} {
+			m, err := nsgr.New(nsgr.Linux32(), manyNodes(fuzzing.Read(script), int(size), n == 1))
+			if err != nil {
+				return
+			}
+			message, err := m.AppendTo(nil)
+			if err != nil {
+				return
+			}
+			next, before := r, r
+			fuzzing.BoundedBy(t, func() { m, err = nsgr.Decode(message, nsgr.Linux32()) }, func() {
+				if err == nil {
+					next, _, _ = Fold(before, m)
+				}
+			})
+			r = next
+		}
+	})
+}
+
+// manyNodes makes size nodes of a few that a script describes, over and over; later ones change what was said before.
+func manyNodes(s *fuzzing.Script, size int, later bool) []nsgr.Node {
+	var few [][3]byte
+	for s.More() && len(few) < 8 {
+		few = append(few, [3]byte{s.Byte(), s.Byte(), s.Byte()})
+	}
+	nodes := message(instanceNode("orcl"))
+	if later {
+		nodes = message(instanceNode("orcl", mask(8)))
+	}
+	for i := range min(size, size*len(few)) {
+		one := few[i%len(few)]
+		id, name := [16]byte{15: one[1]}, fmt.Sprint(one[2])
+		if one[1]%2 == 1 { // each has its own
+			binary.BigEndian.PutUint32(id[:], uint32(i))
+		}
+		if one[2]%2 == 1 {
+			name = fmt.Sprint(i)
+		}
+		switch one[0] % 6 {
+		case 0:
+			nodes = append(nodes, nsgr.NewHandler(id, nsgr.Handler{Name: nsgr.NewText(name)}))
+		case 1:
+			nodes = append(nodes, with(nsgr.NewHandler(id, nsgr.Handler{}), []func(*nsgr.Node){removed}))
+		case 2:
+			nodes = append(nodes, serviceNode(name, 1))
+		case 3:
+			nodes = append(nodes, serviceNode(name, 1, removed))
+		case 4:
+			nodes = append(nodes, endpointNode(name))
+		case 5:
+			nodes = append(nodes, endpointNode(name, removed))
+		}
+	}
+	return nodes
 }

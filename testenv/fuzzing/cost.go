@@ -15,6 +15,7 @@ const (
 	byteMemory = 1 << 10
 	baseTime   = 100 * time.Millisecond
 	byteTime   = 10 * time.Microsecond
+	timesWhole = 8
 )
 
 const rusageThread = 1
@@ -45,6 +46,20 @@ func bounded(t testing.TB, input int, mostBytes uint64, mostTime time.Duration, 
 		}
 	}
 	t.Fatalf("an input of %d bytes takes %d bytes of memory (may: %d) and %v (may: %v)", input, bytes, mostBytes, spent, mostTime)
+}
+
+// BoundedBy runs f, and fails if it takes much more time than whole, which goes over the same input once. It finds
+// what goes over many small things again for each of them, which Bounded lets pass where each has many bytes.
+func BoundedBy(t testing.TB, whole, f func()) {
+	t.Helper()
+	var once, spent time.Duration
+	for range 3 {
+		_, once = Cost(whole)
+		if _, spent = Cost(f); spent <= baseTime+timesWhole*once {
+			return
+		}
+	}
+	t.Fatalf("what can be gone over in %v takes %v (may: %v)", once, spent, baseTime+timesWhole*once)
 }
 
 func allocated() uint64 {

@@ -176,6 +176,29 @@ func TestBoundedFindsWhatCostsTooMuch(t *testing.T) {
 	}
 }
 
+func TestBoundedByFindsWhatGoesOverItAgain(t *testing.T) {
+	spend := func(d time.Duration) func() {
+		return func() {
+			for end := processor() + d; processor() < end; {
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		whole, f time.Duration
+		over     bool
+	}{
+		"little":     {0, baseTime / 10, false},
+		"in measure": {baseTime / 10, baseTime, false},
+		"too much":   {baseTime / 10, 2*baseTime + timesWhole*baseTime/10, true},
+	} {
+		seen := &watched{TB: t}
+		BoundedBy(seen, spend(c.whole), spend(c.f))
+		if seen.failed != c.over {
+			t.Errorf("%s: failed %v", name, seen.failed)
+		}
+	}
+}
+
 // watched is a test of which is noted that it failed.
 type watched struct {
 	testing.TB
