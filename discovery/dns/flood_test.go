@@ -83,6 +83,11 @@ func FuzzServeDNS(f *testing.F) {
 			seed(m)
 		}
 	}
+	for _, kind := range []uint16{wire.TypeNSEC, wire.TypeRRSIG} { // of a name of 254 octets, one more than has a next one
+		m := question(strings.Repeat(strings.Repeat("a", 60)+".", 3)+strings.Repeat("a", 58)+".db.example", kind)
+		m.IsEdns0().SetDo()
+		seed(m)
+	}
 	w := newWorld(f, &Server{Sign: true, State: f.TempDir()}, instance("s1", "10.1.0.1", "sales"))
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		m := new(wire.Msg)
@@ -91,8 +96,8 @@ func FuzzServeDNS(f *testing.F) {
 		}
 		for _, from := range []*asker{{from: udp("127.0.0.1")}, {from: tcpAddr}} {
 			w.server.ServeDNS(from, m)
-			if from.answer == nil {
-				t.Fatal("no answer")
+			if from.answer == nil || from.wrong != nil {
+				t.Fatalf("no answer that can be read: %v, %v", from.answer, from.wrong)
 			}
 			if len(m.Question) == 1 && from.answer.Rcode == wire.RcodeSuccess && within(w.server.content.Load().zones, wire.CanonicalName(m.Question[0].Name)) == nil {
 				t.Fatalf("an answer to %v", m.Question)

@@ -133,15 +133,17 @@ func options(request *wire.Msg) (n int) {
 func (q *query) answer() {
 	n := q.zone.nodes[q.name]
 	switch {
-	case q.secure && q.kind == wire.TypeNSEC: // RFC 9824 3.5: there is one at every name that is asked for
+	case q.deniable() && q.kind == wire.TypeNSEC: // RFC 9824 3.5: there is one at every name that is asked for
 		q.put(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
-	case q.secure && q.kind == wire.TypeRRSIG: // and so is its signature
+	case q.secure && q.kind == wire.TypeRRSIG && (n != nil || q.deniable()): // and so is its signature
 		if n != nil {
 			for _, set := range n.sets {
 				q.sign(&q.reply.Answer, set)
 			}
 		}
-		q.sign(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
+		if q.deniable() {
+			q.sign(&q.reply.Answer, denial(q.name, kindsAt(n), q.zone.ttl))
+		}
 	case n == nil:
 		q.deny(nil)
 	case q.kind == wire.TypeANY:
@@ -215,9 +217,14 @@ func (q *query) deny(n *node) {
 	switch {
 	case !q.secure && n == nil:
 		q.reply.Rcode = wire.RcodeNameError
-	case q.secure && wireLength(q.name) <= maxWire-len("\x01\x00"): // the name after a longer one has no place
+	case q.deniable():
 		q.put(&q.reply.Ns, denial(q.name, kindsAt(n), q.zone.ttl))
 	}
+}
+
+// deniable reports whether an NSEC can be made: signatures are wanted, and the next name, which is longer by one label, has a place.
+func (q *query) deniable() bool {
+	return q.secure && wireLength(q.name) <= maxWire-len("\x01\x00")
 }
 
 // kindsAt are the types that an NSEC names; of no node, that there is no such name.

@@ -261,3 +261,26 @@ func TestEveryDenialIsSignedAndTrue(t *testing.T) {
 		}
 	}
 }
+
+// The name after one of 254 or 255 octets would be too long for any message: nothing is said of it.
+func TestNothingIsDeniedAfterTheLongestNames(t *testing.T) {
+	w := newWorld(t, &Server{Sign: true, State: t.TempDir()}, instance("s1", "10.1.0.1", "sales"))
+	for length := 252; length <= maxWire; length++ {
+		name := strings.Repeat(strings.Repeat("a", 60)+".", 3)
+		name += strings.Repeat("b", length-wireLength(name+"b.db.example.")+1) + ".db.example."
+		for _, kind := range []uint16{wire.TypeA, wire.TypeNSEC, wire.TypeRRSIG} {
+			m := question(name, kind)
+			m.IsEdns0().SetDo()
+			a := &asker{from: udp("127.0.0.1")}
+			w.server.ServeDNS(a, m)
+			said := slices.ContainsFunc(slices.Concat(a.answer.Answer, a.answer.Ns), func(rr wire.RR) bool {
+				sig, signs := rr.(*wire.RRSIG)
+				return rr.Header().Rrtype == wire.TypeNSEC || signs && sig.TypeCovered == wire.TypeNSEC
+			})
+			soa := slices.ContainsFunc(a.answer.Ns, func(rr wire.RR) bool { return rr.Header().Rrtype == wire.TypeSOA })
+			if fits := length <= 253; wireLength(name) != length || a.answer.Rcode != wire.RcodeSuccess || said != fits || !said && !soa {
+				t.Errorf("%s of a name of %d octets (%d): %v", wire.TypeToString[kind], length, wireLength(name), a.answer)
+			}
+		}
+	}
+}

@@ -101,17 +101,19 @@ type asker struct {
 	from   net.Addr
 	tsig   error
 	answer *wire.Msg
+	wrong  error // with that
 }
 
 func (a *asker) RemoteAddr() net.Addr { return a.from }
 func (a *asker) TsigStatus() error    { return a.tsig }
 func (a *asker) WriteMsg(m *wire.Msg) error {
-	packed, err := m.Pack()
-	if err != nil {
-		return err
-	}
 	a.answer = new(wire.Msg)
-	return a.answer.Unpack(packed)
+	packed, err := m.Pack()
+	if err == nil {
+		err = a.answer.Unpack(packed)
+	}
+	a.wrong = err
+	return err
 }
 
 func udp(addr string) net.Addr {
