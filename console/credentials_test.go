@@ -107,7 +107,7 @@ func TestTokensAreNotGuessed(t *testing.T) {
 
 // Whatever is read is printed so that it is read again.
 func FuzzCredentials(f *testing.F) {
-	for _, line := range []string{"alice operator basic " + aHash, "ci viewer bearer " + aToken + " services=a,b*", "# x\n\n a b c d e f"} {
+	for _, line := range []string{"alice operator basic " + aHash, "ci viewer bearer " + aToken + " services=a,b*", "# x\n\n a b c d e f", "alice operator basic\t#" + aHash} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

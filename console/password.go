@@ -31,6 +31,11 @@ func HashPassword(password string) string {
 	a := argon{memory: 19 << 10, time: 2, threads: 1, salt: make([]byte, 16)}
 	_, _ = rand.Read(a.salt) // which never fails
 	a.key = a.derive(password, 32)
+	return a.text()
+}
+
+// text is the usual form, of which there is one alone for each hash.
+func (a *argon) text() string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.memory, a.time, a.threads,
 		base64.RawStdEncoding.EncodeToString(a.salt), base64.RawStdEncoding.EncodeToString(a.key))
 }
@@ -55,7 +60,9 @@ func parseArgon(text string) (a argon, err error) {
 	a.salt, errSalt = base64.RawStdEncoding.Strict().DecodeString(parts[4])
 	a.key, errKey = base64.RawStdEncoding.Strict().DecodeString(parts[5])
 	switch {
-	case errSalt != nil, errKey != nil, len(a.salt) < 8, len(a.salt) > 64, len(a.key) < 16, len(a.key) > 64:
+	case errSalt != nil, errKey != nil, a.text() != text: // nothing before, after or between what was read
+		return a, errHash
+	case len(a.salt) < 8, len(a.salt) > 64, len(a.key) < 16, len(a.key) > 64:
 		return a, errHash
 	case a.memory < 8*uint32(a.threads), a.time < 1, a.threads < 1:
 		return a, errHash

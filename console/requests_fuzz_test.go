@@ -162,6 +162,9 @@ func FuzzPasswords(f *testing.F) {
 	f.Add("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5aw")
 	f.Add("$2a$10$abcdefghijklmnopqrstuuJ5nB0vQv3J1X9zX0W1Z2Y3X4W5V6U7T")
 	f.Add("$argon2id$v=19$m=4294967295,t=4294967295,p=255$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5aw")
+	f.Add(strings.Repeat("x", 400) + "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5aw")
+	f.Add("$argon2id$v=19$m=64,t=1,p=1" + strings.Repeat("x", 400) + "$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5aw")
+	f.Add("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5" + strings.Repeat("\n", 400) + "a2V5a2V5aw")
 	f.Fuzz(func(t *testing.T, text string) {
 		if checkHash(text) != nil {
 			return
