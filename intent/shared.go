@@ -16,17 +16,19 @@ const maxKey = 300
 // It is safe in URLs and as a path, at most 300 bytes long, and never empty. It has no more than letters, digits and -_.=,/& with no two
 // points in a row, since some stores take no other keys.
 func (i Intent) Key() string {
+	kind, target := plain(string(i.Kind)), "" // the kind as it is, where it is one that is known
 	if i.Target.Quarantine != "" {
-		return "quarantine/" + plain(i.Target.Quarantine)
-	}
-	var parts []string
-	for _, f := range i.Target.fields() {
-		if *f.text != "" {
-			parts = append(parts, f.name+"="+plain(*f.text))
+		kind, target = "quarantine", plain(i.Target.Quarantine) // approve and reject replace each other
+	} else {
+		var parts []string
+		for _, f := range i.Target.fields() {
+			if *f.text != "" {
+				parts = append(parts, f.name+"="+plain(*f.text))
+			}
 		}
+		target = strings.Join(parts, ",")
 	}
-	kind := plain(string(i.Kind)) // as it is, where it is one that is known
-	key := kind + "/" + strings.Join(parts, ",")
+	key := kind + "/" + target
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(key))
 		key = kind[:min(len(kind), 20)] + "/" + base32.StdEncoding.EncodeToString(sum[:])

@@ -12,6 +12,7 @@ func FuzzTargets(f *testing.F) {
 	f.Add([]byte(`{"kind":"drain","target":{"service":"Sales*","network":"10.0.0.0/8"},"reason":"x"}`))
 	f.Add([]byte(`{"kind":"weight","target":{"instance":"s1@db1"},"weight":5}`))
 	f.Add([]byte(`{"kind":"hold","target":{"network":"::ffff:10.0.0.1/100","database":"a%2f..b"}}`))
+	f.Add([]byte(`{"kind":"approve","target":{"quarantine":"` + strings.Repeat("é", 49) + `"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var i Intent
 		if json.Unmarshal(data, &i) != nil {
