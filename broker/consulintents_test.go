@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"servicebroker/console"
+	"servicebroker/discovery/consul"
 	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/servicetable"
@@ -318,6 +319,17 @@ func TestWhatWasInMaintenanceIsReadAgain(t *testing.T) {
 		if err := m.read(); (err != nil) != bad || bad == (len(m.all()) > 0) {
 			t.Errorf("%q: %v, %v", content, m.all(), err)
 		}
+	}
+	odd := `{"format":1,"maintenance":[{"Node":"db1","Since":"2026-01-01T00:00:00+24:00"},{"Node":"db2","Since":"9999-12-31T23:59:59-01:00"}]}`
+	if err := os.WriteFile(path, []byte(odd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := consulMaintenance{path: path}
+	if err := m.read(); err != nil || len(m.all()) != 2 {
+		t.Errorf("%v, %v", m.all(), err)
+	}
+	if err := m.set([]consul.Maintenance{{Node: "db1"}, {Node: "db2"}, {Node: "db3"}}, time.Now()); err != nil {
+		t.Errorf("after times that cannot be written: %v", err)
 	}
 	none := consulMaintenance{path: path + ".none"}
 	if err := none.read(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"servicebroker/discovery/consul"
+	"servicebroker/moment"
 	"servicebroker/servicetable"
 	"servicebroker/wholefile"
 )
@@ -60,6 +61,11 @@ func (m *consulMaintenance) read() error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: until Consul answers, nothing is in maintenance by its word", m.path, err)
+	}
+	for n := range kept.Maintenance {
+		if one := &kept.Maintenance[n]; moment.InUTC("Since", &one.Since) != nil {
+			one.Since = time.Now()
+		}
 	}
 	m.list.Store(&kept.Maintenance)
 	return nil

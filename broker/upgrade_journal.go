@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"servicebroker/journal"
+	"servicebroker/moment"
 	"servicebroker/servicetable"
 )
 
@@ -54,7 +55,7 @@ func (b *Broker) takeJournal(state json.RawMessage, _ []*os.File) error {
 	b.journal.GoOn(given.Passed)
 	for _, text := range slices.Backward(given.Explanations[:min(len(given.Explanations), passedExplanations)]) {
 		e := new(journal.Explanation)
-		if json.Unmarshal(text, e) == nil && e.Ref != "" {
+		if json.Unmarshal(text, e) == nil && e.Ref != "" && moment.InUTC("time", &e.Time) == nil {
 			b.journal.Keep(e)
 		}
 	}
@@ -101,7 +102,7 @@ func (b *Broker) takeEvents(body json.RawMessage) error {
 		return err
 	}
 	for _, e := range all {
-		if e.Time.After(time.Now()) {
+		if moment.InUTC("time", &e.Time) != nil || e.Time.After(time.Now()) {
 			e.Time = time.Time{}
 		}
 		b.journal.Add(e)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/moment"
 	"servicebroker/servicetable"
 )
 
@@ -170,6 +172,9 @@ func decodeLine(line []byte) (*warmLine, error) {
 	if !l.sound() {
 		return nil, fmt.Errorf("%w: %.40q is no line of a table", errDamagedTable, text)
 	}
+	if err := l.settle(); err != nil {
+		return nil, fmt.Errorf("%w: %.40q: %w", errDamagedTable, text, err)
+	}
 	return l, nil
 }
 
@@ -182,6 +187,20 @@ func (l *warmLine) sound() bool {
 		}
 	}
 	return said <= 1 && (l.File == nil || l.File.Format > 0)
+}
+
+// settle makes the times of a line such as can be written again.
+func (l *warmLine) settle() error {
+	var err error
+	for _, e := range []*warmEntry{l.Instance, l.Departed} {
+		if e != nil {
+			err = cmp.Or(err, moment.InUTC("heard", &e.Heard))
+		}
+	}
+	if l.Fact != nil {
+		err = cmp.Or(err, moment.InUTC("as_of", &l.Fact.AsOf))
+	}
+	return err
 }
 
 func sumOf(text []byte) []byte {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ func FuzzWarmLines(f *testing.F) {
 	f.Add(`{"file":{"format":1},"fact":{}}`+"\n"+`{"file":{},"fact":{}}`, uint16(0))
 	f.Add(`{"file":{"format":1},"fact":{}}`+"\n"+`{"file":{"format":-1},"fact":{}}`, uint16(45))
 	f.Add(`{"file":{"format":1}}`+"\n"+`{"fact":{"lines":1}}`+"\n"+`{"file":{"format":99}}`, uint16(61))
+	f.Add(`{"file":{"format":1}}`+"\n"+`{"key":"a","instance":{"registration":{"format":1,"id":"a"},"heard":"2026-01-01T00:00:00+24:00"}}`+"\n"+`{"fact":{"as_of":"2026-01-01T00:00:00+24:00","lines":2}}`, uint16(9))
 	f.Add(strings.Repeat(`{"file":null,"fact":{}}`+"\n", 3), uint16(9))
 	if content, _ := grown(f, f.TempDir()+"/"+warmName); len(content) > 0 {
 		var lines []string
@@ -39,6 +41,11 @@ func FuzzWarmLines(f *testing.F) {
 		fuzzing.Bounded(t, len(file), func() { read, err = decodeWarm(file, now) })
 		if len(read.entries) > len(lines) || err == nil && read.head.Format != warmFormat {
 			t.Fatalf("%d entries of %d lines, %v", len(read.entries), len(lines), err)
+		}
+		for _, e := range read.entries {
+			if _, err := json.Marshal(e); err != nil {
+				t.Fatalf("it is read, and cannot be written: %v", err)
+			}
 		}
 		again, againErr := decodeWarm(bytes.Clone(file), now)
 		if (err == nil) != (againErr == nil) || len(again.entries) != len(read.entries) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"servicebroker/journal"
+	"servicebroker/moment"
 )
 
 // EventFilter chooses events; a field left empty chooses all.
@@ -63,11 +64,10 @@ func (f *EventFilter) readSince(value string) error {
 		f.Since = &id
 		return nil
 	}
-	f.SinceTime, err = time.Parse(time.RFC3339, value)
-	if err != nil {
+	if f.SinceTime, err = time.Parse(time.RFC3339, value); err != nil {
 		return fmt.Errorf("%q is neither the id of an event nor a time like 2030-05-06T12:00:00Z", value)
 	}
-	return nil
+	return moment.InUTC("the time", &f.SinceTime)
 }
 
 func (f *EventFilter) readKinds(value string) error {

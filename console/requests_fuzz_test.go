@@ -127,6 +127,8 @@ func FuzzFilters(f *testing.F) {
 	f.Add("since=5&kind=registered,died&limit=3&service=a", "id: 5\ndata: {\"id\":5,\"kind\":\"started\"}\n\n")
 	f.Add("service=x&client=10.0.0.1&upstream=:1521", ": comment\nid:\nid: 18446744073709551616\n\ndata: {}\n")
 	f.Add("since=2030-05-06T12:00:00.5%2B02:00", "data: [\n")
+	f.Add("since=2026-01-01T00:00:00%2B24:60", "")
+	f.Add("since=9999-12-31T23:59:59-01:00", "")
 	f.Fuzz(func(t *testing.T, text, stream string) {
 		q, err := url.ParseQuery(text)
 		if err != nil {

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"servicebroker/moment"
 )
 
 // Bounds of what people may say.
@@ -103,7 +106,7 @@ func check(i Intent, now time.Time) (Intent, error) {
 	if err := checkFit(i); err != nil {
 		return Intent{}, err
 	}
-	if err := checkDeadline(&i, now); err != nil {
+	if err := cmp.Or(moment.InUTC("created", &i.Created), checkDeadline(&i, now)); err != nil {
 		return Intent{}, err
 	}
 	i.Reason, i.Source = strings.TrimSpace(i.Reason), strings.TrimSpace(i.Source)
@@ -140,13 +143,12 @@ func checkDeadline(i *Intent, now time.Time) error {
 	if i.Deadline.IsZero() {
 		return nil
 	}
-	i.Deadline = i.Deadline.UTC().Round(0)
+	if err := moment.InUTC("the deadline", &i.Deadline); err != nil {
+		return err
+	}
 	if i.Kind != Drain && !i.Deadline.After(now) {
 		return fmt.Errorf("the deadline %s has passed, it is %s: give a later one, or none",
 			i.Deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	}
-	if y := i.Deadline.Year(); y < 0 || y > 9999 {
-		return fmt.Errorf("the deadline is in the year %d: give an earlier one, or none", y)
 	}
 	return nil
 }

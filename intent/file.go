@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"servicebroker/moment"
 )
 
 // format is the version of the file that this package writes, and the newest it reads. A field that older versions would
@@ -215,6 +218,12 @@ func decode(content []byte) (state, error) {
 	var kept state
 	if err := json.Unmarshal(d.State, &kept); err != nil {
 		return state{}, fmt.Errorf("is damaged: %w", err)
+	}
+	for n := range kept.Intents {
+		i := &kept.Intents[n]
+		if err := cmp.Or(moment.InUTC("created", &i.Created), moment.InUTC("deadline", &i.Deadline)); err != nil {
+			return state{}, fmt.Errorf("is damaged: %s: %w", shorten(i.ID), err)
+		}
 	}
 	return kept, nil
 }

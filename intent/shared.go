@@ -93,7 +93,6 @@ func (m *merging) put(i Intent) error {
 	if err != nil {
 		return err
 	}
-	i.Created = i.Created.UTC().Round(0)
 	n, there := m.at[i.Key()]
 	if there && m.list[n].Kind == i.Kind {
 		i.ID = m.list[n].ID

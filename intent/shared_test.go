@@ -73,6 +73,25 @@ func TestMergedIntentsAreKept(t *testing.T) {
 	}
 }
 
+// What no file can have keeps nothing else from being kept.
+func TestTimesThatCannotBeKeptAreLeftOutOfMerges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "intents.json")
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, odd := shared(Drain, "late"), shared(Drain, "odd")
+	late.Created = time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
+	odd.Created = time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 24*3600))
+	changed, _, err := s.Merge([]Intent{late, odd, shared(Drain, "sales")}, nil)
+	if err == nil || !strings.Contains(err.Error(), "created is in the year 10000") || len(changed) != 2 {
+		t.Errorf("%v, %v", changed, err)
+	}
+	if again, err := Open(path); err != nil || len(again.All()) != 2 || !again.All()[0].Created.Equal(odd.Created) {
+		t.Errorf("on disk are %v: %v", again.All(), err)
+	}
+}
+
 func TestDecisionsReplaceEachOtherWhenMerged(t *testing.T) {
 	s := &Store{}
 	yes := Intent{Kind: Approve, Target: Target{Quarantine: "abc"}, Created: longAgo}

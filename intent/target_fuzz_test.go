@@ -12,6 +12,8 @@ func FuzzTargets(f *testing.F) {
 	f.Add([]byte(`{"kind":"drain","target":{"service":"Sales*","network":"10.0.0.0/8"},"reason":"x"}`))
 	f.Add([]byte(`{"kind":"weight","target":{"instance":"s1@db1"},"weight":5}`))
 	f.Add([]byte(`{"kind":"hold","target":{"network":"::ffff:10.0.0.1/100","database":"a%2f..b"}}`))
+	f.Add([]byte(`{"kind":"drain","target":{"service":"s"},"created":"2026-01-01T00:00:00+24:00"}`)) // an offset that is read, and never written
+	f.Add([]byte(`{"kind":"drain","target":{"service":"s"},"created":"9999-12-31T23:59:59-01:00"}`))
 	f.Add([]byte(`{"kind":"approve","target":{"quarantine":"` + strings.Repeat("é", 49) + `"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var i Intent
@@ -38,7 +40,8 @@ func FuzzTargets(f *testing.F) {
 		if i.Check() != nil {
 			return
 		}
-		kept, err := json.Marshal(i)
+		checked, _ := check(i, i.Created)
+		kept, err := json.Marshal(checked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +56,7 @@ func FuzzTargets(f *testing.F) {
 // that a store would take, and is written and read again the same.
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"next":3,"intents":[{"id":"d1","kind":"drain","target":{"service":"s"},"created":"2026-01-01T00:00:00Z"}]}`))
+	f.Add([]byte(`{"next":3,"intents":[{"id":"d1","created":"2026-01-01T00:00:00+24:00","deadline":"9999-12-31T23:59:59-01:00"}]}`))
 	f.Add([]byte(`{"next":0,"intents":[{"id":"","kind":"x"},null]}`))
 	f.Add([]byte(`{"next":18446744073709551615,"intents":[{"id":"w18446744073709551615","kind":"weight","weight":-1}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -66,7 +70,7 @@ func FuzzState(f *testing.F) {
 		}
 		again, err := encode(kept)
 		if err != nil {
-			return // a time that cannot be written
+			t.Fatalf("%s is read, and cannot be written: %v", content, err)
 		}
 		back, err := decode(again)
 		if err != nil || back.Next != kept.Next || len(back.Intents) != len(kept.Intents) {

@@ -3,6 +3,8 @@ package journal
 import (
 	"math"
 	"slices"
+
+	"servicebroker/moment"
 )
 
 // Passed is what another process needs to go on with a journal.
@@ -51,6 +53,9 @@ func (j *Journal) GoOn(p Passed) {
 		p.Events = p.Events[max(len(p.Events)-size, 0):]
 		j.events.start(size, next-uint64(len(p.Events)))
 		for _, e := range p.Events {
+			if moment.InUTC("time", &e.Time) != nil {
+				e.Time = j.now() // with one that cannot be told it could not be shown, nor those beside it
+			}
 			j.put(e)
 		}
 	}

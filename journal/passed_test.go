@@ -102,6 +102,21 @@ func TestWhatIsPassedIsBounded(t *testing.T) {
 	}
 }
 
+// A time that can be read and not written would keep all events from being shown.
+func TestEventsThatArePassedCanBeShown(t *testing.T) {
+	var p Passed
+	if err := json.Unmarshal([]byte(`{"last":3,"events":[{"id":1,"time":"2026-01-01T00:00:00+24:00"},{"id":2,"time":"9999-12-31T23:59:59-01:00"},{"id":3,"time":"2026-01-01T00:00:00Z"}]}`), &p); err != nil {
+		t.Fatal(err)
+	}
+	var j Journal
+	j.GoOn(p)
+	all := j.Events(Filter{})
+	wantIDs(t, all, 1, 2, 3)
+	if text, err := json.Marshal(all); err != nil || !all[0].Time.Equal(p.Events[0].Time) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 // What another version may send leaves a journal that numbers events without gaps.
 func TestAnythingThatIsPassedMakesAJournal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

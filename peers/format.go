@@ -4,6 +4,7 @@
 package peers
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/moment"
 	"servicebroker/servicetable"
 )
 
@@ -77,6 +79,9 @@ func decodeSummary(data []byte) (*Summary, error) {
 	}
 	if s.ID == "" || s.Digest == "" || len(s.Settings) > maxConfig {
 		return nil, errStranger
+	}
+	if err := cmp.Or(moment.InUTC("started", &s.Started), moment.InUTC("time", &s.Time)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errStranger, err)
 	}
 	for _, word := range []*string{&s.ID, &s.Name, &s.Version, &s.Digest, &s.Config} {
 		if len(*word) > maxWord {

@@ -1,9 +1,12 @@
 package peers
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
+
+	"servicebroker/moment"
 )
 
 // Passed is what is known of a peer that is alive, for a Watcher that goes on where another one was. It is kept in JSON: fields
@@ -39,7 +42,7 @@ func (w *Watcher) GoOn(all []Passed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range all[:min(len(all), mostPeers)] {
-		if CheckAPI(one.API) == nil {
+		if CheckAPI(one.API) == nil && cmp.Or(moment.InUTC("started", &one.Started), moment.InUTC("since", &one.Since), moment.InUTC("differs", &one.Differs)) == nil {
 			w.passed = append(w.passed, one)
 		}
 	}

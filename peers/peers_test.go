@@ -370,10 +370,15 @@ func FuzzPeerAnswers(f *testing.F) {
 	f.Add([]byte(`{"format":1,"id":"x","digest":"d","rows":[{"key":"a@1","load_age_ms":5,"offers":{"READY":["s"]}}],"settings":{"A":"1"}}`))
 	f.Add([]byte(`{"format":1,"id":"x","registrations":[{"format":1,"id":"1","instance":"i","services":[{"name":"s","flags":4}],"handlers":[{"name":"D","kind":"dedicated","port":1,"services":[0]}]}]}`))
 	f.Add([]byte(`{"format":2,"id":"x"}`))
+	f.Add([]byte(`{"format":1,"id":"x","digest":"d","started":"2026-01-01T00:00:00+24:00","time":"9999-12-31T23:59:59-01:00"}`))
+	f.Add([]byte(`{"format":1,"id":"x","digest":"d","started":"2026-01-01T00:00:00+24:00"}`))
 	f.Add([]byte(`{"format":1,"id":"\u001b[2J","digest":"d","rows":[{"key":"b"},{"key":"a"},{"key":"a"}]}`))
 	f.Add([]byte("[[[["))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if s, err := decodeSummary(data); err == nil {
+			if _, err := json.Marshal(s); err != nil {
+				t.Errorf("it is read, and cannot be shown: %v", err)
+			}
 			for _, d := range first(compare(s.Rows, []Row{{Key: "m@1", Offers: map[string]listed[string]{"READY": {"s"}}}})) {
 				if text := d.String(); text != printable(text) {
 					t.Errorf("%q", text)

@@ -9,6 +9,7 @@ import (
 
 	"servicebroker/journal"
 	"servicebroker/limits"
+	"servicebroker/moment"
 	"servicebroker/relay/engine"
 	"servicebroker/servicetable"
 )
@@ -124,7 +125,7 @@ func (m *MovedSession) check() error {
 // explanation is that of its connect; nil where there is none, or none that can be read.
 func (m *MovedSession) explanation() *journal.Explanation {
 	e := new(journal.Explanation)
-	if len(m.Explanation) == 0 || json.Unmarshal(m.Explanation, e) != nil || e.Ref != m.Ref || e.Ref == "" {
+	if len(m.Explanation) == 0 || json.Unmarshal(m.Explanation, e) != nil || moment.InUTC("time", &e.Time) != nil || e.Ref != m.Ref || e.Ref == "" {
 		return nil
 	}
 	return e

@@ -2,11 +2,14 @@ package servicetable
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+
+	"servicebroker/moment"
 )
 
 // What can be wrong with the JSON form of a Registration or of Marks.
@@ -74,6 +77,9 @@ func (w *written) registration() (Registration, error) {
 		Peer: w.Peer, PeerDN: string(w.DN), ArrivedOn: string(w.At), Network: string(w.Net), Static: w.Static, Stale: w.Stale,
 		Database: string(w.Owner), Tier: w.Tier, Zone: string(w.Zone), Marks: readMarks(w.Marks),
 	}
+	if err := cmp.Or(moment.InUTC("registered_at", &r.RegisteredAt), moment.InUTC("load_at", &r.LoadAt)); err != nil {
+		return Registration{}, err
+	}
 	if w.Loads != nil {
 		r.NodeLoad, r.NodeMax, r.Load, r.Max = w.Loads.NodeLoad, w.Loads.NodeMax, w.Loads.Load, w.Loads.Max
 	}
@@ -123,6 +129,15 @@ func readMarks(list writtenMarks) (marks []Mark) {
 		marks = append(marks, Mark{Kind: MarkKind(m.Kind), Cause: string(m.Cause), Since: m.Since, Until: m.Until})
 	}
 	return marks
+}
+
+// UnmarshalJSON reads a mark.
+func (m *writtenMark) UnmarshalJSON(data []byte) error {
+	type plain writtenMark
+	if err := json.Unmarshal(data, (*plain)(m)); err != nil {
+		return err
+	}
+	return cmp.Or(moment.InUTC("since", &m.Since), moment.InUTC("until", &m.Until))
 }
 
 // UnmarshalJSON makes m what was written. A mark of a kind that this version does not know is an error that wraps

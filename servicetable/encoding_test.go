@@ -287,6 +287,8 @@ func FuzzDecodeRegistration(f *testing.F) {
 	}
 	f.Add(content)
 	f.Add([]byte(`{"format":1,"needs":["x"]}`))
+	f.Add([]byte(`{"format":1,"id":"a","registered_at":"2026-01-01T00:00:00+24:00"}`)) // an offset that is read, and never written
+	f.Add([]byte(`{"format":1,"id":"a","load_at":"9999-12-31T23:59:59-01:00","marks":[{"mark":"ejected","since":"2026-01-01T00:00:00+24:00","until":"0000-01-01T00:00:00+01:00"}]}`))
 	f.Add([]byte(`{"format":1,"services":[{"name":{"hex":"ff"}}],"handlers":[{"kind":"pooled","services":[0,0]}],"marks":[{"mark":"ejected","since":"2026-01-01T00:00:00Z"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var r Registration

@@ -50,6 +50,9 @@ func FuzzAnswers(f *testing.F) {
 func FuzzIntents(f *testing.F) {
 	f.Add([]byte(`{"format":1,"value":{"a":1},"updated":"2026-01-01T00:00:00Z","origin":"b1"}`), []byte(`{"format":1,"removed":true,"updated":"2026-01-02T00:00:00Z","origin":"b2"}`))
 	f.Add([]byte(`{"format":2,"value":1}`), []byte(`{"format":1,"value":1,"index":7,"pending":true}`))
+	odd := []byte(`{"format":1,"value":1,"updated":"2026-01-01T00:00:00+24:00"}`) // an offset that is read, and never written
+	f.Add(odd, odd)
+	f.Add([]byte(`{"format":1,"value":1,"updated":"9999-12-31T23:59:59.999999999Z"}`), []byte(`{"format":1,"value":1,"ends":"9999-12-31T23:59:59-01:00","updated":"2026-01-01T00:00:00Z"}`))
 	f.Add([]byte(`null`), []byte(`{}`))
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, one, two []byte) {

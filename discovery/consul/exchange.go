@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -8,11 +9,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"servicebroker/moment"
 )
 
 // read reads what stands in Consul under an ID; false if no broker wrote it, or one of a version to come.
 func (p *parsed) read(pair *api.KVPair) bool {
-	p.known = len(pair.Value) <= maxValue && json.Unmarshal(pair.Value, &p.shared) == nil && p.Format <= sharedFormat && (p.Removed || len(p.Value) > 0)
+	p.known = len(pair.Value) <= maxValue && json.Unmarshal(pair.Value, &p.shared) == nil && p.Format <= sharedFormat && (p.Removed || len(p.Value) > 0) && p.settle() == nil
 	p.Index, p.Pending = pair.ModifyIndex, false
 	return p.known
 }
@@ -65,6 +68,13 @@ func (s *Intents) merge(pairs api.KVPairs) {
 		s.wakeUp()
 		s.tell()
 	}
+}
+
+// settle makes the times of a, which another has written, such as can be kept. Whatever is set over a is later than it, by a nanosecond
+// at least: there has to be room for many of those.
+func (a *shared) settle() error {
+	later := a.Updated.AddDate(1, 0, 0)
+	return cmp.Or(moment.InUTC("ends", &a.Ends), moment.InUTC("updated", &a.Updated), moment.InUTC("the year after updated", &later))
 }
 
 // taken returns what holds of what is known here, if anything is, and what is in Consul, and whether that is other than before.

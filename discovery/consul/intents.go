@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"servicebroker/moment"
 	"servicebroker/wholefile"
 )
 
@@ -114,6 +116,13 @@ func (s *Intents) open() error {
 		s.entries = map[string]shared{}
 		return fmt.Errorf("the copy of shared intents cannot be read: %w: remove %s to begin with those in Consul", err, s.Path)
 	}
+	for id, e := range s.entries {
+		if err := e.settle(); err == nil {
+			s.entries[id] = e
+		} else if delete(s.entries, id); s.Log != nil {
+			s.Log.Warn("a shared intent of the copy is left out; set it again if it is not in Consul", "key", id, "cause", err.Error())
+		}
+	}
 	return nil
 }
 
@@ -186,9 +195,12 @@ func (s *Intents) set(id string, e shared, at time.Time) error {
 		s.mu.Unlock()
 		return nil
 	}
-	next := maps.Clone(s.entries)
-	next[id] = e
-	err := s.keep(next)
+	err := cmp.Or(moment.InUTC("the end of "+id, &e.Ends), moment.InUTC("the time of "+id, &e.Updated))
+	if err == nil {
+		next := maps.Clone(s.entries)
+		next[id] = e
+		err = s.keep(next)
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return err

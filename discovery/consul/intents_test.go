@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 func text(all map[string]Shared) string {
@@ -196,6 +198,39 @@ func TestWhatWasRemovedIsForgottenInTheEnd(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Times that can be read and never written, of one value or of all, in Consul or in the copy, keep no other from being kept.
+func TestTimesThatCannotBeKeptKeepNothingElseFromIt(t *testing.T) {
+	for _, fields := range []string{
+		`"updated":"2026-01-01T00:00:00+24:00"`, `"updated":"9999-12-31T23:59:59-01:00"`, `"updated":"9999-12-31T23:59:59.999999999Z"`,
+		`"updated":"2026-01-01T00:00:00Z","ends":"9999-12-31T23:59:59-01:00"`,
+	} {
+		odd := []byte(`{"format":1,"value":1,"origin":"b2",` + fields + `}`)
+		path := filepath.Join(t.TempDir(), "shared.json")
+		if err := os.WriteFile(path, []byte(`{"copied":`+string(odd)+`}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &Intents{Client: &Client{}, Path: path, Origin: "b1"}
+		if err := s.Open(); err != nil {
+			t.Fatal(err)
+		}
+		s.merge(api.KVPairs{{Key: s.folder() + "odd", Value: odd, ModifyIndex: 5},
+			{Key: s.folder() + "good", Value: []byte(`{"format":1,"value":2,"updated":"2026-01-01T00:00:00Z"}`), ModifyIndex: 6}})
+		for _, id := range []string{"odd", "copied", "mine"} {
+			if err := s.Put(id, json.RawMessage("3"), time.Time{}); err != nil {
+				t.Errorf("%s: %s: %v", fields, id, err)
+			}
+		}
+		again := &Intents{Path: path}
+		if err := again.Open(); err != nil || len(again.All()) != 4 || string(again.All()["good"].Value) != "2" {
+			t.Errorf("%s: kept are %v, %v; failure %q", fields, again.All(), err, s.Failure())
+		}
+	}
+	s := &Intents{Client: &Client{}}
+	if err := s.Put("a", json.RawMessage("1"), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "the end of a is in the year 10000") {
+		t.Error(err)
+	}
 }
 
 func TestACopyThatCannotBeUsedIsExplained(t *testing.T) {
