@@ -6,8 +6,6 @@ import (
 	"os"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"servicebroker/tcp"
 )
 
@@ -38,7 +36,9 @@ type carried struct {
 }
 
 // What the kernel is to tell of a socket. It tells of errors unasked.
-const wanted = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLPRI | unix.EPOLLET
+const wanted = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLPRI | edgeTriggered
+
+const edgeTriggered = 1 << 31 // syscall.EPOLLET is a negative number
 
 // A direction may be read so often before others have their turn.
 const turns = 4
@@ -401,7 +401,7 @@ func descriptor(c net.Conn) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	if cerr := raw.Control(func(socket uintptr) { fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil {
+	if cerr := raw.Control(func(socket uintptr) { fd, err = dup(socket) }); cerr != nil {
 		return -1, cerr
 	}
 	return fd, err

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Loops carries the sessions whose connections are both plain TCP: a thread for each
@@ -155,7 +153,7 @@ func newLoop(running *sync.WaitGroup) (*loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wake, err := eventDescriptor()
 	if err != nil {
 		_ = syscall.Close(epoll)
 		return nil, fmt.Errorf("eventfd: %w", err)

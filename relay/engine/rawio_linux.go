@@ -35,6 +35,24 @@ func control(epoll, operation, fd int, event *syscall.EpollEvent) syscall.Errno 
 	return errno
 }
 
+// eventDescriptor makes an event descriptor.
+func eventDescriptor() (int, error) {
+	fd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
+
+// dup makes another descriptor of the same file.
+func dup(fd uintptr) (int, error) {
+	other, _, errno := syscall.RawSyscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(other), nil
+}
+
 // What is pending is kept in the buffer that it was read into, unless it is small.
 const smallPending = 4 << 10
 

@@ -3,8 +3,6 @@ package engine
 import (
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"servicebroker/tcp"
 )
 
@@ -28,6 +26,12 @@ type pipe struct {
 	out, in int // descriptors: read from, and written to
 	held    int // bytes in it
 }
+
+// Flags of splice(2).
+const (
+	spliceMove     = 1
+	spliceNonblock = 2
+)
 
 // pipe is an empty one; nil where there is none to be had.
 func (l *loop) pipe() *pipe {
@@ -92,7 +96,7 @@ func (p *pipe) empty() []byte {
 
 func splice(from, to, most int) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), spliceMove|spliceNonblock)
 		switch errno {
 		case 0:
 			return int(n), 0
