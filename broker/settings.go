@@ -98,7 +98,11 @@ func (b *Broker) apply(c *Config) {
 		b.log.Error("REGISTRANT", "cause", err.Error())
 	}
 	registrants.Decided = b.decided
-	b.current.Store(newSettings(c, registrants, b.current.Load()))
+	before := b.current.Load()
+	if before != nil {
+		registrants.Follow(before.registrants)
+	}
+	b.current.Store(newSettings(c, registrants, before))
 	b.configureLogs(c)
 	select {
 	case b.rulesChanged <- struct{}{}:

@@ -1,7 +1,6 @@
 package registration
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -192,7 +191,7 @@ func isAddress(host string) bool {
 // checkHandlers quarantines the services of handlers that are not where they may be.
 func (g *Registrants) checkHandlers(j *judgement) {
 	r, own := j.reg, j.own
-	known := g.lookup(context.Background(), handlerNames(own, r))
+	known := g.remembered(handlerNames(own, r))
 	for i := range r.Handlers {
 		h := &r.Handlers[i]
 		if h.Port == 0 || own.handlers.matchHost(h.Host, known.resolved) {

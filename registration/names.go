@@ -55,13 +55,42 @@ func (n *names) lookup(ctx context.Context, hosts []string) (map[string][]netip.
 				defer func() { <-slots }()
 				found[i] = n.one(ctx, host)
 			case <-ctx.Done():
-				found[i].err = ctx.Err()
+				found[i] = n.remembered(host)
 			}
 		})
 	}
 	wait.Wait()
-	resolved := map[string][]netip.Addr{}
-	var failed []string
+	return byName(hosts, found)
+}
+
+// peek is lookup of what is remembered, however old that is. It waits for nobody.
+func (n *names) peek(hosts []string) (map[string][]netip.Addr, []string) {
+	if len(hosts) == 0 {
+		return nil, nil
+	}
+	found := make([]name, len(hosts))
+	for i, host := range hosts {
+		found[i] = n.remembered(host)
+	}
+	return byName(hosts, found)
+}
+
+// errNotYet is why a name is not known of which no lookup is over.
+var errNotYet = errors.New("it has not been looked up in time")
+
+// remembered returns what is known of host.
+func (n *names) remembered(host string) name {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if known := n.known[host]; known != nil && !known.at.IsZero() {
+		return *known
+	}
+	return name{err: errNotYet}
+}
+
+// byName sorts what was found of hosts as lookup returns it.
+func byName(hosts []string, found []name) (resolved map[string][]netip.Addr, failed []string) {
+	resolved = make(map[string][]netip.Addr, len(hosts))
 	for i, host := range hosts {
 		resolved[host] = found[i].addresses
 		if err := found[i].err; err != nil && len(found[i].addresses) == 0 {

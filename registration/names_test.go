@@ -84,6 +84,28 @@ func TestManySlowNamesTakeNoLonger(t *testing.T) {
 	})
 }
 
+// A name whose turn does not come in time is still what it was.
+func TestNamesNotLookedUpInTimeAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := resolver{}
+		r.says(address("192.0.2.1"))
+		n := names{resolve: r.resolve}
+		var hosts []string
+		for i := range 100 * maxLookups {
+			hosts = append(hosts, fmt.Sprintf("db%d", i))
+		}
+		n.lookup(t.Context(), hosts)
+		pass(2 * lookupFresh)
+		r.takes = time.Hour
+		got, failed := n.lookup(t.Context(), hosts)
+		for _, host := range hosts {
+			if len(got[host]) != 1 {
+				t.Fatalf("%s is %v; %d failed", host, got[host], len(failed))
+			}
+		}
+	})
+}
+
 func TestLookupsAreBoundedAndShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := resolver{takes: time.Hour}

@@ -47,8 +47,8 @@ type Registrants struct {
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	rules []registrantRule
-	once  sync.Once
-	names names
+	mu    sync.Mutex
+	names *names // nil: nothing has been looked up yet
 }
 
 // registrantRule is a RegistrantRule, read.
@@ -127,18 +127,20 @@ func (r *registrantRule) title() string {
 // service that an operator has approved is not. Static registrations are trusted: they
 // belong to the rule in whose SRC their first handler is.
 //
-// Host names are looked up, which may take 2 s if they are not remembered: see Refresh.
+// No host name is looked up: what Refresh has found counts, however long ago that was. A name that it
+// has not looked up, or not in time, counts as one that cannot be.
 func (g *Registrants) Judge(r *servicetable.Registration) (changed bool) {
 	j := judgement{reg: r, causes: make([]string, len(r.Services))}
 	if g != nil && len(g.rules) > 0 {
-		j.known = g.lookup(context.Background(), g.sourceNames())
+		j.known = g.remembered(g.sourceNames())
 		g.judge(&j)
 	}
 	return j.apply()
 }
 
-// Refresh looks up all host names that judging regs takes, so that Judge need not for
-// a while: it is to be called before a lock is taken under which many are judged.
+// Refresh looks up all host names that judging regs takes, since Judge does not: it is to be called
+// before that, and before a lock is taken under which they are judged. However many names there are,
+// and whether or not they are answered, it takes no more than a few seconds.
 func (g *Registrants) Refresh(ctx context.Context, regs []*servicetable.Registration) {
 	if g == nil {
 		return
@@ -164,15 +166,42 @@ func (g *Registrants) sourceNames() []string {
 }
 
 func (g *Registrants) lookup(ctx context.Context, hosts []string) facts {
-	g.once.Do(func() {
-		if g.names.resolve = g.Resolve; g.Resolve == nil {
+	var known facts
+	known.resolved, known.unresolved = g.memory().lookup(ctx, eachOnce(hosts))
+	return known
+}
+
+// remembered is lookup of what is known already.
+func (g *Registrants) remembered(hosts []string) facts {
+	var known facts
+	known.resolved, known.unresolved = g.memory().peek(eachOnce(hosts))
+	return known
+}
+
+// memory is where names are remembered.
+func (g *Registrants) memory() *names {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.names == nil {
+		g.names = &names{resolve: g.Resolve}
+		if g.Resolve == nil {
 			g.names.resolve = resolve
 		}
-	})
+	}
+	return g.names
+}
+
+// Follow makes g remember what before has looked up, and look up as that does, so that those who are
+// judged by g from now on, and were there before, are so by what their names meant. It is to be called before the first use.
+func (g *Registrants) Follow(before *Registrants) {
+	if before != nil {
+		g.names = before.memory()
+	}
+}
+
+func eachOnce(hosts []string) []string {
 	slices.Sort(hosts)
-	var known facts
-	known.resolved, known.unresolved = g.names.lookup(ctx, slices.Compact(hosts))
-	return known
+	return slices.Compact(hosts)
 }
 
 // QuarantineEntry is one service at one instance that is not used before an operator

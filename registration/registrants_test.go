@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,13 +98,19 @@ func TestJudge(t *testing.T) {
 		{"an instance's name, its own", named(from("10.2.2.3", "10.2.2.3", "mine"), "sales1"), "Prod/1/b"},
 	} {
 		g := mustRegistrants(t, prodAndTest()...)
-		if g.Judge(c.r); verdictOn(c.r) != c.want {
+		if judge(g, c.r); verdictOn(c.r) != c.want {
 			t.Errorf("%s: %s, want %s", c.name, verdictOn(c.r), c.want)
 		}
 		if g.Judge(c.r) {
 			t.Errorf("%s: judged again, and something changed: %s", c.name, verdictOn(c.r))
 		}
 	}
+}
+
+// judge looks up what judging r takes, and judges it.
+func judge(g *Registrants, r *servicetable.Registration) (changed bool) {
+	g.Refresh(context.Background(), []*servicetable.Registration{r})
+	return g.Judge(r)
 }
 
 func withPort(r *servicetable.Registration, port int) *servicetable.Registration {
@@ -291,10 +298,71 @@ func TestRefreshLooksUpAhead(t *testing.T) {
 	}
 }
 
+// However many names there are that nobody answers for, judging takes no time, also when what is known is old.
+func TestJudgingNeverLooksUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := mustRegistrants(t, RegistrantRule{Name: "prod", Sources: []string{"10.1.0.0/16", "db1"}, Handlers: []string{"10.1.*"}})
+		silent := resolver{takes: time.Hour}
+		g.Resolve = silent.resolve
+		var all []*servicetable.Registration
+		for i := range 100 {
+			all = append(all, from("10.1.2.3", fmt.Sprintf("h%d", i), "sales"))
+		}
+		judgeAll := func(when string) {
+			t.Helper()
+			asked, began := silent.asked.Load(), time.Now()
+			for i, r := range all {
+				if g.Judge(r); !slices.ContainsFunc(r.Services[0].Marks, isQuarantined) {
+					t.Errorf("%s: a handler at h%d, of which nothing is known, is where it may be", when, i)
+				}
+			}
+			if took := time.Since(began); took != 0 || silent.asked.Load() != asked {
+				t.Errorf("%s: judging took %v and %d lookups", when, took, silent.asked.Load()-asked)
+			}
+		}
+		judgeAll("before anything is looked up")
+		began := time.Now()
+		g.Refresh(t.Context(), all)
+		if took := time.Since(began); took > 4*lookupTime {
+			t.Errorf("looking up took %v", took)
+		}
+		judgeAll("after looking up")
+		pass(2 * lookupFresh)
+		judgeAll("long after")
+	})
+}
+
+// What was looked up counts until something else is, also under rules that come later.
+func TestJudgingRemembersWhatWasLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rule := RegistrantRule{Name: "prod", Sources: []string{"10.1.0.0/16"}, Handlers: []string{"10.1.*"}}
+		g := mustRegistrants(t, rule)
+		r := from("10.1.2.3", "inside", "sales")
+		judge(g, r)
+		pass(2 * lookupFresh)
+		next := mustRegistrants(t, rule)
+		next.Follow(g)
+		for when, g := range map[string]*Registrants{"long after": g, "under new rules": next} {
+			if g.Judge(r); verdictOn(r) != "prod/0/" {
+				t.Errorf("%s: %s", when, verdictOn(r))
+			}
+		}
+		g.names.resolve = (&resolver{takes: time.Hour}).resolve
+		var all []*servicetable.Registration
+		for i := range 100 { // of which many come before it, and have their time
+			all = append(all, from("10.1.2.3", fmt.Sprintf("h%d", i), "sales"))
+		}
+		g.Refresh(t.Context(), append(all, r))
+		if g.Judge(r); verdictOn(r) != "prod/0/" {
+			t.Errorf("while nobody answers: %s", verdictOn(r))
+		}
+	})
+}
+
 func TestUnresolvedSourcesAreNamed(t *testing.T) {
 	g := mustRegistrants(t, RegistrantRule{Name: "p", Sources: []string{"slow"}, Services: []string{"s"}})
 	r := from("10.1.2.3", "10.1.2.3", "s")
-	g.Judge(r)
+	judge(g, r)
 	if len(r.Services[0].Marks) != 1 || !strings.Contains(r.Services[0].Marks[0].Cause, "could not look up slow: ") {
 		t.Errorf("%+v", r.Services[0].Marks)
 	}
@@ -324,7 +392,7 @@ func TestJudgementsSettle(t *testing.T) {
 		for i := range r.Services {
 			marked[i] = r.Services[i].Marks != nil
 		}
-		g.Judge(r)
+		judge(g, r)
 		first := fmt.Sprintf("%+v", *r)
 		if g.Judge(r) || fmt.Sprintf("%+v", *r) != first {
 			t.Fatalf("not settled:\n%s\n%+v", first, *r)
