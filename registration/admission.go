@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -49,7 +50,7 @@ type gate struct {
 	mode              CheckMode
 	invited, excluded nodeList
 	transports        []string
-	interfaces        func() ([]netip.Prefix, error)
+	own               ownAddresses
 	names             names
 }
 
@@ -64,13 +65,13 @@ func newGate(a *Admission) (*gate, error) {
 	if a == nil {
 		a = &Admission{}
 	}
-	g := &gate{mode: a.Mode, interfaces: a.Interfaces, transports: []string{"TCP", "TCPS"}}
+	g := &gate{mode: a.Mode, own: ownAddresses{ask: a.Interfaces}, transports: []string{"TCP", "TCPS"}}
 	g.names.resolve = a.Resolve
 	if g.names.resolve == nil {
 		g.names.resolve = resolve
 	}
-	if g.interfaces == nil {
-		g.interfaces = interfaces
+	if g.own.ask == nil {
+		g.own.ask = interfaces
 	}
 	if len(a.Transports) > 0 {
 		g.transports = nil
@@ -95,7 +96,7 @@ func (g *gate) admit(ctx context.Context, peer netip.Addr, transport string) ver
 	if _, found := g.invited.match(peer, nil); !found && slices.Contains(g.transports, transport) {
 		known.resolved, known.unresolved = g.names.lookup(ctx, append(slices.Clone(g.invited.names), g.excluded.names...))
 		var err error
-		if known.local, err = g.interfaces(); err != nil {
+		if known.local, err = g.own.get(); err != nil {
 			known.unresolved = append(known.unresolved, fmt.Sprintf("this host's addresses: %v", err))
 		}
 	}
@@ -158,6 +159,26 @@ func isLocal(peer netip.Addr, local []netip.Prefix) (near, here bool) {
 	return near, here
 }
 
+// ownAddresses remembers this host's addresses for a moment: asking costs the system more than a stranger should be able to ask for.
+type ownAddresses struct {
+	ask func() ([]netip.Prefix, error)
+
+	mu    sync.Mutex
+	local []netip.Prefix
+	err   error
+	at    time.Time
+}
+
+func (o *ownAddresses) get() ([]netip.Prefix, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at.IsZero() || time.Since(o.at) >= ownFresh {
+		o.local, o.err = o.ask()
+		o.at = time.Now()
+	}
+	return o.local, o.err
+}
+
 // interfaces returns this host's addresses with their subnets.
 func interfaces() ([]netip.Prefix, error) {
 	addresses, err := net.InterfaceAddrs()
@@ -178,8 +199,9 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// Time a name is given, and how long its addresses are used.
+// Time a name is given, how long its addresses are used, and how long this host's own.
 const (
 	lookupTime  = 2 * time.Second
 	lookupFresh = 30 * time.Second
+	ownFresh    = time.Second
 )

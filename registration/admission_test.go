@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // The host of the admission table: two networks, IPv4 and IPv6.
@@ -175,6 +176,26 @@ func TestAdmissionWithoutInterfaces(t *testing.T) {
 	if v := g.admit(t.Context(), netip.MustParseAddr("127.0.0.1"), "TCP"); !v.allowed {
 		t.Errorf("loopback: %+v", v)
 	}
+}
+
+// However many strangers come, the system is asked for this host's addresses once in a while.
+func TestInterfacesAreAskedForOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		g, err := newGate(&Admission{Interfaces: func() ([]netip.Prefix, error) { asked++; return twoNetworks() }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for second := range 3 {
+			for range 100 {
+				g.admit(t.Context(), netip.MustParseAddr("192.0.2.66"), "TCP")
+			}
+			if asked != second+1 {
+				t.Errorf("asked %d times by second %d", asked, second)
+			}
+			pass(ownFresh)
+		}
+	})
 }
 
 func TestOwnInterfacesAreAdmitted(t *testing.T) {
