@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"servicebroker/registration"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
 )
@@ -127,10 +128,13 @@ func (b *Broker) receive(ctx context.Context, a *arrival) (interrupted bool) {
 		b.open.enter(raw, phaseClient)
 		b.relay.Serve(ctx, conn, connect, b.arrivalOf(a, conn.OverTLS()))
 	case strings.EqualFold(command, "service_register_NSGR"):
-		b.registers(a)
 		b.open.enter(raw, phaseRegistration)
 		_ = raw.SetDeadline(time.Time{})
-		if err := b.registrar.Serve(ctx, conn, connect); err != nil {
+		err := b.registrar.ServeFor(ctx, conn, connect, registration.Caller{
+			Admitted: func() { b.registers(a) },
+			Refuse:   func(refusal *tns.Refuse) { b.refuseRegistrant(ctx, a, conn, refusal) },
+		})
+		if err != nil {
 			b.log.Debug("registration connection ended", "peer", raw.RemoteAddr().String(), "cause", err.Error())
 		}
 	case a.inReserve != nil: // which is not for clients
@@ -138,6 +142,10 @@ func (b *Broker) receive(ctx context.Context, a *arrival) (interrupted bool) {
 	case a.refusal != nil:
 		b.turnAway(a, conn)
 	default:
+		if a.refusal = b.awaitTurns(ctx, a); a.refusal != nil {
+			b.turnAway(a, conn)
+			return false
+		}
 		b.administer(ctx, conn, connect, command)
 	}
 	return false

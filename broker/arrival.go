@@ -198,6 +198,9 @@ func (b *Broker) departs(a *arrival) {
 		wait.Turn.Leave()
 	}
 	a.slot.Release()
+	if a.inReserve != nil {
+		l.reserve.Leave(a.inReserve)
+	}
 }
 
 // spoke notes that a connection has said what it wants, or is over.
@@ -206,34 +209,60 @@ func (b *Broker) spoke(a *arrival) {
 		b.limiting.silent.Leave(a.quiet)
 		a.quiet = nil
 	}
-	if a.inReserve != nil {
-		b.limiting.reserve.Leave(a.inReserve)
-	}
 }
 
 // registers turns the connection of a client that is over a limit, or may be, into one of
-// a database: those are limited by themselves.
+// a database that has been let in: those are limited by themselves.
 func (b *Broker) registers(a *arrival) {
-	if a.counted {
-		b.limiting.connections.Release()
-		a.counted = false
-	}
-	for _, wait := range a.turns {
-		wait.Turn.Leave()
-	}
+	b.departs(a)
 	a.turns, a.refusal = nil, nil
-	a.slot.Release()
 }
 
 // turnAway answers a client that is over a limit.
 func (b *Broker) turnAway(a *arrival, conn *tns.Conn) {
 	ref := b.explainLimit(conn.NetConn(), a.refusal, conn.OverTLS())
+	b.refuseAndPart(a, conn, tns.NewRefuse(tns.CodeRateLimit, b.config.VSNNUM).WithRef(ref))
+}
+
+// refuseRegistrant answers one that may not register. Until it is gone it counts as the client that it may be, under whatever
+// limit it came.
+func (b *Broker) refuseRegistrant(ctx context.Context, a *arrival, conn *tns.Conn, refusal *tns.Refuse) {
+	_ = b.awaitTurns(ctx, a)
+	b.refuseAndPart(a, conn, refusal)
+}
+
+// refuseAndPart sends a refusal, and does not wait until it has been read.
+func (b *Broker) refuseAndPart(a *arrival, conn *tns.Conn, refusal *tns.Refuse) {
 	_ = conn.NetConn().SetDeadline(time.Now().Add(refusalPatience))
-	if err := conn.Send(tns.NewRefuse(tns.CodeRateLimit, b.config.VSNNUM).WithRef(ref)); err != nil {
+	if err := conn.Send(refusal); err != nil {
 		_ = conn.NetConn().Close()
 		return
 	}
 	b.part(a, conn, refusalLinger)
+}
+
+// awaitTurns waits until it is the connection's turn under the rates it came by, and tells why that does not come.
+func (b *Broker) awaitTurns(ctx context.Context, a *arrival) error {
+	for _, wait := range a.turns {
+		rung := make(chan struct{}, 1)
+		wait.Turn.Notify(func() {
+			select {
+			case rung <- struct{}{}:
+			default: // it is known already
+			}
+		})
+		for wait.Turn.State() == limits.Waiting {
+			select {
+			case <-rung:
+			case <-ctx.Done():
+				return wait.Over
+			}
+		}
+		if wait.Turn.State() == limits.Expired {
+			return wait.Over
+		}
+	}
+	return nil
 }
 
 // explainLimit tells everyone but the client at c of a refusal by a limit, and returns the

@@ -16,6 +16,7 @@ import (
 	"servicebroker/console"
 	"servicebroker/journal"
 	"servicebroker/limits"
+	"servicebroker/registration"
 	"servicebroker/tns"
 )
 
@@ -64,7 +65,7 @@ func (l *lockedBuffer) String() string {
 }
 
 func TestAClientsRate(t *testing.T) {
-	r, file := fromFile(t, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=0)(REGISTRATION_INVITED_NODES=127.0.0.9)")
+	r, file := fromFile(t, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=0)(REGISTRATION_INVITED_NODES=127.0.0.9)(REGISTRATION_EXCLUDED_NODES=127.0.0.2)")
 	r.register("a", "sales") // from 127.0.0.1
 	for range 2 {
 		r.wantFrom("127.0.0.2", sales, 0)
@@ -75,13 +76,22 @@ func TestAClientsRate(t *testing.T) {
 	if len(e) != 1 || !strings.Contains(e[0].Text, "rate limit reached for client 127.0.0.2: CLIENT_RATE is 2 connects a second") {
 		t.Errorf("explained as %+v", e)
 	}
-	r.reload(file, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=5)(REGISTRATION_INVITED_NODES=127.0.0.9)")
+	r.reload(file, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=5)(REGISTRATION_INVITED_NODES=127.0.0.9)(REGISTRATION_EXCLUDED_NODES=127.0.0.2)")
 	began := time.Now()
 	for range 4 {
 		r.wantFrom("127.0.0.2", sales, 0)
 	}
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("4 connects at 2 a second took %v", took)
+	}
+	for what, command := range map[string]string{"commands": "ping", "refused registrations": "service_register_NSGR"} {
+		began = time.Now()
+		for range 4 {
+			<-r.from("127.0.0.2", "(CONNECT_DATA=(COMMAND="+command+"))")
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("4 %s at 2 a second took %v", what, took)
+		}
 	}
 }
 
@@ -204,6 +214,49 @@ func TestRefusalsTakeFewSlots(t *testing.T) {
 	}
 	r.wantFrom("127.0.0.3", sales, 0)
 	r.wantFrom("127.0.0.3", sales, tns.CodeRateLimit)
+}
+
+// Who says that it is a database stays under the limits of clients until it has been let in.
+func TestRefusedRegistrantsTakeFewSlots(t *testing.T) {
+	b, err := New(testConfig(t, func(c *Config) {
+		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
+	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.limiting.slots.Each = 2
+	r := run(t, b)
+	judged, proceed := make(chan struct{}, 1), make(chan struct{})
+	err = r.registrar.SetAdmission(&registration.Admission{Excluded: []string{"127.0.0.2"}, Interfaces: func() ([]netip.Prefix, error) {
+		judged <- struct{}{}
+		<-proceed
+		return nil, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.connection("127.0.0.2")
+	crowd := []*tns.Conn{r.connection("127.0.0.2"), r.connection("127.0.0.2")}
+	for _, one := range crowd {
+		if err := one.Send(tns.NewConnect([]byte("(CONNECT_DATA=(COMMAND=service_register_NSGR))"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-judged
+	if _, err := r.connection("127.0.0.2").ReadReply(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("one too many: %v", err)
+	}
+	if n, open := r.limiting.slots.Now(), r.limiting.connections.Counts().Now; n != 2 || open != 3 {
+		t.Errorf("%d slots are taken, %d connections counted", n, open)
+	}
+	close(proceed)
+	for _, one := range crowd {
+		if reply, err := one.ReadReply(); err != nil || reply.(*tns.Refuse).Code() != tns.CodeRegistrationRejected {
+			t.Errorf("%v, %v", reply, err)
+		}
+		_ = one.NetConn().Close()
+	}
+	until(t, "the slots are free", func() bool { return r.limiting.slots.Now() == 0 })
 }
 
 // The instance is asked for no larger session data unit than allowed, and its answer is

@@ -137,6 +137,10 @@ func TestTheReserveIsForThoseWhoSpeak(t *testing.T) {
 		t.Error("there is room for a stranger")
 	}
 	r.spoke(next)
+	if now, _ := r.limiting.reserve.Counts(); now != leastInReserve {
+		t.Errorf("%d in the reserve, of which one has spoken and is not let in yet", now)
+	}
+	r.registers(next)
 	if now, _ := r.limiting.reserve.Counts(); now != leastInReserve-1 {
 		t.Errorf("%d in the reserve", now)
 	}

@@ -101,30 +101,43 @@ const (
 	maxResends           = 4                // of an upstream listener, tns.md 5
 )
 
+// Caller is whom Serve tells what becomes of a connection, for those who count connections until they are a database's.
+// Functions that are nil are not called.
+type Caller struct {
+	Admitted func()            // it has its place among the registrants, which limits it from now on
+	Refuse   func(*tns.Refuse) // sends the refusal, closes the connection and lets it go; nil: Serve does
+}
+
 // Serve holds the dialogue with the registrant that sent connect, until its
 // connection ends or ctx does, and closes conn. It has logged whatever people
 // should know when it returns. The error tells how the dialogue broke before
 // anything was registered; nil is returned after a registration, after a refusal,
 // and if the registrant left.
 func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect) error {
-	raw := conn.NetConn()
-	defer raw.Close()
-	stop := closeOnDone(ctx, raw)
-	defer stop()
-	keepAlive(raw)
+	return s.ServeFor(ctx, conn, connect, Caller{})
+}
 
-	peer := peerOf(raw)
-	if code, v := s.admit(ctx, raw, peer.Addr()); !v.allowed {
+// ServeFor is Serve for a caller.
+func (s *Server) ServeFor(ctx context.Context, conn *tns.Conn, connect *tns.Connect, caller Caller) error {
+	peer := peerOf(conn.NetConn())
+	stop := closeOnDone(ctx, conn.NetConn())
+	code, v := s.enlist(ctx, conn.NetConn(), peer.Addr())
+	if !v.allowed && caller.Refuse != nil {
+		stop() // from now on it is the caller's
+		s.refused(peer, code, v)
+		caller.Refuse(tns.NewRefuse(code, s.VSNNUM))
+		return nil
+	}
+	defer conn.NetConn().Close()
+	defer stop()
+	if !v.allowed {
 		return s.refuse(conn, peer, code, v)
 	}
-	if why, remedy := s.full(peer.Addr()); why != "" {
-		return s.refuse(conn, peer, tns.CodeLimit, verdict{why: why, remedy: remedy})
-	}
-	if !s.occupy(peer.Addr()) {
-		return s.refuse(conn, peer, tns.CodeLimit, verdict{why: "too many registration connections",
-			remedy: "raise MAX_REG_CONNECTIONS if they are all wanted"})
-	}
 	defer s.vacate(peer.Addr())
+	if caller.Admitted != nil {
+		caller.Admitted()
+	}
+	keepAlive(conn.NetConn())
 
 	d := s.newDialogue(ctx, conn, connect, peer)
 	defer d.end()
@@ -134,6 +147,21 @@ func (s *Server) Serve(ctx context.Context, conn *tns.Conn, connect *tns.Connect
 		}
 	}
 	return s.answer(ctx, d, connect)
+}
+
+// enlist takes a place for a registrant, if it may register and there is one.
+func (s *Server) enlist(ctx context.Context, raw net.Conn, peer netip.Addr) (tns.Code, verdict) {
+	if code, v := s.admit(ctx, raw, peer); !v.allowed {
+		return code, v
+	}
+	if why, remedy := s.full(peer); why != "" {
+		return tns.CodeLimit, verdict{why: why, remedy: remedy}
+	}
+	if !s.occupy(peer) {
+		return tns.CodeLimit, verdict{why: "too many registration connections",
+			remedy: "raise MAX_REG_CONNECTIONS if they are all wanted"}
+	}
+	return tns.CodeNone, verdict{allowed: true}
 }
 
 // answer accepts the registrant ourselves and listens to it.
@@ -196,16 +224,21 @@ func (s *Server) SetAdmission(a *Admission) error {
 // refuse answers with the one form of REFUSE that holds an ERROR_STACK, by which
 // databases and scanners see that they are not welcome (nsgr.md 2, tns.md 10.5).
 func (s *Server) refuse(conn *tns.Conn, peer netip.AddrPort, code tns.Code, v verdict) error {
-	e := Event{Kind: Refused, Peer: peer, Code: code, Cause: v.why}
-	if e.Repeated = s.Repeats != nil && s.Repeats(e); !e.Repeated {
-		s.log().Warn("registration refused", "peer", peer.String(), "code", code.String(), "cause", v.why, "remedy", v.remedy)
-	}
-	s.report(e)
+	s.refused(peer, code, v)
 	if err := sendWithin(conn, sendTime, tns.NewRefuse(code, s.VSNNUM)); err != nil {
 		return fmt.Errorf("refuse the registrant at %s: %w", peer, err)
 	}
 	conn.CloseAfterReply(refusalTime)
 	return nil
+}
+
+// refused tells everyone but the registrant.
+func (s *Server) refused(peer netip.AddrPort, code tns.Code, v verdict) {
+	e := Event{Kind: Refused, Peer: peer, Code: code, Cause: v.why}
+	if e.Repeated = s.Repeats != nil && s.Repeats(e); !e.Repeated {
+		s.log().Warn("registration refused", "peer", peer.String(), "code", code.String(), "cause", v.why, "remedy", v.remedy)
+	}
+	s.report(e)
 }
 
 // newID names a registration: it must never come again while the broker runs.
