@@ -99,8 +99,11 @@ func (s *signer) public(ttl uint32) wire.RR {
 
 // sign returns the signature of set, made now or lately; nil where it cannot be made.
 func (s *signer) sign(set *rrset, now time.Time) *wire.RRSIG {
-	if old := set.signature.Load(); old != nil && old.KeyTag == s.tag && int64(old.Expiration)-now.Unix() > int64(signatureRefresh.Seconds()) {
-		return old
+	if old := set.signature.Load(); old != nil && old.KeyTag == s.tag {
+		// One that ends later than one made now was made while the clock was ahead, and may not have begun.
+		if left := time.Duration(int64(old.Expiration)-now.Unix()) * time.Second; left > signatureRefresh && left <= signatureLife {
+			return old
+		}
 	}
 	h := set.rrs[0].Header()
 	sig := &wire.RRSIG{

@@ -284,3 +284,25 @@ func TestNothingIsDeniedAfterTheLongestNames(t *testing.T) {
 		}
 	}
 }
+
+// Whoever validates takes no signature whose time has not begun: clocks that were ahead are set back.
+func TestASignatureIsGivenOutAgainWhileItsTimeFits(t *testing.T) {
+	made, err := newSigner(t.TempDir(), "db.example.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for after, again := range map[time.Duration]bool{
+		0: true, signatureLife - signatureRefresh - time.Minute: true, signatureLife - signatureRefresh: false,
+		-time.Minute: false, -2 * signatureAge: false, -1000 * time.Hour: false,
+	} {
+		set := &rrset{rrs: []wire.RR{made.public(5)}}
+		first, second := made.sign(set, now), made.sign(set, now.Add(after))
+		if (first == second) != again {
+			t.Errorf("%v later the same signature is given out: %v", after, first == second)
+		}
+		if !second.ValidityPeriod(now.Add(after)) {
+			t.Errorf("a signature given out %v later is of another time", after)
+		}
+	}
+}
