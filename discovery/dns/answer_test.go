@@ -128,6 +128,30 @@ func TestAServiceThatIsGoneKeepsItsNameForAWhile(t *testing.T) {
 	w.wantRcode(t, "hr.db.example", wire.TypeA, wire.RcodeNameError)
 }
 
+// Names that come and go with each message of an instance would fill every zone.
+func TestOfManyServicesThatAreGoneTheLastKeepTheirNames(t *testing.T) {
+	const atOnce = maxGone/2 + 100
+	w := newWorld(t, &Server{Memory: time.Hour}, instance("s1", "10.1.0.1", "sales"))
+	for round := range 4 {
+		r := instance("many", "10.1.0.2")
+		for i := range atOnce {
+			r.Services = append(r.Services, servicetable.Service{Name: fmt.Sprintf("round%d-%d", round, i), Flags: servicetable.FlagUnblocked})
+		}
+		w.table.Apply(r)
+		w.sync(t)
+		if n := len(w.server.gone); n != min(round*atOnce, maxGone) {
+			t.Errorf("%d names are kept after round %d", n, round)
+		}
+	}
+	w.wantRcode(t, "round0-1.db.example", wire.TypeTXT, wire.RcodeNameError)
+	for name, want := range map[string]string{"round2-1": "state=gone", "round3-1": "instance=many", "sales": "instance=s1"} {
+		got := w.ask(t, "127.0.0.1", question(name+".db.example", wire.TypeTXT))
+		if len(got.Answer) != 1 || got.Answer[0].(*wire.TXT).Txt[0] != want {
+			t.Errorf("%s: %v, want %s", name, got.Answer, want)
+		}
+	}
+}
+
 func TestBrokersInPlaceOfInstances(t *testing.T) {
 	l := layout()
 	l.ToBrokers = true

@@ -27,7 +27,7 @@ type Server struct {
 	RateLimit  int
 	RateExempt []netip.Prefix // networks without that bound; nil: loopback
 	// Memory is how long the name of a service that is gone still exists, with a TXT that says so: "no such name" is an answer that
-	// resolvers and clients hold against everything below it. 0: 5 minutes.
+	// resolvers and clients hold against everything below it. 0: 5 minutes. Of more than maxGone such names the last are kept.
 	Memory time.Duration
 
 	Log      *slog.Logger
@@ -231,7 +231,11 @@ func (s *Server) DS() []string {
 	return all
 }
 
-// forget notes which services are gone since before, and forgets those that have been for long.
+// maxGone bounds the names of services that are gone: an instance may bring thousands of new names with each message, and take them
+// away with the next one.
+const maxGone = 10_000
+
+// forget notes which services are gone since before, and forgets those that have been for long, or longest where there are too many.
 func (s *Server) forget(p Publication, before *content, now time.Time) {
 	if len(p.Zones) == 0 {
 		return
@@ -257,6 +261,13 @@ func (s *Server) forget(p Publication, before *content, now time.Time) {
 			if r := &z.records[i]; r.State != "" && r.State != stateGone && !there[r.Name] {
 				s.gone[r.Name] = now.Add(memory)
 			}
+		}
+	}
+	if excess := len(s.gone) - maxGone; excess > 0 {
+		names := sortedKeys(s.gone)
+		slices.SortStableFunc(names, func(a, b string) int { return s.gone[a].Compare(s.gone[b]) })
+		for _, name := range names[:excess] {
+			delete(s.gone, name)
 		}
 	}
 }
