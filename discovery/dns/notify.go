@@ -9,11 +9,19 @@ import (
 	wire "github.com/miekg/dns"
 )
 
+// A secondary that has answered may forget what it was told all the same: BIND does so while its own question still fails, as it may
+// when both sides start. So it is reminded, after four times as long each time, until it has asked by itself as the SOA says.
+const (
+	firstReminder = 2 * time.Second
+	lastReminder  = 32 * time.Second
+)
+
 // notify tells one secondary of each change until ctx ends (RFC 1996). A secondary that does not answer comes by itself within
 // the minute that the SOA names.
 func (s *Server) notify(ctx context.Context, to Secondary) {
 	told := map[string]uint32{}
 	failed := map[string]bool{} // zones of which it has been said
+	wait := firstReminder
 	for {
 		c := s.content.Load()
 		for _, z := range c.seen(to.Addr.Addr()) {
@@ -29,10 +37,18 @@ func (s *Server) notify(ctx context.Context, to Secondary) {
 			}
 			failed[z.name] = err != nil
 		}
+		var reminder <-chan time.Time
+		if wait <= lastReminder {
+			reminder = time.After(wait)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.superseded:
+			wait = firstReminder
+		case <-reminder:
+			clear(told)
+			wait *= 4
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -75,6 +76,38 @@ func TestIXFROverUDPSaysToComeByTCP(t *testing.T) {
 	for from, kind := range map[string]uint16{"127.0.0.1": wire.TypeAXFR, "127.0.0.2": wire.TypeIXFR} {
 		if got := w.ask(t, from, question("db.example", kind)); got.Rcode != wire.RcodeRefused {
 			t.Errorf("%s from %s: %s", wire.TypeToString[kind], from, wire.RcodeToString[got.Rcode])
+		}
+	}
+}
+
+// BIND answers a NOTIFY that comes while its own question still fails, and may forget it then: it would have an old zone, or none,
+// until it asks again by itself.
+func TestASecondaryThatForgetsANotifyIsToldAgain(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := newWorld(t, &Server{Secondaries: []Secondary{{Addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}}}, instance("s1", "10.1.0.1", "sales"))
+	w.listen(t, "127.0.0.1:0")
+	_ = conn.SetDeadline(time.Now().Add(4 * firstReminder))
+	ids := map[uint16]bool{}
+	for packet := make([]byte, maxUDP); len(ids) < 2; {
+		n, from, err := conn.ReadFrom(packet)
+		if err != nil {
+			t.Fatalf("told %d times: %v", len(ids), err)
+		}
+		told := new(wire.Msg)
+		if err := told.Unpack(packet[:n]); err != nil || told.Opcode != wire.OpcodeNotify || told.Answer[0].(*wire.SOA).Serial != w.serial(t) {
+			t.Errorf("told %v: %v", told, err)
+		}
+		ids[told.Id] = true
+		reply, err := new(wire.Msg).SetReply(told).Pack()
+		if err == nil {
+			_, err = conn.WriteTo(reply, from)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }
