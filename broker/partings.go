@@ -56,6 +56,7 @@ func (p *partings) look() {
 			left = append(left, one)
 		}
 		p.put(next, left)
+		clear(due) // which shares its memory with those behind
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,11 +72,11 @@ func (p *partings) due(i int, now time.Time) []parting {
 	for n < len(p.seen[i]) && !p.seen[i][n].due.After(now) {
 		n++
 	}
-	if n == 0 {
-		return nil
+	taken, rest := p.seen[i][:n:n], p.seen[i][n:]
+	if len(rest) == 0 {
+		rest = nil // what thousands needed is not kept for the next few
 	}
-	taken := p.seen[i][:n:n]
-	p.seen[i] = append([]parting(nil), p.seen[i][n:]...)
+	p.seen[i] = rest
 	return taken
 }
 

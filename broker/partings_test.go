@@ -157,3 +157,20 @@ func TestManyPartAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A look takes a few out of thousands.
+func TestTakingTheFirstCopiesNoOthers(t *testing.T) {
+	var p partings
+	now := time.Now()
+	for i := range 10_000 {
+		p.put(0, []parting{{due: now.Add(time.Duration(i))}})
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		now = now.Add(1)
+		if taken := p.due(0, now); len(taken) == 0 || !taken[len(taken)-1].due.Equal(now) {
+			t.Errorf("%d are taken", len(taken))
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations to take one", n)
+	}
+}
