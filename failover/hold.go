@@ -66,7 +66,7 @@ type HoldRequest struct {
 	// nil is always ready.
 	Ready func() bool
 	// Retry is above 0 where the table will not tell when a try is worth while, since dials fail: the head of the line,
-	// whoever that is, is then let go this long after the try that failed, and a tenth of it if the table changes
+	// whoever that is then, is let go this long after the try that failed, and a tenth of it if the table changes
 	// meanwhile and Ready says yes.
 	Retry time.Duration
 	// Wake is called once State is no longer Waiting; a second time only after Again returned Waiting. It runs on the
@@ -150,7 +150,7 @@ func (h *Holder) Configure(s HoldSettings) {
 }
 
 // Waiting reports whether a connect for this queue has to Enter, behind those already there, before it may try:
-// somebody waits, or the first of them is trying right now and nobody knows yet whether that succeeds. If Enter then
+// somebody waits who may be served, or the first of them is trying right now and nobody knows yet whether that succeeds. If Enter then
 // refuses for another reason than that the broker stops, the connect may go on as if there were no line.
 func (h *Holder) Waiting(queue string) bool {
 	if h.occupied.Load() == 0 {
@@ -159,7 +159,7 @@ func (h *Holder) Waiting(queue string) bool {
 	h.lock()
 	defer h.unlock()
 	l := h.lines[queue]
-	return l != nil && !h.stopped && (l.waiting.len() > 0 || l.trying.len() > 0 && !l.flowing)
+	return l != nil && !h.stopped && (l.waiting.len() > 0 || !l.flowing)
 }
 
 // Seen says that services can be connected to from now on. Names are those registered, with their domain if they have

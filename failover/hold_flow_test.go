@@ -250,3 +250,103 @@ func TestManyLinesAndChanges(t *testing.T) {
 		}
 	})
 }
+
+// One that is refused for what it asks itself, whatever is done for it, holds up nobody behind it, nor those who come later.
+func TestOneThatIsAlwaysRefusedHoldsUpNobody(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		h.Seen("sales")
+		h.set("sales", true)
+		h.stubborn(t, "odd")
+		begun := time.Now()
+		var good []<-chan time.Time
+		for i := range 100 {
+			apart(i)
+			good = append(good, h.client(t, "sales", fmt.Sprint("c", i), 10*time.Millisecond))
+		}
+		pass(2*time.Second - time.Since(begun))
+		wantServed(t, good)
+		tries := h.Counters().Released
+		for range 200 {
+			pass(100 * time.Millisecond)
+			if h.Waiting("sales") {
+				t.Fatal("newcomers have to wait behind one that others were served in spite of")
+			}
+		}
+		if tries = h.Counters().Released - tries; tries < 18 || tries > 22 {
+			t.Errorf("%d tries of its own in 20 s, want one a second", tries)
+		}
+	})
+}
+
+// However many such there are, each costs the line a second at most.
+func TestSeveralThatAreAlwaysRefused(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		h.Seen("sales")
+		h.set("sales", true)
+		for i := range 5 {
+			apart(i)
+			h.stubborn(t, fmt.Sprint("odd", i))
+		}
+		apart(5)
+		good := h.clients(t, "sales", 100)
+		pass(6 * time.Second)
+		wantServed(t, good)
+		if h.Waiting("sales") {
+			t.Error("newcomers have to wait")
+		}
+	})
+}
+
+// wantServed checks that clients have been served by now.
+func wantServed(t *testing.T, clients []<-chan time.Time) {
+	t.Helper()
+	synctest.Wait()
+	for i, c := range clients {
+		select {
+		case <-c:
+		default:
+			t.Fatalf("client %d of %d is not served yet", i, len(clients))
+		}
+	}
+}
+
+// stubborn enters a client that is refused each time it tries, until its time is up.
+func (h *hall) stubborn(t *testing.T, name string) {
+	t.Helper()
+	r := h.request("sales", name)
+	r.Retry = time.Second
+	p := h.enter(t, r)
+	h.going.Go(func() {
+		for p.Await(t.Context()) == nil && p.Again("no such handler", time.Second) == Waiting {
+			continue
+		}
+		p.Leave(false)
+	})
+}
+
+// While a service is down each of those that wait has its turn; once one is served those go first that wait longest.
+func TestTurnsOfThoseThatTryInVain(t *testing.T) {
+	inBubble(t, HoldSettings{}, func(t *testing.T, h *hall) {
+		h.Seen("sales")
+		h.set("sales", true)
+		var places []*Place
+		for i := range 5 {
+			apart(i)
+			r := h.request("sales", fmt.Sprint("c", i))
+			if i == 0 {
+				r.Retry = time.Second
+			}
+			places = append(places, h.enter(t, r))
+		}
+		for i, next := range []int{1, 2, 3, 4, 0, 1} {
+			pass(time.Second)
+			h.wantWoken(t, fmt.Sprint("c", next))
+			if i < 5 && places[next].Again("refused", time.Second) != Waiting {
+				t.Fatal("it may not wait on")
+			}
+		}
+		places[1].Leave(true)
+		h.wantWoken(t, "c0", "c2")
+		served(t, []*Place{places[0], places[2], places[3], places[4]})
+	})
+}

@@ -1,6 +1,9 @@
 package failover
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// trialPause keeps a connect that tried in vain although the table promised otherwise from trying all the time.
@@ -16,19 +19,23 @@ const (
 // Those let go and not yet back count against window, which begins at 1: a scout. Each success widens it by 1, so that it
 // doubles in the time of a connect; the first failure makes it 1 again. So a service that is not really back costs its line one
 // try, not all of them.
+//
+// Who tried in vain lets all others go first, so that one that is refused for what it is itself keeps nobody else from finding
+// out that the service is there. Once one is served, those passed over are back at their places. Who then fails again is a stray:
+// as long as others are served it says nothing about the service, and it tries when nobody else waits.
 type line struct {
 	queue   string
 	waiting ranked[*Place, byArrival]
+	passed  ranked[*Place, byTurn] // those that tried in vain and wait behind all of waiting
 	trying  ranked[*Place, byArrival]
 
 	window  int     // how many may be trying at once
-	flowing bool    // the latest outcome was a success
+	flowing bool    // the latest outcome that counts was a success
 	extra   int     // who joined while flowing: as many go beside the rate
 	lastGo  instant // when one was last let go
 
-	tried   instant       // when one last tried in vain; 0 if none has since one was served
-	retry   time.Duration // as in its HoldRequest or Again
-	changes uint64        // Holder.changes then
+	failed  vainTry // the latest; at 0 if one was served since
+	strayed vainTry // the latest of a stray
 
 	fit      bool // the head may go
 	queued   bool // it is in the lines of a heldService
@@ -37,16 +44,73 @@ type line struct {
 	position int32 // in Holder.due
 }
 
+// vainTry is one that came to nothing.
+type vainTry struct {
+	at      instant
+	retry   time.Duration // as in its HoldRequest or Again
+	changes uint64        // Holder.changes then
+}
+
+// head returns who is next to try, nil if nobody waits.
+func (l *line) head() *Place {
+	p := l.waiting.first()
+	for ; p != nil && p.tried != 0 && !l.flowing; p = l.waiting.first() { // rejoined, and then the service failed again
+		l.waiting.remove(p)
+		l.passed.push(p)
+	}
+	if p != nil {
+		return p
+	}
+	return l.passed.first()
+}
+
+func (l *line) empty() bool { return l.waiting.len()+l.passed.len()+l.trying.len() == 0 }
+
+// abandoned reports whether nobody is left but strays.
+func (l *line) abandoned() bool {
+	known := func(p *Place) bool { return !p.stray }
+	return l.flowing && l.waiting.len() == 0 && !slices.ContainsFunc(l.trying.items, known)
+}
+
 // succeed takes in that one of the line was served.
 func (l *line) succeed() {
-	l.flowing, l.tried, l.retry = true, 0, 0
+	if !l.flowing {
+		l.rejoin()
+	}
+	l.flowing, l.failed = true, vainTry{}
 	l.window++
 }
 
+// rejoin puts those passed over back at their places, save the strays.
+func (l *line) rejoin() {
+	for _, p := range slices.Clone(l.passed.items) {
+		if !p.stray {
+			l.passed.remove(p)
+			l.waiting.push(p)
+		}
+	}
+}
+
 // fail takes in that one of the line tried in vain.
-func (l *line) fail(now instant, retry time.Duration, changes uint64) {
+func (l *line) fail(f vainTry) {
 	l.flowing, l.window, l.extra = false, 1, 0
-	l.tried, l.retry, l.changes = now, retry, changes
+	l.failed = f
+}
+
+// failedBy takes in that p tried in vain, and judges which of the two it is that fails. A stray that is found out narrows the
+// window by the one that a success has widened it, so that there are no more tries in vain than successes allow.
+func (l *line) failedBy(p *Place, f vainTry) {
+	known := p.stray
+	p.stray, p.tried = l.flowing && p.tried != 0, f.at
+	switch {
+	case p.stray && known:
+		l.strayed = f
+	case p.stray && l.window > 1:
+		l.window--
+		l.strayed = f
+	default:
+		l.fail(f)
+	}
 }
 
 // verdict says when the head of a line may go.
@@ -61,11 +125,14 @@ type verdict struct {
 // What one of the line found out counts for whoever is its head, so that a line whose heads go away one after the
 // other does not try more often than one whose head stays.
 func (l *line) judge(now instant, changes uint64) verdict {
-	p := l.waiting.first()
+	p, last := l.head(), l.failed
 	if p == nil {
 		return verdict{}
 	}
-	opens, pause, retry := instant(0), trialPause, l.retry
+	if l.flowing && l.waiting.len() == 0 {
+		last = l.strayed
+	}
+	opens, pause, retry := instant(0), trialPause, last.retry
 	if l.trying.len() >= l.window {
 		opens = l.lastGo + trialPatience
 	}
@@ -75,18 +142,18 @@ func (l *line) judge(now instant, changes uint64) verdict {
 	if retry > 0 {
 		pause = retry / retryPart
 	}
-	if l.tried != 0 {
-		opens = max(opens, l.tried+pause)
+	if last.at != 0 {
+		opens = max(opens, last.at+pause)
 	}
-	switch due := l.tried + retry; {
+	switch due := last.at + retry; {
 	case now < opens:
 		return verdict{at: opens}
 	case retry == 0:
 		return verdict{ask: true}
-	case l.tried == 0, now >= due: // its own dial failed, but one was served since
+	case last.at == 0, now >= due: // its own dial failed, but one was served since
 		return verdict{now: true}
 	default:
-		return verdict{ask: changes != l.changes, at: due}
+		return verdict{ask: changes != last.changes, at: due}
 	}
 }
 
@@ -96,6 +163,14 @@ func (byArrival) before(a, b *Place) bool {
 	return a.since < b.since || a.since == b.since && a.arrival < b.arrival
 }
 func (byArrival) position(p *Place) *int32 { return &p.inLine }
+
+// byTurn has those first whose last try is longest ago.
+type byTurn struct{}
+
+func (byTurn) before(a, b *Place) bool {
+	return a.tried < b.tried || a.tried == b.tried && byArrival{}.before(a, b)
+}
+func (byTurn) position(p *Place) *int32 { return &p.inLine }
 
 type byDeadline struct{}
 

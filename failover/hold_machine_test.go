@@ -21,6 +21,8 @@ type guest struct {
 	line  *modelLine
 	until time.Time
 	retry time.Duration
+	tried time.Time // zero: not in vain
+	stray bool      // in vain while others were served
 
 	waiting bool // as of the last check
 	state   HoldState
@@ -45,9 +47,15 @@ type modelLine struct {
 	window         int
 	flowing        bool
 	lastGo         time.Time
-	tried          time.Time // zero: none in vain since one was served
-	retry          time.Duration
-	changed        bool // the table has, since then
+	failed         modelTry // zero: none in vain since one was served
+	strayed        modelTry // of a stray
+}
+
+// modelTry is a try in vain.
+type modelTry struct {
+	at      time.Time
+	retry   time.Duration
+	changed bool // the table has, since then
 }
 
 // machine drives a Holder at random and compares it with a simple model after each step.
@@ -119,14 +127,37 @@ func (m *machine) woken(g *guest) {
 func (m *machine) publish(service string, back bool) {
 	m.hall.set(service, back)
 	for _, l := range m.lines {
-		l.changed = true
+		l.failed.changed, l.strayed.changed = true, true
 	}
 }
 
 // fail is what a line learns from a try in vain.
 func (l *modelLine) fail(retry time.Duration) {
 	l.window, l.flowing = 1, false
-	l.tried, l.retry, l.changed = time.Now(), retry, false
+	l.failed = modelTry{at: time.Now(), retry: retry}
+}
+
+// failedBy is what a line learns from a try in vain by one of it.
+func (l *modelLine) failedBy(g *guest, retry time.Duration) {
+	known := g.stray
+	g.stray, g.tried = l.flowing && !g.tried.IsZero(), time.Now()
+	switch {
+	case g.stray && known:
+		l.strayed = modelTry{at: g.tried, retry: retry}
+	case g.stray && l.window > 1:
+		l.window--
+		l.strayed = modelTry{at: g.tried, retry: retry}
+	default:
+		l.fail(retry)
+	}
+}
+
+// last is the try in vain that says when head may go.
+func (l *modelLine) last(head *guest) modelTry {
+	if l.flowing && head.stray {
+		return l.strayed
+	}
+	return l.failed
 }
 
 // retryOf returns after what time the head of a line tries again whatever the table says; 0 for never.
@@ -134,7 +165,31 @@ func (l *modelLine) retryOf(head *guest) time.Duration {
 	if head.retry > 0 {
 		return head.retry
 	}
-	return l.retry
+	return l.last(head).retry
+}
+
+// passed reports whether all others go before g.
+func (l *modelLine) passed(g *guest) bool {
+	if l.flowing {
+		return g.stray
+	}
+	return !g.tried.IsZero()
+}
+
+// before reports whether a goes before b.
+func (l *modelLine) before(a, b *guest) bool {
+	switch pa, pb := l.passed(a), l.passed(b); {
+	case pa != pb:
+		return pb
+	case pa && !a.tried.Equal(b.tried):
+		return a.tried.Before(b.tried)
+	}
+	return a.n < b.n
+}
+
+// abandoned reports whether only strays are left of a line that flows.
+func (m *machine) abandoned(l *modelLine) bool {
+	return l.flowing && !slices.ContainsFunc(m.guests, func(g *guest) bool { return g.line == l && (g.waiting || g.trying()) && !g.stray })
 }
 
 func (m *machine) enter(t *rapid.T) {
@@ -164,10 +219,12 @@ func (m *machine) enter(t *rapid.T) {
 		limit = 5 * time.Second
 	}
 	g.Place, g.until = p, time.Now().Add(limit)
-	if l.flowing {
+	if l.flowing && (retry == 0 || !m.abandoned(l)) {
 		m.joined++
-	} else if retry > 0 && l.tried.IsZero() {
-		l.fail(retry)
+	} else if retry > 0 {
+		if g.tried = time.Now(); l.failed.at.IsZero() {
+			l.fail(retry)
+		}
 	}
 	m.want.Held++
 	m.guests = append(m.guests, g)
@@ -196,7 +253,7 @@ func (m *machine) leave(g *guest, connected bool) {
 	case connected:
 		m.want.Connected++
 		g.line.window++
-		g.line.flowing, g.line.tried, g.line.retry = true, time.Time{}, 0
+		g.line.flowing, g.line.failed = true, modelTry{}
 	case g.waiting:
 		m.want.Left++
 	case g.state == Go:
@@ -218,7 +275,7 @@ func (m *machine) again(t *rapid.T, g *guest) {
 	}
 	g.waiting, g.state = want == Waiting, want
 	g.retry = retry
-	g.line.fail(retry)
+	g.line.failedBy(g, retry)
 }
 
 // steps are what may happen.
@@ -307,8 +364,8 @@ func (m *machine) checkAnswers(t *rapid.T) (released []*guest) {
 
 // checkLine looks for overtaking, for lost wake-ups, for tries that the table forbids, and for too many tries.
 func (m *machine) checkLine(t *rapid.T, l *modelLine, wasWaiting map[*guest]bool, released []*guest) {
-	var head *guest
-	trying, last := 0, -1
+	var head, last *guest
+	trying := 0
 	for _, g := range m.guests {
 		if g.line != l {
 			continue
@@ -316,7 +373,7 @@ func (m *machine) checkLine(t *rapid.T, l *modelLine, wasWaiting map[*guest]bool
 		if g.trying() {
 			trying++
 		}
-		if g.waiting && (head == nil || g.n < head.n) {
+		if g.waiting && (head == nil || l.before(g, head)) {
 			head = g
 		}
 	}
@@ -325,15 +382,15 @@ func (m *machine) checkLine(t *rapid.T, l *modelLine, wasWaiting map[*guest]bool
 		if g.line != l {
 			continue
 		}
-		if g.n < last || head != nil && head.n < g.n && wasWaiting[head] {
-			t.Fatalf("%d let go before one that came earlier", g.n)
+		if last != nil && l.before(g, last) || head != nil && l.before(head, g) && wasWaiting[head] {
+			t.Fatalf("%d let go before one whose turn it was", g.n)
 		}
 		retry := l.retryOf(g)
-		due := retry > 0 && !g.at.Before(l.tried.Add(retry))
+		due := retry > 0 && !g.at.Before(l.last(g).at.Add(retry))
 		if !due && !m.before[l.service] && !m.hall.back[l.service] {
 			t.Fatalf("%d let go although %s is not back", g.n, l.service)
 		}
-		last, lastGo = g.n, g.at
+		last, lastGo = g, g.at
 		anew++
 	}
 	if patience := int(time.Since(l.lastGo) / trialPatience); !l.lastGo.IsZero() && anew > 0 && trying > max(trying-anew, l.window)+patience || l.lastGo.IsZero() && anew > 1+int(time.Since(m.begun)/trialPatience) {
@@ -346,7 +403,7 @@ func (m *machine) checkLine(t *rapid.T, l *modelLine, wasWaiting map[*guest]bool
 	if head == nil && trying == 0 {
 		*l = modelLine{queue: l.queue, service: l.service, window: 1}
 	}
-	if got, want := m.hall.Waiting(l.queue), head != nil || trying > 0 && !l.flowing; got != want {
+	if got, want := m.hall.Waiting(l.queue), head != nil && !(l.flowing && head.stray) || (head != nil || trying > 0) && !l.flowing; got != want {
 		t.Fatalf("newcomers to %s have to enter: %v, want %v", l.queue, got, want)
 	}
 }
@@ -358,14 +415,15 @@ func (m *machine) mustGo(g *guest, trying int) bool {
 		return false
 	}
 	back := m.hall.back[g.line.service]
-	since, retry := now.Sub(g.line.tried), g.line.retryOf(g)
+	last, retry := g.line.last(g), g.line.retryOf(g)
+	since := now.Sub(last.at)
 	switch {
 	case retry == 0:
 		return back && since >= trialPause
 	case since >= retry:
 		return true
 	}
-	return back && g.line.changed && since >= retry/retryPart
+	return back && last.changed && since >= retry/retryPart
 }
 
 // checkCounts compares what is counted and what is kept.

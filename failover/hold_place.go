@@ -25,11 +25,13 @@ type Place struct {
 	arrival      uint64
 	since, until instant
 	retry        time.Duration // as in HoldRequest or the last Again
+	tried        instant       // when it last tried in vain; 0 if it has not in this line
 
-	inLine, inDeadlines int32 // positions in line.waiting or line.trying, and in Holder.deadlines
+	inLine, inDeadlines int32 // positions in line.waiting, line.passed or line.trying, and in Holder.deadlines
 	state               HoldState
 	limited             bool // by its own request
 	wanted              bool // as in HoldRequest
+	stray               bool // it tried in vain while others of its line were served
 	waking              bool // Wake is being called
 	left                bool
 }
@@ -58,11 +60,13 @@ func (h *Holder) Enter(r HoldRequest) (*Place, error) {
 		h.lines[r.Queue] = l
 	}
 	switch {
-	case l.flowing:
+	case l.flowing && (p.retry == 0 || !l.abandoned()):
 		l.extra++
-	case p.retry > 0 && l.tried == 0:
-		l.fail(now, p.retry, h.changes)
-		h.touch(l)
+	case p.retry > 0:
+		if p.tried = now; l.failed.at == 0 {
+			l.fail(vainTry{now, p.retry, h.changes})
+			h.touch(l)
+		}
 	}
 	p.line = l
 	h.count(p, +1)
@@ -86,7 +90,7 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.failed(s, now)
 	}
 	l, moved := h.lines[r.Queue], !r.Since.IsZero()
-	if !r.Wanted && !moved && (l == nil || !l.flowing) && !h.remembered(s, now) {
+	if !r.Wanted && !moved && (l == nil || !l.flowing || l.abandoned()) && !h.remembered(s, now) {
 		return nil, fmt.Errorf("service %q: %w: it was not available within the last %v", r.Service, ErrNotHeld, set.memory())
 	}
 	if set.DryRun && !r.Wanted && !moved && l == nil { // else behind those that operators hold
@@ -131,12 +135,16 @@ func (h *Holder) newPlace(r *HoldRequest, s *heldService, now instant) *Place {
 	return p
 }
 
-// wait puts p into its line, at the place of its arrival.
+// wait puts p into its line: at the place of its arrival, or, if it has tried in vain, behind those that have not.
 func (h *Holder) wait(p *Place) {
 	p.state = Waiting
-	p.line.waiting.push(p)
+	if p.tried == 0 {
+		p.line.waiting.push(p)
+	} else {
+		p.line.passed.push(p)
+	}
 	h.deadlines.push(p)
-	if p.line.waiting.first() == p || p.line.extra > 0 {
+	if p.line.head() == p || p.line.extra > 0 {
 		h.touch(p.line)
 	}
 	if h.deadlines.first() == p {
@@ -219,8 +227,8 @@ func (p *Place) watch() (HoldState, <-chan struct{}) {
 	return p.state, p.signal
 }
 
-// Again says that a connect which was let go tried in vain, and why: it waits on at its old position, until its old
-// deadline. retry is as in HoldRequest. The state returned is Waiting, or Expired or Stopped if it may not wait on; then
+// Again says that a connect which was let go tried in vain, and why: it waits on until its old deadline. The others of its line
+// try before it does again; once one of them is served it is back at its old position. retry is as in HoldRequest. The state returned is Waiting, or Expired or Stopped if it may not wait on; then
 // Wake is not called. Without having been let go it changes nothing.
 func (p *Place) Again(cause string, retry time.Duration) HoldState {
 	h := p.holder
@@ -239,7 +247,7 @@ func (p *Place) Again(cause string, retry time.Duration) HoldState {
 		h.failed(p.service, now)
 	}
 	p.line.trying.remove(p)
-	p.line.fail(now, p.retry, h.changes)
+	p.line.failedBy(p, vainTry{now, p.retry, h.changes})
 	switch {
 	case h.stopped:
 		h.end(p, Stopped)
@@ -284,7 +292,7 @@ func (p *Place) leave(how departure) {
 	}
 	p.left = true
 	l := p.line
-	next := l.waiting.first()
+	next := l.head()
 	spell, counters := &p.service.spell, &h.counters
 	switch {
 	case how == leftMoved:
@@ -303,13 +311,14 @@ func (p *Place) leave(how departure) {
 		spell.Failed++
 	}
 	l.waiting.remove(p)
+	l.passed.remove(p)
 	l.trying.remove(p)
 	h.deadlines.remove(p)
 	if p.state == Go || next == p { // else nothing changes for those behind
 		h.touch(l)
 	}
 	h.count(p, -1)
-	if l.waiting.len()+l.trying.len() == 0 {
+	if l.empty() {
 		h.retire(l)
 	}
 	p.ready, p.wake = nil, nil

@@ -10,7 +10,7 @@ import (
 type HeldEntry struct {
 	Service, Queue, Client, Ref, Cause string
 	Since, Until                       time.Time
-	Position                           int // 1 is next in its line; 0 is trying right now
+	Position                           int // 1 has waited longest of its line; 0 is trying right now
 
 	arrival uint64
 }
@@ -80,7 +80,7 @@ func (h *Holder) entries() []HeldEntry {
 		for _, p := range l.trying.items {
 			entries = append(entries, h.entry(p, 0))
 		}
-		for _, p := range l.waiting.items {
+		for _, p := range slices.Concat(l.waiting.items, l.passed.items) {
 			entries = append(entries, h.entry(p, 1))
 		}
 	}

@@ -97,7 +97,7 @@ func (h *Holder) judge() {
 func (h *Holder) judgeLine(l *line) {
 	l.fit = false
 	h.due.remove(l)
-	p := l.waiting.first()
+	p := l.head()
 	v := l.judge(h.now(), h.changes)
 	if v.ask && !v.now {
 		v.now = h.ask(p)
@@ -175,7 +175,7 @@ func nextFit(s *heldService) *line {
 
 // letGo lets the head of a line try.
 func (h *Holder) letGo(l *line) {
-	p := l.waiting.first()
+	p := l.head()
 	h.take(p)
 	l.fit = false
 	l.lastGo = h.now()
@@ -188,6 +188,7 @@ func (h *Holder) letGo(l *line) {
 // take removes p from those that wait.
 func (h *Holder) take(p *Place) {
 	p.line.waiting.remove(p)
+	p.line.passed.remove(p)
 	h.deadlines.remove(p)
 }
 
@@ -201,7 +202,7 @@ func (h *Holder) end(p *Place, state HoldState) {
 		h.counters.Stopped++
 		p.service.spell.Stopped++
 	}
-	if p.line.trying.len()+p.line.waiting.len() == 0 {
+	if p.line.empty() {
 		h.retire(p.line)
 	}
 }

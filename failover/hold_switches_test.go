@@ -38,7 +38,7 @@ var bugSwitches = []struct {
 		}`},
 	}},
 	{"lost wake-up: newcomer not looked at", []edit{
-		{"hold_place.go", "if p.line.waiting.first() == p ||", `if !holdBug("lost wake-up: newcomer not looked at") && p.line.waiting.first() == p ||`},
+		{"hold_place.go", "if p.line.head() == p ||", `if !holdBug("lost wake-up: newcomer not looked at") && p.line.head() == p ||`},
 	}},
 	{"lost wake-up: client exit keeps the next one waiting", []edit{
 		{"hold_place.go", "if p.state == Go || next == p {", `if (p.state == Go || next == p) && !holdBug("lost wake-up: client exit keeps the next one waiting") {`},
@@ -70,7 +70,7 @@ var bugSwitches = []struct {
 	}`},
 	}},
 	{"overtaking: back at the end of the line", []edit{
-		{"hold_place.go", "p.line.fail(now, p.retry, h.changes)", `p.line.fail(now, p.retry, h.changes)
+		{"hold_place.go", "p.line.failedBy(p, vainTry{now, p.retry, h.changes})", `p.line.failedBy(p, vainTry{now, p.retry, h.changes})
 	if holdBug("overtaking: back at the end of the line") {
 		h.arrivals++
 		p.arrival = h.arrivals
@@ -88,7 +88,7 @@ var bugSwitches = []struct {
 			}`},
 	}},
 	{"new deadline after a try in vain", []edit{
-		{"hold_place.go", "p.line.fail(now, p.retry, h.changes)", `p.line.fail(now, p.retry, h.changes)
+		{"hold_place.go", "p.line.failedBy(p, vainTry{now, p.retry, h.changes})", `p.line.failedBy(p, vainTry{now, p.retry, h.changes})
 	if holdBug("new deadline after a try in vain") {
 		p.until = now + h.settings.timeout()
 	}`},

@@ -220,14 +220,14 @@ func TestRetry(t *testing.T) {
 		pass(time.Second)
 		h.wantWoken(t)
 		h.set("hr", true) // a change, whatever it is
-		h.wantWoken(t, "c0")
-		places[0].Again("refused", 2*time.Second)
+		h.wantWoken(t, "c1")
+		places[1].Again("refused", 2*time.Second)
 		h.set("hr", true)
 		h.wantWoken(t)
 		pass(200 * time.Millisecond)
-		h.wantWoken(t, "c0")
-		places[0].Leave(true)
-		h.wantWoken(t, "c1", "c2")
+		h.wantWoken(t, "c2")
+		places[2].Leave(true)
+		h.wantWoken(t, "c0", "c1")
 	})
 }
 
