@@ -2,9 +2,11 @@ package relay
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -287,6 +289,9 @@ func (s *Server) queue(d *dialogue, standing standing) string {
 		group = s.Group(d.client.Addr())
 	}
 	parts := []string{q.Service, q.SID, q.Instance, q.Server, standing.rules, group, d.network}
+	if kind := kindAsked(d.asked); kind != "" {
+		parts = append(parts, kind)
+	}
 	if d.hello != nil {
 		parts = append(parts, "sealed")
 	}
@@ -294,6 +299,34 @@ func (s *Server) queue(d *dialogue, standing standing) string {
 		parts = append(parts, d.way.String())
 	}
 	return strings.ToLower(strings.Join(parts, "|"))
+}
+
+// kindsAsked bounds the lines of those that ask alike save for what only instances look at: each line tries for itself, and
+// clients could make up any number.
+const kindsAsked = 8
+
+// inQueue are the parts of connect data that a line is named by, or that no answer depends on.
+var inQueue = []string{"SERVICE_NAME", "SID", "INSTANCE_NAME", "SERVER", "CID", "CONNECTION_ID", "COLOCATION_TAG"}
+
+// kindAsked tells those apart that ask an instance for something more, such as a handler or a role: it may refuse them and
+// serve the others. "" asks for nothing more.
+func kindAsked(asked *descriptor.Node) string {
+	data := descriptor.ConnectData(asked)
+	if data == nil {
+		return ""
+	}
+	var more []string
+	for _, child := range data.Children {
+		if !slices.ContainsFunc(inQueue, func(name string) bool { return strings.EqualFold(name, child.Name) }) {
+			more = append(more, strings.ToLower(child.String()))
+		}
+	}
+	if len(more) == 0 {
+		return ""
+	}
+	slices.Sort(more)
+	sum := sha256.Sum256([]byte(strings.Join(more, "")))
+	return "kind " + strconv.Itoa(int(sum[0])%kindsAsked)
 }
 
 // couldServe tells whether a client that asks so could be served now, as far as that can be told

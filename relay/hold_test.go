@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -433,6 +434,37 @@ func TestLinesOfDifferentNeeds(t *testing.T) {
 	}
 	if len(lines) != 5 {
 		t.Errorf("lines %v", lines)
+	}
+}
+
+// What an instance alone looks at makes another line, of which there are a few, whatever clients make up.
+func TestLinesOfDifferentConnectData(t *testing.T) {
+	w := newWorld(t)
+	lineOf := func(more string) string {
+		d := &dialogue{asked: parse(t, "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)"+more+"))")}
+		d.query.Service = "sales"
+		return w.queue(d, standing{})
+	}
+	plain := lineOf("")
+	for _, same := range []string{"(CID=(PROGRAM=p)(HOST=h)(USER=u))", "(connection_id=6bFzuVzcT1mSq8dUpMTX2g==)", "(SID=x)", "(COLOCATION_TAG=a)"} {
+		if lineOf(same) != plain {
+			t.Errorf("%s waits in another line", same)
+		}
+	}
+	for _, other := range []string{"(HANDLER_NAME=x)", "(instance_role=primary)", "(PRESENTATION=http)"} {
+		if lineOf(other) == plain {
+			t.Errorf("%s waits in the line of all others", other)
+		}
+	}
+	if lineOf("(A=b)(C=(D=e))") != lineOf("(c=(d=E))(a=B)") {
+		t.Error("the order of parts or their case makes another line")
+	}
+	lines := map[string]bool{}
+	for i := range 1000 {
+		lines[lineOf(fmt.Sprintf("(HANDLER_NAME=x%d)", i))] = true
+	}
+	if len(lines) != kindsAsked {
+		t.Errorf("%d lines, want %d", len(lines), kindsAsked)
 	}
 }
 
