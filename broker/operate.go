@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -52,6 +53,23 @@ func (b *Broker) openIntents() error {
 	}
 	b.operations.store, b.operations.progress = store, map[string]*progress{}
 	return nil
+}
+
+// rereadIntents takes over what a successor that is gone has left: what operators told that one holds here. The API changes nothing
+// meanwhile.
+func (b *Broker) rereadIntents() {
+	b.operations.setting.Lock()
+	defer b.operations.setting.Unlock()
+	if err := b.operations.store.Reread(); err != nil {
+		b.log.Error("operators' intents", "cause", err.Error())
+	}
+	hold := map[string]bool{}
+	for _, i := range b.operations.store.All() {
+		hold[i.ID] = true
+	}
+	b.operations.mu.Lock()
+	maps.DeleteFunc(b.operations.progress, func(id string, _ *progress) bool { return !hold[id] })
+	b.operations.mu.Unlock()
 }
 
 // judge gives a registration what operators and rules say of it.

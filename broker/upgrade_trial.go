@@ -126,8 +126,10 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.relay.Keep()
 	b.departing.offer.Store(nil)
 	b.upgrade.changes.Lock()
+	b.rereadIntents() // as that has left them, before anybody changes them here
 	b.upgrade.heir.Store(nil)
 	b.upgrade.changes.Unlock()
+	b.rejudge()
 	b.retained.forget()
 	b.journal.Resume()
 	b.setAccepting(time.Time{})

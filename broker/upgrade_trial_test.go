@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/handover"
+	"servicebroker/intent"
 	"servicebroker/journal"
 	"servicebroker/servicetable"
 	"servicebroker/tns"
@@ -210,5 +212,44 @@ func (r *running) goesOn(sessions int) {
 	}
 	if _, err := (&console.Client{API: "http://" + r.ConsoleAddress()}).Status(t.Context()); err != nil {
 		t.Errorf("the API: %v", err)
+	}
+}
+
+// What operators told a successor holds when that is gone: it has said that it does.
+func TestWhatOperatorsToldASuccessorThatDiesHolds(t *testing.T) {
+	var r *running
+	var told intent.Intent
+	drain := func(service string) intent.Intent {
+		return intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: service}}
+	}
+	r = succeededBy(t, func(next string) bool {
+		if next != "trial" {
+			return true
+		}
+		store, err := intent.Open(filepath.Join(r.state.path, "intents.json"))
+		if err == nil {
+			told, err = store.Add(drain("sales"))
+		}
+		if err == nil {
+			_, err = store.Remove(r.Intents()[0].ID)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return false
+	})
+	r.register("s1", "sales")
+	r.register("s2", "billing")
+	taken := r.set(drain("billing"))
+	if _, err := r.Upgrade(t.Context()); err == nil {
+		t.Fatal("it did not fail")
+	}
+	r.wantCode(sales, tns.CodeBlocked)
+	if _, reply := r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=billing)))"); !isAccept(reply) {
+		t.Errorf("after its drain was taken back: %v", reply)
+	}
+	later := r.set(drain("billing"))
+	if all := r.Intents(); len(all) != 2 || all[0].ID != told.ID || later.ID == told.ID || later.ID == taken.ID {
+		t.Errorf("%+v", all)
 	}
 }

@@ -78,6 +78,30 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
+// Reread has the store hold what another process, which had the file meanwhile, has left there. A file that is not there was never
+// written; after an error what held before holds on, and the error says what to do. No number is given out twice, whatever the file says.
+func (s *Store) Reread() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.path == "" {
+		return nil
+	}
+	content, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var kept state
+	if err == nil {
+		kept, err = decode(content)
+	}
+	if err != nil {
+		return fmt.Errorf("intents %s: %w; those that were known before hold: check them, and set again what is missing", s.path, err)
+	}
+	kept.Next = max(kept.Next, s.next)
+	s.adopt(kept, content)
+	return nil
+}
+
 func (s *Store) previous() string { return s.path + ".previous" }
 
 func (s *Store) adopt(kept state, content []byte) {

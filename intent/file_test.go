@@ -200,3 +200,40 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What another process has left in the file holds, and no ID of either is given out again.
+func TestWhatAnotherProcessLeftIsReread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "intents.json")
+	s := open(t, path)
+	if err := s.Reread(); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	gone := add(t, s, drainOf("sales"))
+	other := open(t, path)
+	came := add(t, other, drainOf("billing"))
+	if _, err := other.Remove(gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.Follow(nil)
+	if err := s.Reread(); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs(t, s.All(), came.ID)
+	later := add(t, s, drainOf("crm"))
+	if later.ID == came.ID || later.ID == gone.ID {
+		t.Errorf("%s is given out twice", later.ID)
+	}
+	wantIDs(t, open(t, path).All(), came.ID, later.ID)
+	if before, err := os.ReadFile(path + ".previous"); err != nil || !strings.Contains(string(before), "BILLING") && !strings.Contains(string(before), "billing") {
+		t.Errorf("the state before the last change is %s, %v", before, err)
+	}
+	for _, damaged := range []string{"{", `{"format": 999}`} {
+		if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reread(); err == nil {
+			t.Errorf("%s was read", damaged)
+		}
+		wantIDs(t, s.All(), came.ID, later.ID)
+	}
+}
