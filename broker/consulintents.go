@@ -56,6 +56,20 @@ func (b *Broker) openShared() {
 	s.Changed()
 }
 
+// rereadShared takes over what another generation has written into the copy since this one read it.
+func (b *Broker) rereadShared() {
+	if b.consul == nil {
+		return
+	}
+	s := b.consul.intents
+	if err := s.Reread(); err != nil {
+		b.log.Error("shared intents", "cause", err.Error())
+	}
+	b.operations.setting.Lock()
+	defer b.operations.setting.Unlock()
+	b.noteOwn(s.All())
+}
+
 // noteOwn remembers which of all intents were set here; operations.setting is held.
 func (b *Broker) noteOwn(all map[string]consul.Shared) {
 	own := map[string]bool{}

@@ -220,6 +220,7 @@ func (b *Broker) awaitCommit(ctx context.Context) error {
 		p.Refuse(err)
 		return fmt.Errorf("not taken over from process %d: %w", p.hello.PID, err)
 	}
+	b.rereadShared()
 	b.journal.Resume() // where that one passed none on
 	b.rejudge()
 	return nil

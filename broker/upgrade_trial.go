@@ -128,6 +128,7 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.upgrade.changes.Lock()
 	b.rereadIntents() // as that has left them, before anybody changes them here
 	b.upgrade.heir.Store(nil)
+	b.rereadShared()
 	b.upgrade.changes.Unlock()
 	b.rejudge()
 	b.retained.forget()

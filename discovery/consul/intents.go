@@ -102,27 +102,72 @@ func (s *Intents) open() error {
 		return nil
 	}
 	s.entries, s.wake, s.loaded = map[string]shared{}, make(chan struct{}, 1), true
+	read, err := s.read()
+	if err != nil {
+		return err
+	}
+	s.entries = read
+	return nil
+}
+
+// read reads the copy; it is empty if there is none.
+func (s *Intents) read() (map[string]shared, error) {
+	read := map[string]shared{}
 	if s.Path == "" {
-		return nil
+		return read, nil
 	}
 	content, err := os.ReadFile(s.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return read, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(content, &s.entries)
+		err = json.Unmarshal(content, &read)
 	}
 	if err != nil {
-		s.entries = map[string]shared{}
-		return fmt.Errorf("the copy of shared intents cannot be read: %w: remove %s to begin with those in Consul", err, s.Path)
+		return nil, fmt.Errorf("the copy of shared intents cannot be read: %w: remove %s to begin with those in Consul", err, s.Path)
 	}
-	for id, e := range s.entries {
+	for id, e := range read {
 		if err := e.settle(); err == nil {
-			s.entries[id] = e
-		} else if delete(s.entries, id); s.Log != nil {
+			read[id] = e
+		} else if delete(read, id); s.Log != nil {
 			s.Log.Warn("a shared intent of the copy is left out; set it again if it is not in Consul", "key", id, "cause", err.Error())
 		}
 	}
+	return read, nil
+}
+
+// Reread takes over what another process with the same copy has written there since: of each ID what holds is the later one.
+func (s *Intents) Reread() error {
+	s.exchanging.Lock()
+	defer s.exchanging.Unlock()
+	s.mu.Lock()
+	err := s.open()
+	if err == nil {
+		err = s.reread()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.wakeUp()
+	s.tell()
+	return nil
+}
+
+// reread is Reread while s.mu is held.
+func (s *Intents) reread() error {
+	read, err := s.read()
+	if err != nil {
+		return err
+	}
+	next := maps.Clone(s.entries)
+	for id, e := range read {
+		before, had := next[id]
+		if !had || e.later(&before) || !before.later(&e) && !e.Pending {
+			next[id] = e
+		}
+	}
+	s.use(next)
 	return nil
 }
 

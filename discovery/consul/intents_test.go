@@ -248,3 +248,48 @@ func TestACopyThatCannotBeUsedIsExplained(t *testing.T) {
 		t.Errorf("kept %v: %v", s.All(), err)
 	}
 }
+
+// Two processes with one copy: what either has set last holds in the one that reads it again, written to Consul or not.
+func TestWhatAnotherProcessHasWrittenIntoTheCopyIsReread(t *testing.T) {
+	path, told := filepath.Join(t.TempDir(), "intents.json"), 0
+	open := func() *Intents {
+		s := &Intents{Client: &Client{}, Origin: "me", Path: path}
+		if err := s.Open(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := open()
+	mustPut(t, first, "drain-s1", "1")
+	mustPut(t, first, "hold-hr", "1")
+	second := open()
+	second.Changed = func() { told++ }
+	mustPut(t, first, "drain-s1", "2")
+	if err := first.Remove("hold-hr"); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, first, "weight-s2", "5")
+	if err := second.Reread(); err != nil || told != 1 {
+		t.Errorf("%v, told %d times", err, told)
+	}
+	if why := second.is("drain-s1=2 weight-s2=5")(); why != "" {
+		t.Error(why)
+	}
+	mustPut(t, second, "drain-s1", "3")
+	mustPut(t, first, "crm", "1") // which writes what is older over it
+	if err := second.Reread(); err != nil {
+		t.Error(err)
+	}
+	if why := second.is("crm=1 drain-s1=3 weight-s2=5")(); why != "" {
+		t.Error(why)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Reread(); err == nil {
+		t.Error("half a copy was read")
+	}
+	if why := second.is("crm=1 drain-s1=3 weight-s2=5")(); why != "" {
+		t.Errorf("after half a copy: %s", why)
+	}
+}
