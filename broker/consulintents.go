@@ -158,6 +158,9 @@ func (b *Broker) keepShared(ctx context.Context) {
 func (b *Broker) adopt(now time.Time) {
 	b.operations.setting.Lock()
 	defer b.operations.setting.Unlock()
+	if b.upgrade.heir.Load() != nil { // which has the store; rereadShared has this done again
+		return
+	}
 	all := b.consul.intents.All()
 	var set []intent.Intent
 	var gone []string

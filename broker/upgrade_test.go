@@ -29,6 +29,12 @@ func (*inProcess) Release()      {}
 // succeedable is a broker that can be succeeded by others within this process.
 func succeedable(t *testing.T, change func(*Config)) (r *running, next chan *running) {
 	t.Helper()
+	return succeedableOnce(t, change, func(*Broker, *inProcess) {})
+}
+
+// succeedableOnce is succeedable; ready is called for each successor that could serve, before it says so.
+func succeedableOnce(t *testing.T, change func(*Config), ready func(*Broker, *inProcess)) (r *running, next chan *running) {
+	t.Helper()
 	config := testConfig(t, change)
 	next = make(chan *running, 4)
 	var process func(before *Predecessor) Process
@@ -55,6 +61,7 @@ func succeedable(t *testing.T, change func(*Config)) (r *running, next chan *run
 					before.Refuse(err)
 					return
 				}
+				ready(b, p)
 				next <- run(t, b)
 			}()
 			return p, nil
