@@ -86,7 +86,7 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	lives := b.endures(told, ctx, h, b.upgrade.trial)
 	if lives {
 		b.moveAll(ctx, h, &all)
-		lives = b.endures(told, ctx, h, b.upgrade.settle)
+		lives = b.endures(told, ctx, h, b.upgrade.settle) && h.trial.decide()
 	}
 	if !lives {
 		stop()
@@ -163,16 +163,35 @@ func (h *heir) offer(kind string) offerFunc {
 func (h *heir) hangs() {
 	select {
 	case <-h.moved:
+		return
+	case <-h.trial.ending: // nobody goes back: it has what it has taken
 	default:
-		_ = h.channel.Close()
+		if !h.trial.decide() {
+			return
+		}
+		h.kill()
+	}
+	_ = h.channel.Close()
+}
+
+// kill ends a successor before the channel to it is closed: one that wakes and sees its predecessor gone would tell everybody that it
+// serves.
+func (h *heir) kill() {
+	h.process.Kill()
+	patience := time.NewTimer(endTime)
+	defer patience.Stop()
+	select {
+	case <-h.channel.Over():
+	case <-patience.C: // the system does not let go of it
 	}
 }
 
 // end ends a successor that is none any more, and says why.
 func (h *heir) end() error {
-	_ = h.channel.Close()
 	h.process.Kill()
-	if err := h.process.Wait(); err != nil {
+	err := h.process.Wait()
+	_ = h.channel.Close()
+	if err != nil {
 		return fmt.Errorf("%w: %w", errDied, err)
 	}
 	return errDied

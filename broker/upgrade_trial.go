@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"servicebroker/console"
@@ -27,6 +28,8 @@ type trial struct {
 	ending chan struct{} // closed when it, or this process, has been told to end: nobody goes back then
 	told   sync.Once
 
+	decided atomic.Bool // whether it lasts: who decides first has done so
+
 	mu      sync.Mutex
 	carried totals // what sessions that it has taken had carried by then
 	lost    []servicetable.ID
@@ -35,6 +38,9 @@ type trial struct {
 
 // end says that whoever serves has been told to end.
 func (t *trial) end() { t.told.Do(func() { close(t.ending) }) }
+
+// decide reports whether whoever calls it decides, and nobody has before.
+func (t *trial) decide() bool { return !t.decided.Swap(true) }
 
 // errDied is why a broker goes back to serving.
 var errDied = errors.New("the successor ended before it had served for a second")
@@ -135,7 +141,7 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.journal.Resume()
 	b.setAccepting(time.Time{})
 	b.startAccepting(serving)
-	b.notify("READY=1\nSTATUS=" + b.servingStatus())
+	b.notifyServing() // also to those to whom the successor could say that it does
 	t := &h.trial
 	for _, id := range t.lost { // their databases come again
 		b.lost(id)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,7 +80,11 @@ func (m *mortal) run(file *os.File) {
 				return
 			}
 			if !m.lives("answers " + r.Kind) {
-				<-m.killed
+				select {
+				case <-m.killed:
+				case <-channel.Over():
+					m.t.Error("it could believe to be alone before it was killed")
+				}
 				return
 			}
 			released := make(chan error, 1)
@@ -96,11 +102,16 @@ func (m *mortal) run(file *os.File) {
 	}
 }
 
-// succeededBy makes a broker of which the first successor is a mortal one.
-func succeededBy(t *testing.T, lives func(step string) bool) *running {
+// succeededBy makes a broker of which the first successor is a mortal one, and counts how often it tells that it serves.
+func succeededBy(t *testing.T, lives func(step string) bool) (r *running, told *atomic.Uint64) {
 	t.Helper()
 	config := testConfig(t, func(c *Config) { c.HoldTimeout = 0 })
-	b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
+	told = new(atomic.Uint64)
+	b, err := NewIn(Process{Notify: func(state string) {
+		if strings.HasPrefix(state, fmt.Sprintf("READY=1\nMAINPID=%d\n", os.Getpid())) {
+			told.Add(1)
+		}
+	}, Start: func(file *os.File) (Successor, error) {
 		own, err := dup(file)
 		if err != nil {
 			return nil, err
@@ -114,7 +125,7 @@ func succeededBy(t *testing.T, lives func(step string) bool) *running {
 	}
 	b.upgrade.trial, b.upgrade.settle = 100*time.Millisecond, 200*time.Millisecond
 	b.upgrade.answers = time.Second
-	return run(t, b)
+	return run(t, b), told
 }
 
 // alive tells whether a session is.
@@ -151,7 +162,7 @@ func TestASuccessorThatDies(t *testing.T) {
 			t.Parallel()
 			name, _, _ := strings.Cut(step, ",")
 			steps, dead := 0, false
-			r := succeededBy(t, func(next string) bool {
+			r, told := succeededBy(t, func(next string) bool {
 				if next == name {
 					steps++
 				}
@@ -179,6 +190,9 @@ func TestASuccessorThatDies(t *testing.T) {
 				t.Errorf("%d sessions were lost, want %d", lost, c.lost)
 			}
 			r.goesOn(live)
+			if n := told.Load(); c.served != (n == 2) {
+				t.Errorf("it was told %d times that it serves", n)
+			}
 		})
 	}
 }
@@ -219,16 +233,13 @@ func (r *running) goesOn(sessions int) {
 func TestWhatOperatorsToldASuccessorThatDiesHolds(t *testing.T) {
 	var r *running
 	var told intent.Intent
-	drain := func(service string) intent.Intent {
-		return intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: service}}
-	}
-	r = succeededBy(t, func(next string) bool {
+	r, _ = succeededBy(t, func(next string) bool {
 		if next != "trial" {
 			return true
 		}
 		store, err := intent.Open(filepath.Join(r.state.path, "intents.json"))
 		if err == nil {
-			told, err = store.Add(drain("sales"))
+			told, err = store.Add(drainOf("sales"))
 		}
 		if err == nil {
 			_, err = store.Remove(r.Intents()[0].ID)
@@ -240,7 +251,7 @@ func TestWhatOperatorsToldASuccessorThatDiesHolds(t *testing.T) {
 	})
 	r.register("s1", "sales")
 	r.register("s2", "billing")
-	taken := r.set(drain("billing"))
+	taken := r.set(drainOf("billing"))
 	if _, err := r.Upgrade(t.Context()); err == nil {
 		t.Fatal("it did not fail")
 	}
@@ -248,7 +259,7 @@ func TestWhatOperatorsToldASuccessorThatDiesHolds(t *testing.T) {
 	if _, reply := r.ask("(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=billing)))"); !isAccept(reply) {
 		t.Errorf("after its drain was taken back: %v", reply)
 	}
-	later := r.set(drain("billing"))
+	later := r.set(drainOf("billing"))
 	if all := r.Intents(); len(all) != 2 || all[0].ID != told.ID || later.ID == told.ID || later.ID == taken.ID {
 		t.Errorf("%+v", all)
 	}
