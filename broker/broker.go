@@ -381,11 +381,7 @@ func (b *Broker) Run(ctx, abort context.Context) error {
 	defer stopHolding()
 	background.Go(func() { b.holder.Run(holding, func() <-chan struct{} { return b.table.Snapshot().Superseded() }) })
 	b.journal.Add(journal.Event{Kind: journal.Started, Detail: Version})
-	if err := b.begun(); err != nil { // it will never be asked for anything
-		b.log.Error("upgrade: not taken over", "cause", err.Error())
-		b.passConsul() // to the one that may go on serving
-		b.Shutdown(console.ShutdownRequest{Abort: true})
-	}
+	b.begun()
 	started := []any{"generation", b.generation(), "name", b.config.Name, "version", Version, "addresses", b.Addresses(), "console", b.ConsoleAddress(), "rest", b.RESTAddress(), "socket", b.SocketPath()}
 	b.log.Info("broker started", append(started, b.aboutOthers()...)...)
 	b.logRoom()

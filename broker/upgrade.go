@@ -87,6 +87,7 @@ type heir struct {
 
 	trial   trial
 	answers time.Duration // in which it has to answer an offer
+	late    bool          // it may begin to serve, and is not waited for any more
 	moved   chan struct{} // closed when all was offered that there was, and the successor has proven itself or not
 	moves   []console.Moved
 	failure error                     // why it is not this broker's successor after all; not to be read before moved is closed
@@ -225,8 +226,12 @@ func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
 	return h, nil
 }
 
-// fail ends a successor that does not serve, which has a moment to end by itself, and says why with what its end tells.
+// fail ends a successor that does not serve, which has a moment to end by itself unless it might serve after all, and says why with
+// what its end tells.
 func (h *heir) fail(err error, last time.Duration) error {
+	if h.late {
+		h.kill(last)
+	}
 	_ = h.channel.Close()
 	patience := time.AfterFunc(last, h.process.Kill)
 	end := h.process.Wait()
@@ -356,6 +361,7 @@ func (b *Broker) commit(ctx context.Context, h *heir) error {
 		return err
 	}
 	if err := h.await(ctx, recordServing); err != nil {
+		h.late = ctx.Err() != nil
 		return silent(err, "it did not serve within %v", b.upgrade.commit)
 	}
 	h.served = time.Now()

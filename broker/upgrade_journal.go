@@ -110,9 +110,8 @@ func (b *Broker) takeEvents(body json.RawMessage) error {
 	return nil
 }
 
-// takenOver enters a registration of the predecessor, as registered does. What was known there is no news.
+// takenOver enters a registration of the predecessor, as registered does. What was known there is no news. See lookUpFor.
 func (b *Broker) takenOver(r servicetable.Registration) {
-	b.settings().registrants.Refresh(context.Background(), []*servicetable.Registration{&r})
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	was := r

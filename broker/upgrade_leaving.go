@@ -169,16 +169,16 @@ func (h *heir) hangs() {
 		if !h.trial.decide() {
 			return
 		}
-		h.kill()
+		h.kill(endTime)
 	}
 	_ = h.channel.Close()
 }
 
 // kill ends a successor before the channel to it is closed: one that wakes and sees its predecessor gone would tell everybody that it
 // serves.
-func (h *heir) kill() {
+func (h *heir) kill(within time.Duration) {
 	h.process.Kill()
-	patience := time.NewTimer(endTime)
+	patience := time.NewTimer(within)
 	defer patience.Stop()
 	select {
 	case <-h.channel.Over():

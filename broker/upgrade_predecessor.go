@@ -179,7 +179,8 @@ func (b *Broker) takeParts(given map[string]passed, early bool) error {
 	return nil
 }
 
-// awaitCommit tells a predecessor that this broker could serve, and returns when it is to. Without one it returns at once.
+// awaitCommit tells a predecessor that this broker could serve, and returns when it is to and has said that it does. Without one it
+// returns at once. After an error nothing outside was touched: the predecessor serves.
 func (b *Broker) awaitCommit(ctx context.Context) error {
 	p := b.process.Before
 	if p == nil {
@@ -213,6 +214,12 @@ func (b *Broker) awaitCommit(ctx context.Context) error {
 	if err == nil {
 		err = b.openIntents() // as they are now
 	}
+	if err == nil {
+		b.rereadShared()
+		b.journal.Resume() // where that one passed none on
+		b.rejudge()
+		err = p.serves()
+	}
 	if err != nil {
 		for _, part := range late {
 			closeFiles(part.files)
@@ -220,32 +227,32 @@ func (b *Broker) awaitCommit(ctx context.Context) error {
 		p.Refuse(err)
 		return fmt.Errorf("not taken over from process %d: %w", p.hello.PID, err)
 	}
-	b.rereadShared()
-	b.journal.Resume() // where that one passed none on
-	b.rejudge()
 	return nil
 }
 
-// begun tells whom it concerns that this broker serves.
-func (b *Broker) begun() error {
+// serves tells the predecessor that this process does. One that has waited for too long serves on itself, and cannot be told.
+func (p *Predecessor) serves() error {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTime)
+	defer cancel()
+	if err := p.channel.Send(ctx, recordServing, struct{}{}); err != nil {
+		return fmt.Errorf("it ended, or gave this process up, while it handed over: %w", err)
+	}
+	return nil
+}
+
+// begun tells whom it concerns that this broker serves. A predecessor knows already.
+func (b *Broker) begun() {
 	if of, ok := b.socket.(interface{ SetUnlinkOnClose(bool) }); ok {
 		of.SetUnlinkOnClose(true)
 	}
 	if unused := b.sockets.leave(); len(unused) > 0 {
 		b.log.Warn("sockets that were open before are named by no address of the configuration, and closed", "sockets", unused)
 	}
-	p := b.process.Before
-	if p == nil {
-		b.notifyServing()
-	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), commitTime)
-		defer cancel()
-		if err := p.channel.Send(ctx, recordServing, struct{}{}); err != nil {
-			return fmt.Errorf("process %d ended while it handed over: %w", p.hello.PID, err)
-		}
+	if p := b.process.Before; p != nil {
 		b.log.Info("upgrade: this generation serves", "generation", b.generation(), "before", p.hello.PID, "before_version", p.hello.Version)
+	} else {
+		b.notifyServing()
 	}
-	return nil
 }
 
 // notifyServing tells keeper and service manager that this process is the one that serves; not before a predecessor has left, which

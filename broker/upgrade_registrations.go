@@ -53,8 +53,13 @@ func (b *Broker) takeTable(state json.RawMessage, _ []*os.File) error {
 	if given.Form != tableForm {
 		return fmt.Errorf("the table is in form %d, and this version knows %d", given.Form, tableForm)
 	}
+	all := make([]*servicetable.Registration, len(given.Registrations))
 	for i := range given.Registrations {
-		b.takenOver(given.Registrations[i])
+		all[i] = &given.Registrations[i]
+	}
+	b.lookUpFor(all)
+	for _, r := range all {
+		b.takenOver(*r)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,14 +18,20 @@ import (
 
 // inProcess is a successor that is no process of its own.
 type inProcess struct {
-	stop  context.CancelFunc
-	ended chan struct{}
+	stop   context.CancelFunc
+	ended  chan struct{}
+	killed atomic.Pointer[func()] // unless it is nil, called when it is killed
 }
 
-func (*inProcess) PID() int      { return os.Getpid() }
-func (p *inProcess) Kill()       { p.stop() }
+func (*inProcess) PID() int   { return os.Getpid() }
+func (p *inProcess) Release() {}
+func (p *inProcess) Kill() {
+	if told := p.killed.Load(); told != nil {
+		(*told)()
+	}
+	p.stop()
+}
 func (p *inProcess) Wait() error { <-p.ended; return nil }
-func (*inProcess) Release()      {}
 
 // succeedable is a broker that can be succeeded by others within this process.
 func succeedable(t *testing.T, change func(*Config)) (r *running, next chan *running) {
@@ -45,7 +52,7 @@ func succeedableOnce(t *testing.T, change func(*Config), ready func(*Broker, *in
 				return nil, err
 			}
 			ctx, cancel := context.WithCancel(context.Background())
-			p := &inProcess{cancel, make(chan struct{})}
+			p := &inProcess{stop: cancel, ended: make(chan struct{})}
 			go func() {
 				defer close(p.ended)
 				channel, err := handover.Open(own)

@@ -156,11 +156,20 @@ func (b *Broker) asStored(of *servicetable.Registration, number int) *servicetab
 	return r
 }
 
-// enterStored enters stale registrations, judged by the rules and intents of today.
-func (b *Broker) enterStored(all []*servicetable.Registration) {
-	limited, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+// lookUpTime bounds how long names are waited for together that many registrations are judged by.
+const lookUpTime = 2 * time.Second
+
+// lookUpFor looks up what judging takes of many registrations that come at once. Somebody waits for them, so that a resolver that is
+// silent does not count once for each.
+func (b *Broker) lookUpFor(all []*servicetable.Registration) {
+	limited, cancel := context.WithTimeout(context.Background(), lookUpTime)
 	defer cancel()
 	b.settings().registrants.Refresh(limited, all)
+}
+
+// enterStored enters stale registrations, judged by the rules and intents of today.
+func (b *Broker) enterStored(all []*servicetable.Registration) {
+	b.lookUpFor(all)
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	entered := make([]servicetable.Registration, 0, len(all))
