@@ -1,12 +1,18 @@
 package broker
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"servicebroker/console"
+	"servicebroker/registration"
 )
 
 // A successor that is too late finds its predecessor serving, and leaves all that is that one's as it is: it was to be killed before.
@@ -51,5 +57,48 @@ func TestASuccessorThatIsTooLateTouchesNothing(t *testing.T) {
 	}
 	if all := old.Generations(); len(all) != 1 || all[0].State != console.GenerationServing {
 		t.Errorf("%+v", all)
+	}
+}
+
+// A resolver that does not answer is waited for once, not for each registration that a successor is given.
+func TestASuccessorWaitsOnceForASilentResolver(t *testing.T) {
+	b, err := New(testConfigFor(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.closeListeners)
+	var given tablePassed
+	given.Form = tableForm
+	for n := range 10 {
+		r := registrationOf(t, fmt.Sprint("s", n), "sales")
+		r.Peer, r.Handlers[0].Host = netip.MustParseAddr("10.0.0.1"), fmt.Sprintf("db%d.example.com", n)
+		given.Registrations = append(given.Registrations, r)
+	}
+	text, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registrants, err := registration.NewRegistrants([]registration.RegistrantRule{{Name: "all", Sources: []string{"10.0.0.0/8"}, Handlers: []string{"10.0.0.0/8"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registrants.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	judged := *b.settings()
+	judged.registrants = registrants
+	b.current.Store(&judged)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := b.takeTable(text, nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took == 0 || took > 2*lookUpTime {
+			t.Errorf("it took %v", took)
+		}
+	})
+	if n := len(b.Snapshot().Registrations()); n != len(given.Registrations) {
+		t.Errorf("%d are there", n)
 	}
 }
