@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,6 +202,31 @@ func TestMaintenanceIsNotProbed(t *testing.T) {
 
 // slow accepts CONNECTs once gate is closed.
 func slow(t *testing.T, gate <-chan struct{}, asked *atomic.Int32) (string, int) {
+	return listenerThat(t, func(connect *tns.Connect, stop <-chan struct{}) tns.Message {
+		if asked != nil {
+			asked.Add(1)
+		}
+		select {
+		case <-gate:
+			return tns.AnswerConnect(connect, 318, nil)
+		case <-stop:
+			return nil
+		}
+	})
+}
+
+// choosy refuses CONNECTs in whose data there is a word, and accepts all others.
+func choosy(t *testing.T, word string) (string, int) {
+	return listenerThat(t, func(connect *tns.Connect, _ <-chan struct{}) tns.Message {
+		if strings.Contains(string(connect.Data), word) {
+			return tns.NewRefuse(tns.CodeUnknownHandler, 0)
+		}
+		return tns.AnswerConnect(connect, 318, nil)
+	})
+}
+
+// listenerThat answers each CONNECT as it is told; nil closes the connection, as does the end of the test, of which answer is told.
+func listenerThat(t *testing.T, answer func(connect *tns.Connect, stop <-chan struct{}) tns.Message) (string, int) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -221,15 +247,8 @@ func slow(t *testing.T, gate <-chan struct{}, asked *atomic.Int32) (string, int)
 				if err != nil {
 					return
 				}
-				if asked != nil {
-					asked.Add(1)
-				}
-				select {
-				case <-gate:
-				case <-stop:
-					return
-				}
-				if conn.Send(tns.AnswerConnect(connect, 318, nil)) != nil {
+				reply := answer(connect, stop)
+				if reply == nil || conn.Send(reply) != nil {
 					return
 				}
 				raw.Read(make([]byte, 100))
@@ -321,5 +340,34 @@ func TestSessionsOfTheDeadAreEnded(t *testing.T) {
 	until(t, "its sessions are ended", func() bool { return len(r.relay.Sessions()) == 0 })
 	if e := r.event(journal.SessionsLost); e.Detail != "2 sessions ended" || e.Instance != "a" {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// A client that every instance refuses holds up no others of a healthy service, whether it differs from them in its connect data or
+// only in what no line is named by.
+func TestOneThatIsRefusedDelaysNoOthers(t *testing.T) {
+	for name, odd := range map[string]string{
+		"a line of its own": "(HANDLER_NAME=odd)", "the line of all": "(CID=(PROGRAM=odd)(HOST=h)(USER=u))",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, nil)
+			host, port := choosy(t, "odd")
+			r.put("a", "a", host, port)
+			r.from("127.0.0.2", "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)"+odd+"))")
+			r.heldIs(1)
+			var good []chan answered
+			for range 100 {
+				good = append(good, r.from("127.0.0.3", sales))
+			}
+			for i, g := range good {
+				if a := <-g; !isAccept(a.reply) || a.took > soon {
+					t.Fatalf("client %d: %v, want an ACCEPT at once", i, a)
+				}
+			}
+			r.heldIs(1)
+			if a := <-r.from("127.0.0.3", sales); !isAccept(a.reply) || a.took > soon {
+				t.Errorf("later: %v, want an ACCEPT at once", a)
+			}
+		})
 	}
 }
