@@ -195,6 +195,16 @@ func (b *Broker) dnsMirrorTo(to discovery.Destination[dns.Publication], m *mirro
 	return of
 }
 
+// resumeZone serves the zone again as one that secondaries follow, whatever they were told by a successor that is gone.
+func (b *Broker) resumeZone() {
+	if b.dns.server == nil {
+		return
+	}
+	if err := b.dns.server.Resume(); err != nil {
+		b.log.Error("secondaries may not follow the zone until the broker is restarted", "cause", err.Error())
+	}
+}
+
 // nudgeDNS has mirrors look again though the table is as it was.
 func (b *Broker) nudgeDNS() {
 	for _, nudge := range b.dns.nudges {

@@ -141,6 +141,7 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.journal.Resume()
 	b.setAccepting(time.Time{})
 	b.startAccepting(serving)
+	b.resumeZone()
 	b.notifyServing() // also to those to whom the successor could say that it does
 	t := &h.trial
 	for _, id := range t.lost { // their databases come again

@@ -55,6 +55,21 @@ func (s *serials) next(version uint64) (uint32, error) {
 	return next, nil
 }
 
+// resume goes on beyond what another process may have given out, by the file, besides what was given out here.
+func (s *serials) resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.last
+	if err := s.start(); err != nil {
+		s.last = last
+		return err
+	}
+	if int32(last-s.last) > 0 {
+		s.last, s.reserved = last, last
+	}
+	return nil
+}
+
 // trouble returns why secondaries might not follow after a restart, once each time that it begins; else nil.
 func (s *serials) trouble() error {
 	s.mu.Lock()

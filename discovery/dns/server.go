@@ -41,6 +41,7 @@ type Server struct {
 	serials   serials
 	signers   map[string]*signer
 	latest    Publication
+	anew      bool                 // every zone gets a new serial, also where nothing has changed
 	proofs    map[string][]string  // texts of names that stand in the zone besides
 	gone      map[string]time.Time // names of services that are gone, and until when they exist
 	secrets   secrets
@@ -112,6 +113,22 @@ func (s *Server) Sync(_ context.Context, p Publication) error {
 	return s.serve(p)
 }
 
+// Resume goes on where another process had the zones meanwhile and is gone: secondaries follow no serial that is below one of its, so
+// all zones get one that is beyond.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.content.Load() == nil {
+		return nil
+	}
+	if err := s.serials.resume(); err != nil {
+		return err
+	}
+	s.anew = true
+	defer func() { s.anew = false }()
+	return s.serve(s.latest)
+}
+
 // serve is Sync while mu is held.
 func (s *Server) serve(p Publication) error {
 	before := s.content.Load()
@@ -178,7 +195,7 @@ func (s *Server) update(z Zone, e *edition, version uint64, old *zone) (*zone, e
 	}
 	z = s.remembered(z, old)
 	z.Records = stamp(z.Records, past, version)
-	if old != nil && old.ttl == e.ttl && slices.Equal(old.records, z.Records) {
+	if old != nil && !s.anew && old.ttl == e.ttl && slices.Equal(old.records, z.Records) {
 		return old, nil
 	}
 	if e.serial == 0 {

@@ -77,6 +77,51 @@ func TestTheSerialWrapsAround(t *testing.T) {
 	}
 }
 
+// Secondaries follow who goes on after another process had the zone for a while.
+func TestTheSerialGoesOnBeyondThatOfASuccessorThatIsGone(t *testing.T) {
+	folder := t.TempDir()
+	w := newWorld(t, &Server{State: folder}, instance("s1", "10.1.0.1", "sales"))
+	superseded := w.server.content.Load().superseded
+	successor := newWorld(t, &Server{State: folder}, instance("s1", "10.1.0.1", "sales"))
+	theirs := successor.serial(t)
+	if err := w.server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	resumed := w.serial(t)
+	if !newer(resumed, theirs) {
+		t.Errorf("serial %d after %d", resumed, theirs)
+	}
+	select {
+	case <-superseded:
+	default:
+		t.Error("nobody is told")
+	}
+	w.wantAnswer(t, "sales.db.example", wire.TypeA, "sales.db.example. A 10.1.0.1")
+	w.table.Apply(instance("s2", "10.1.0.2", "sales"))
+	w.sync(t)
+	if next := w.serial(t); !newer(next, resumed) {
+		t.Errorf("serial %d after %d", next, resumed)
+	}
+}
+
+// What is not on disk, since that is full, counts as well.
+func TestNoSerialIsGoneBackTo(t *testing.T) {
+	s := serials{path: "/proc/nobody/dns.serial"} // where nothing can be made
+	var last uint32
+	for version := range uint64(20_000) {
+		last, _ = s.next(version * 1000)
+	}
+	if err := s.resume(); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := s.next(1); err != nil || !newer(next, last) {
+		t.Errorf("serial %d after %d: %v", next, last, err)
+	}
+	if err := new(Server).Resume(); err != nil {
+		t.Errorf("where there is no zone yet: %v", err)
+	}
+}
+
 func TestASerialThatCannotBeKeptIsNotGivenOut(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "dns.serial"), []byte("soon\n"), 0o600); err != nil {
