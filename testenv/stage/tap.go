@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Answer is how a listener answered a CONNECT, by the type of its packet (tns.md 1.1).
@@ -90,22 +92,35 @@ func (t *Tap) listen(l *net.TCPListener) {
 		defer close(t.deaf)
 		defer l.Close()
 		for {
-			asked := time.Now()
 			client, err := l.AcceptTCP()
 			switch {
 			case err == nil:
 				t.running.Go(func() { t.carry(client) })
-			case !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(asked) >= quiet/2:
-				return // closed, or nobody has come for a while
-			default: // somebody may have come while the last one was taken in
+			case errors.Is(err, os.ErrDeadlineExceeded) && somebodyWaits(l): // who came before the deadline, however busy the machine is
 				_ = l.SetDeadline(time.Now().Add(quiet))
+			default:
+				return
 			}
 		}
 	})
 }
 
-// quiet is how long nobody must have come for all who did to have been seen.
+// quiet is how long those who have come are taken in before it is looked whether any are left.
 const quiet = time.Millisecond
+
+// somebodyWaits tells whether a connection has come that was not taken in.
+func somebodyWaits(l *net.TCPListener) bool {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return false
+	}
+	waits := false
+	err = raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		waits = n > 0 || err == unix.EINTR
+	})
+	return waits && err == nil
+}
 
 // Refuse takes in those who have come and has the system refuse everyone from then on, as if what is behind had ended,
 // until Reopen. Whoever was let in is carried as before.
