@@ -305,10 +305,11 @@ func (s *Server) queue(d *dialogue, standing standing) string {
 // clients could make up any number.
 const kindsAsked = 8
 
-// inQueue are the parts of connect data that a line is named by, or that no answer depends on.
-var inQueue = []string{"SERVICE_NAME", "SID", "INSTANCE_NAME", "SERVER", "CID", "CONNECTION_ID", "COLOCATION_TAG"}
+// refusedBy are the parts of connect data by which an instance refuses some and serves others (tns.md 12: 12515, 12522, 12524).
+// Whatever else clients say of themselves changes nobody's place.
+var refusedBy = []string{"HANDLER_NAME", "INSTANCE_ROLE", "PRESENTATION", "SESSION"}
 
-// kindAsked tells those apart that ask an instance for something more, such as a handler or a role: it may refuse them and
+// kindAsked tells those apart that ask an instance for more, such as a handler or a role: it may refuse them and
 // serve the others. "" asks for nothing more.
 func kindAsked(asked *descriptor.Node) string {
 	data := descriptor.ConnectData(asked)
@@ -317,7 +318,7 @@ func kindAsked(asked *descriptor.Node) string {
 	}
 	var more []string
 	for _, child := range data.Children {
-		if !slices.ContainsFunc(inQueue, func(name string) bool { return strings.EqualFold(name, child.Name) }) {
+		if slices.ContainsFunc(refusedBy, func(name string) bool { return strings.EqualFold(name, child.Name) }) {
 			more = append(more, strings.ToLower(child.String()))
 		}
 	}

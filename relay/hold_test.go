@@ -446,7 +446,7 @@ func TestLinesOfDifferentConnectData(t *testing.T) {
 		return w.queue(d, standing{})
 	}
 	plain := lineOf("")
-	for _, same := range []string{"(CID=(PROGRAM=p)(HOST=h)(USER=u))", "(connection_id=6bFzuVzcT1mSq8dUpMTX2g==)", "(SID=x)", "(COLOCATION_TAG=a)"} {
+	for _, same := range []string{"(CID=(PROGRAM=p)(HOST=h)(USER=u))", "(connection_id=6bFzuVzcT1mSq8dUpMTX2g==)", "(SID=x)", "(COLOCATION_TAG=a)", "(POOL_PURITY=new)"} {
 		if lineOf(same) != plain {
 			t.Errorf("%s waits in another line", same)
 		}
@@ -456,7 +456,7 @@ func TestLinesOfDifferentConnectData(t *testing.T) {
 			t.Errorf("%s waits in the line of all others", other)
 		}
 	}
-	if lineOf("(A=b)(C=(D=e))") != lineOf("(c=(d=E))(a=B)") {
+	if lineOf("(HANDLER_NAME=b)(SESSION=(D=e))") != lineOf("(session=(d=E))(handler_name=B)") {
 		t.Error("the order of parts or their case makes another line")
 	}
 	lines := map[string]bool{}
