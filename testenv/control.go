@@ -246,7 +246,7 @@ func (d *Database) setListener(sent body) error {
 	if err := sent.decode(&b); err != nil {
 		return err
 	}
-	a := answer{mode: b.Mode}
+	a := answer{mode: b.Mode, replaced: make(chan struct{})}
 	switch b.Mode {
 	case modeAccept, modeHang, modeReset:
 	case modeRefuse:
@@ -269,6 +269,7 @@ func (d *Database) setListener(sent body) error {
 		return invalid("leave to out, or use mode redirect", "mode %s leads nowhere", b.Mode)
 	}
 	d.mu.Lock()
+	close(d.answer.replaced)
 	d.answer = a
 	d.mu.Unlock()
 	return nil

@@ -131,7 +131,7 @@ func (d *Database) Listen() (err error) {
 	d.goodness = map[string]uint32{}
 	d.refresh, d.reconnect = make(chan struct{}, 1), make(chan struct{}, 1)
 	d.drained, d.aborted = make(chan struct{}, 1), make(chan struct{}, 1)
-	d.answer, d.connected = answer{mode: modeAccept}, !d.Unregistered
+	d.answer, d.connected = answer{mode: modeAccept, replaced: make(chan struct{})}, !d.Unregistered
 	d.sql = d.sqlServer()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"servicebroker/descriptor"
@@ -18,9 +19,10 @@ import (
 
 // answer is what the local listener says to clients.
 type answer struct {
-	mode string
-	code tns.Code           // of modeRefuse
-	to   descriptor.Address // of modeRedirect
+	mode     string
+	code     tns.Code           // of modeRefuse
+	to       descriptor.Address // of modeRedirect
+	replaced chan struct{}      // closed when another takes its place
 }
 
 // systemService is the service of sessions that asked for a SID.
@@ -71,7 +73,8 @@ func (d *Database) accept(ctx context.Context) {
 
 // client serves one connection as the local listener of this one instance.
 func (d *Database) client(ctx context.Context, raw net.Conn) {
-	_ = raw.SetDeadline(time.Now().Add(cmp.Or(d.ConnectPatience, connectPatience)))
+	patience := cmp.Or(d.ConnectPatience, connectPatience)
+	_ = raw.SetDeadline(time.Now().Add(patience))
 	unwrapped, err := d.unwrap(ctx, raw)
 	if err != nil {
 		d.Log.Debug("no TLS handshake", "cause", err.Error())
@@ -83,15 +86,15 @@ func (d *Database) client(ctx context.Context, raw net.Conn) {
 		d.refuseUnread(conn, err)
 		return
 	}
-	d.mu.Lock()
-	a := d.answer
-	d.mu.Unlock()
-	switch a.mode {
-	case modeHang:
-		_ = raw.SetDeadline(time.Time{})
-		_, _ = io.Copy(io.Discard, raw) // until the peer gives up or we stop
-		return
-	case modeReset:
+	a := d.currentAnswer()
+	for a.mode == modeHang {
+		if !hang(raw, a.replaced) {
+			return
+		}
+		a = d.currentAnswer()
+	}
+	_ = raw.SetDeadline(time.Now().Add(patience))
+	if a.mode == modeReset {
 		if t, ok := raw.(*net.TCPConn); ok {
 			_ = t.SetLinger(0)
 		}
@@ -115,6 +118,31 @@ func (d *Database) client(ctx context.Context, raw net.Conn) {
 		}
 		d.converse(ctx, conn, connect, data)
 	}
+}
+
+func (d *Database) currentAnswer() answer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.answer
+}
+
+// hang says nothing, whatever comes, until over is closed, as a listener that was stopped and goes on; false: the peer
+// gave up before, or we stop.
+func hang(raw net.Conn, over <-chan struct{}) bool {
+	_ = raw.SetDeadline(time.Time{})
+	gone := make(chan struct{})
+	var waker sync.WaitGroup
+	waker.Go(func() {
+		select {
+		case <-over:
+			_ = raw.SetReadDeadline(time.Now())
+		case <-gone:
+		}
+	})
+	_, err := io.Copy(io.Discard, raw)
+	close(gone)
+	waker.Wait()
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // refuseUnread ends a connection that brought no readable CONNECT: with a reason

@@ -132,6 +132,12 @@ func TestListenerModes(t *testing.T) {
 				t.Fatalf("%+v, %v", p, err)
 			}
 		}
+		conn.NetConn().SetReadDeadline(time.Now().Add(patience))
+		d.tell(t, "/listener", `{"mode": "refuse", "code": 12516}`)
+		p, err := conn.ReadPacket()
+		if err != nil || p.Type != tns.TypeRefuse {
+			t.Errorf("who has waited is told %+v, %v", p, err)
+		}
 	})
 	t.Run("accept", func(t *testing.T) {
 		d.tell(t, "/listener", `{"mode": "accept"}`)

@@ -20,7 +20,7 @@ const (
 
 // probing are the parameters of a broker with these probes, in a mode.
 func probing(mode string, more ...string) []string {
-	return append([]string{"ROUTE=" + mode, "PROBE_INTERVAL=1", "PROBE_TIMEOUT=500ms"}, more...)
+	return append([]string{"ROUTE=" + mode, "PROBE_INTERVAL=1", "PROBE_TIMEOUT=500ms", "SLOW_START=0"}, more...)
 }
 
 // scene is a broker that relays and one that redirects, each behind a tap, with the same two instances of sales, the
@@ -110,8 +110,8 @@ func bound(t *testing.T) context.Context {
 
 // The load in these tests, connects in a second through each broker: of go-ora and of each of the scripts.
 const (
-	fastRate = 25
-	slowRate = 8
+	fastRate = 12
+	slowRate = 6
 )
 
 // run strikes while drivers connect through both brokers, heals, and judges every connect.

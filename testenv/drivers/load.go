@@ -28,7 +28,7 @@ type Load struct {
 
 // Running is a load under way.
 type Running struct {
-	stop  chan struct{}
+	end   func()
 	ended chan struct{}
 	err   error
 
@@ -39,11 +39,12 @@ type Running struct {
 
 // Start starts the load through a tap.
 func (l Load) Start(ctx context.Context, tap *stage.Tap) *Running {
-	r := &Running{stop: make(chan struct{}), ended: make(chan struct{}), grown: make(chan struct{})}
+	stop := make(chan struct{})
+	r := &Running{end: sync.OnceFunc(func() { close(stop) }), ended: make(chan struct{}), grown: make(chan struct{})}
 	var loops sync.WaitGroup
 	errs := make([]error, len(l.Drivers))
 	for i, d := range l.Drivers {
-		loops.Go(func() { errs[i] = d.Loop(ctx, l.job(i, tap), r.stop, r.add) })
+		loops.Go(func() { errs[i] = d.Loop(ctx, l.job(i, tap), stop, r.add) })
 	}
 	go func() { // ends when the loops do, for which Stop waits
 		loops.Wait()
@@ -110,9 +111,12 @@ func (r *Running) Await(ctx context.Context, count int) error {
 	}
 }
 
-// Stop ends the load and returns every connect of it. It is to be called once.
+// End has no more connects begin.
+func (r *Running) End() { r.end() }
+
+// Stop ends the load, waits for what is under way, and returns every connect of it.
 func (r *Running) Stop() ([]Connected, error) {
-	close(r.stop)
+	r.end()
 	<-r.ended
 	all, _ := r.Connects()
 	return all, r.err

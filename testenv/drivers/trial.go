@@ -3,7 +3,6 @@ package drivers
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"servicebroker/testenv/stage"
@@ -30,8 +29,11 @@ func (tr Trial) Run(ctx context.Context, taps map[string]*stage.Tap) (map[string
 		loads[mode] = tr.Load.Start(ctx, tap)
 	}
 	err := tr.happen(ctx, loads, &struck)
+	for _, load := range loads { // all before any is waited for: none goes on alone
+		load.End()
+	}
 	samples := map[string][]Sample{}
-	for mode, load := range maps.All(loads) {
+	for mode, load := range loads {
 		connects, loadErr := load.Stop()
 		if err == nil {
 			err = loadErr
