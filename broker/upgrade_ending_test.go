@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,5 +266,38 @@ func TestAPredecessorThatHangsIsLeft(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// serving is a successor that goes on whatever becomes of whoever started it.
+type serving struct {
+	once     sync.Once
+	killed   chan struct{}
+	released bool
+}
+
+func (*serving) PID() int      { return 1 }
+func (s *serving) Kill()       { s.once.Do(func() { close(s.killed) }) }
+func (s *serving) Wait() error { <-s.killed; return nil }
+func (s *serving) Release()    { s.released = true }
+
+// Whoever ends after it has handed over leaves the one that serves alone, also where the channel to it broke before: because a record
+// was cut short as all that follows a successor was stopped, or long ago.
+func TestNobodyEndsASuccessorThatServes(t *testing.T) {
+	channel, theirs, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	<-channel.Over()
+	s := &serving{killed: make(chan struct{})}
+	(&heir{channel: channel, process: s}).release()
+	select {
+	case <-s.killed:
+		t.Error("it is killed")
+	default:
+	}
+	if !s.released {
+		t.Error("it is not let go of")
 	}
 }

@@ -262,16 +262,10 @@ func (b *Broker) tellLeft(ctx context.Context, h *heir) {
 	}
 }
 
-// release lets the successor go on alone.
+// release lets the successor go on alone, also where the channel to it is over before: nobody can tell then whether it has ended, and
+// it may be the only one that serves.
 func (h *heir) release() {
-	select {
-	case <-h.channel.Over(): // it is gone, or about to
-		patience := time.AfterFunc(endTime, h.process.Kill)
-		_ = h.process.Wait()
-		patience.Stop()
-	default:
-		h.process.Release()
-	}
+	h.process.Release()
 	_ = h.channel.Close()
 }
 
