@@ -187,8 +187,9 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 }
 
-// Beyond the slots a crowd is not answered, and beyond those of one client its neighbours still are.
-func TestRefusalsTakeFewSlots(t *testing.T) {
+// fewSlots runs a broker where each client has one connect and two slots.
+func fewSlots(t *testing.T) *running {
+	t.Helper()
 	b, err := New(testConfig(t, func(c *Config) {
 		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
 	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -196,7 +197,12 @@ func TestRefusalsTakeFewSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.limiting.slots.Each = 2
-	r := run(t, b)
+	return run(t, b)
+}
+
+// Beyond the slots a crowd is not answered, and beyond those of one client its neighbours still are.
+func TestRefusalsTakeFewSlots(t *testing.T) {
+	r := fewSlots(t)
 	r.register("a", "sales")
 	r.connection("127.0.0.2")
 	for range 2 { // say nothing, and are waited for
@@ -218,16 +224,9 @@ func TestRefusalsTakeFewSlots(t *testing.T) {
 
 // Who says that it is a database stays under the limits of clients until it has been let in.
 func TestRefusedRegistrantsTakeFewSlots(t *testing.T) {
-	b, err := New(testConfig(t, func(c *Config) {
-		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
-	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.limiting.slots.Each = 2
-	r := run(t, b)
+	r := fewSlots(t)
 	judged, proceed := make(chan struct{}, 1), make(chan struct{})
-	err = r.registrar.SetAdmission(&registration.Admission{Excluded: []string{"127.0.0.2"}, Interfaces: func() ([]netip.Prefix, error) {
+	err := r.registrar.SetAdmission(&registration.Admission{Excluded: []string{"127.0.0.2"}, Interfaces: func() ([]netip.Prefix, error) {
 		judged <- struct{}{}
 		<-proceed
 		return nil, nil

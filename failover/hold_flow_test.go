@@ -122,13 +122,7 @@ func TestHeadsThatGiveUpDoNotHurryTheLine(t *testing.T) {
 			if i == 0 {
 				r.Retry = time.Second
 			}
-			p := h.enter(t, r)
-			h.going.Go(func() {
-				for p.Await(t.Context()) == nil && p.Again("refused", time.Second) == Waiting {
-					continue
-				}
-				p.Leave(false)
-			})
+			h.persist(t, h.enter(t, r))
 			pass(10 * time.Millisecond)
 		}
 		if c := h.Counters(); c.Released < 15 || c.Released > 25 {
@@ -315,9 +309,13 @@ func (h *hall) stubborn(t *testing.T, name string) {
 	t.Helper()
 	r := h.request("sales", name)
 	r.Retry = time.Second
-	p := h.enter(t, r)
+	h.persist(t, h.enter(t, r))
+}
+
+// persist has whoever is at p try in vain each time it is let, until its time is up.
+func (h *hall) persist(t *testing.T, p *Place) {
 	h.going.Go(func() {
-		for p.Await(t.Context()) == nil && p.Again("no such handler", time.Second) == Waiting {
+		for p.Await(t.Context()) == nil && p.Again("refused", time.Second) == Waiting {
 			continue
 		}
 		p.Leave(false)

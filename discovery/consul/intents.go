@@ -146,12 +146,7 @@ func (s *Intents) Reread() error {
 		err = s.reread()
 	}
 	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	s.wakeUp()
-	s.tell()
-	return nil
+	return s.announce(err)
 }
 
 // reread is Reread while s.mu is held.
@@ -247,12 +242,16 @@ func (s *Intents) set(id string, e shared, at time.Time) error {
 		err = s.keep(next)
 	}
 	s.mu.Unlock()
-	if err != nil {
-		return err
+	return s.announce(err)
+}
+
+// announce tells whoever watches of a change, unless it failed with err.
+func (s *Intents) announce(err error) error {
+	if err == nil {
+		s.wakeUp()
+		s.tell()
 	}
-	s.wakeUp()
-	s.tell()
-	return nil
+	return err
 }
 
 func (s *Intents) wakeUp() {
