@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -57,10 +58,16 @@ func run(arguments []string, noSkips bool) int {
 	return 0
 }
 
+// failure is a test that failed, or a package that no test of failed by itself.
+type failure struct {
+	name string   // "package test"
+	said []string // its last messages, which are easily lost among logs
+}
+
 // results is what a run came to.
 type results struct {
 	passed  int
-	failed  []string // "package test"; of a package that no test of failed by itself, those that it ended in the middle of
+	failed  []failure
 	skips   []string // "package test: reason"
 	output  map[string][]string
 	running map[string]string // package by key of tests that have begun
@@ -104,7 +111,7 @@ func (res *results) take(e event, w io.Writer) {
 		fmt.Fprint(w, strings.Join(output, ""))
 	case e.Action == "fail":
 		fmt.Fprint(w, strings.Join(output, ""))
-		res.failed = append(res.failed, key)
+		res.failed = append(res.failed, failure{key, said(output)})
 	case e.Test == "":
 		if e.Action == "pass" {
 			fmt.Fprintf(w, "ok    %s  %.1fs\n", e.Package, e.Elapsed)
@@ -127,13 +134,33 @@ func (res *results) packageFailed(name string, w io.Writer) {
 	slices.Sort(unfinished)
 	for _, key := range unfinished {
 		fmt.Fprint(w, strings.Join(res.output[key], ""))
+		res.failed = append(res.failed, failure{key + ": ended in the middle of it", said(res.output[key])})
 		delete(res.output, key)
 		delete(res.running, key)
-		res.failed = append(res.failed, key+": ended in the middle of it")
 	}
-	if !slices.ContainsFunc(res.failed, func(key string) bool { return strings.HasPrefix(key, name+" ") }) {
-		res.failed = append(res.failed, name+" as a whole")
+	if !slices.ContainsFunc(res.failed, func(f failure) bool { return strings.HasPrefix(f.name, name+" ") }) {
+		res.failed = append(res.failed, failure{name: name + " as a whole"})
 	}
+}
+
+// message is a line that a test has written by t.Log, t.Error and the like.
+var message = regexp.MustCompile(`^\s+\w+\.go:\d+: `)
+
+// said picks a test's last messages out of its output, cut to what a person reads.
+func said(output []string) []string {
+	const last, longest = 10, 300
+	var all []string
+	for _, line := range output {
+		if !message.MatchString(line) {
+			continue
+		}
+		line = strings.TrimSpace(line)
+		if len(line) > longest {
+			line = strings.ToValidUTF8(line[:longest], "") + "…"
+		}
+		all = append(all, line)
+	}
+	return all[max(0, len(all)-last):]
 }
 
 // reason picks what t.Skip was told out of a skipped test's output.
@@ -162,7 +189,10 @@ func (res *results) summarise(w io.Writer) {
 	if len(res.failed) > 0 {
 		fmt.Fprintln(w, "\nFailed:")
 		for _, f := range res.failed {
-			fmt.Fprintln(w, "  "+f)
+			fmt.Fprintln(w, "  "+f.name)
+			for _, text := range f.said {
+				fmt.Fprintln(w, "      "+text)
+			}
 		}
 	}
 	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", res.passed, len(res.failed), len(res.skips))

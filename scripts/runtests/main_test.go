@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,6 +47,7 @@ Skipped:
 
 Failed:
   p TestC
+      c_test.go:9: got 1, want 2
   s TestD: ended in the middle of it
   t as a whole
 
@@ -52,6 +55,20 @@ Failed:
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestSaid(t *testing.T) {
+	output := []string{"=== RUN   T\n", "    a_test.go:1: too early\n", "time=now msg=\"a_test.go:1: quoted\"\n"}
+	want := []string{}
+	for i := range 9 {
+		output = append(output, fmt.Sprintf("        b_test.go:%d: word\n", i), "            more of it\n")
+		want = append(want, fmt.Sprintf("b_test.go:%d: word", i))
+	}
+	output = append(output, "    c_test.go:2: "+strings.Repeat("é", 200)+"\n", "--- FAIL: T (0.00s)\n")
+	want = append(want, "c_test.go:2: "+strings.Repeat("é", 143)+"…")
+	if got := said(output); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
