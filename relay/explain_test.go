@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,6 +146,26 @@ func TestRedirectVerifies(t *testing.T) {
 	down["s2"] = true
 	if refuse, ok := w.reply(w.client(sales)).(*tns.Refuse); !ok || refuse.Code() == 0 {
 		t.Errorf("answered %v", refuse)
+	}
+}
+
+// Where none of those answers to whom a client could be redirected, it is relayed to one to whom it cannot be.
+func TestRelayedWhereNobodyToRedirectToAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.instance("s1", accepts, "sales")
+	w.instance("s~2", accepts, "sales") // not a name to put into a REDIRECT
+	w.mode(ModeRedirect)
+	w.Verify = func(context.Context, servicetable.Candidate) error { return errors.New("no answer to a ping") }
+	client := w.client(sales)
+	if m := w.reply(client); !isAccept(m) {
+		t.Fatalf("answered %v", m)
+	}
+	client.NetConn().Close()
+	w.running.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.asked, []string{"s~2:1521"}) || !slices.Equal(w.settled, []string{"s~2"}) {
+		t.Errorf("asked %v, settled for %v", w.asked, w.settled)
 	}
 }
 

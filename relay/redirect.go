@@ -28,38 +28,36 @@ func (s *Server) cameBack(d *dialogue) bool {
 	return known || d.connect.HeaderFlags&tns.FlagRedirected != 0
 }
 
-// redirect sends the client to the best candidate, if that is one to redirect to,
-// or to the next best that is. It reports false if the session is to be relayed.
-func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservation) (bool, error) {
+// redirect sends the client to the best candidate, if that is one to redirect to, or to the next best that is. Where it
+// sends it nowhere it returns those to which the session can be relayed: all but those that were found not to answer.
+func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservation) (rest []servicetable.Candidate, err error) {
 	var unfit []error
 	route := reservation.Route()
 	for i, c := range route {
-		if s.treatment(d, c).Mode != ModeRedirect {
-			if i == 0 {
-				return false, nil
-			}
-			continue
+		message, ok := (*tns.Redirect)(nil), s.treatment(d, c).Mode == ModeRedirect
+		if !ok && i == 0 {
+			return route, nil
 		}
-		message, ok := s.redirection(ctx, d, c)
+		if ok {
+			message, ok = s.redirection(ctx, d, c)
+		}
 		if !ok {
+			rest = append(rest, c)
 			continue
 		}
-		if err := s.verifyAndSend(ctx, d, c, message, reservation); err != nil {
-			var gone *clientGone
-			if errors.As(err, &gone) {
-				return true, err
-			}
-			unfit = append(unfit, err)
-			continue
+		err := s.verifyAndSend(ctx, d, c, message, reservation)
+		var gone *clientGone
+		if err == nil || errors.As(err, &gone) {
+			return nil, err
 		}
-		return true, nil
+		unfit = append(unfit, err)
 	}
-	if len(unfit) > 0 {
+	if len(rest) == 0 {
 		d.route = route
 		reservation.Release()
-		return true, errors.Join(unfit...)
+		return nil, errors.Join(unfit...)
 	}
-	return false, nil
+	return rest, nil
 }
 
 // verifyAndSend redirects the client to c if that answers and is still wanted. Whoever takes c out of use meanwhile

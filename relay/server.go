@@ -381,8 +381,8 @@ func (s *Server) try(ctx context.Context, d *dialogue) (*accepted, error) {
 }
 
 // tryAll goes from candidates to an answer.
-func (s *Server) tryAll(ctx context.Context, d *dialogue, candidates []servicetable.Candidate, began time.Time) (*accepted, error) {
-	if err := s.enter(d, candidates[0]); err != nil {
+func (s *Server) tryAll(ctx context.Context, d *dialogue, candidates []servicetable.Candidate, began time.Time) (a *accepted, err error) {
+	if err = s.enter(d, candidates[0]); err != nil {
 		return nil, err
 	}
 	returned := s.cameBack(d)
@@ -392,24 +392,25 @@ func (s *Server) tryAll(ctx context.Context, d *dialogue, candidates []serviceta
 	}, candidates)
 	d.recordOrder(reservation)
 	d.decided = time.Since(began)
+	route := reservation.Route()
 	if !returned && d.hello == nil {
-		if done, err := s.redirect(ctx, d, reservation); done || err != nil {
+		if route, err = s.redirect(ctx, d, reservation); route == nil {
 			return nil, err
 		}
 	}
-	a, err := s.relay(ctx, d, reservation)
+	a, err = s.relay(ctx, d, reservation, route)
 	if err != nil {
 		reservation.Release()
 	}
 	return a, err
 }
 
-// relay finds an instance that accepts the client, and tells the client.
-func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation) (a *accepted, err error) {
+// relay finds an instance along the route that accepts the client, and tells the client.
+func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation, route []servicetable.Candidate) (a *accepted, err error) {
 	if hopsOf(d.connect) >= maxHops && (d.way == nil || !d.way.named) {
 		return nil, errCircle
 	}
-	shares, err := s.takeSessions(d, reservation.Route()[0])
+	shares, err := s.takeSessions(d, route[0])
 	if err != nil {
 		return nil, err
 	}
@@ -418,7 +419,7 @@ func (s *Server) relay(ctx context.Context, d *dialogue, reservation Reservation
 			releaseAll(shares)
 		}
 	}()
-	server, candidate, err := s.dial(ctx, d, reservation.Route())
+	server, candidate, err := s.dial(ctx, d, route)
 	if err != nil {
 		return nil, err
 	}
