@@ -66,12 +66,16 @@ func setHoldRate(c *Config, n *descriptor.Node) error {
 	return nil
 }
 
-func setHoldShare(c *Config, n *descriptor.Node) error {
-	share, err := strconv.ParseFloat(n.Value, 64)
-	if err != nil || !(share > 0 && share <= 1) {
+func setHoldShare(c *Config, n *descriptor.Node) error { return setPart(&c.HoldShare, n) }
+
+func setHoldClientShare(c *Config, n *descriptor.Node) error { return setPart(&c.HoldClientShare, n) }
+
+func setPart(to *float64, n *descriptor.Node) error {
+	part, err := strconv.ParseFloat(n.Value, 64)
+	if err != nil || !(part > 0 && part <= 1) {
 		return fmt.Errorf("%q is not a part of the whole: write more than 0 and at most 1, for example 0.5", n.Value)
 	}
-	c.HoldShare = share
+	*to = part
 	return nil
 }
 

@@ -45,13 +45,14 @@ type Config struct {
 	TableMemory    time.Duration // TABLE_MEMORY; 0 keeps no table on disk
 	MoveWindow     time.Duration // MOVE_WINDOW
 
-	HoldTimeout time.Duration // HOLD_TIMEOUT; 0 is off
-	HoldMemory  time.Duration // HOLD_MEMORY; 0 holds only what operators hold
-	HoldShare   float64       // HOLD_SHARE, a part of MaxHeld
-	HoldRate    float64       // HOLD_RELEASE_RATE, connects a second
-	HoldDryRun  bool          // HOLD_DRY_RUN
-	MaxHeld     int           // MAX_HELD
-	MemoryLimit int64         // MEMORY_LIMIT, bytes; 0: most of the container's, below 0: none
+	HoldTimeout     time.Duration // HOLD_TIMEOUT; 0 is off
+	HoldMemory      time.Duration // HOLD_MEMORY; 0 holds only what operators hold
+	HoldShare       float64       // HOLD_SHARE, a part of MaxHeld
+	HoldClientShare float64       // HOLD_CLIENT_SHARE, a part of MaxHeld; 1: no bound
+	HoldRate        float64       // HOLD_RELEASE_RATE, connects a second
+	HoldDryRun      bool          // HOLD_DRY_RUN
+	MaxHeld         int           // MAX_HELD
+	MemoryLimit     int64         // MEMORY_LIMIT, bytes; 0: most of the container's, below 0: none
 
 	InboundTimeout time.Duration // INBOUND_CONNECT_TIMEOUT: the client's CONNECT, whole
 	AttemptTimeout time.Duration // ATTEMPT_TIMEOUT: one dial and its ACCEPT; 0: 3 s
@@ -149,7 +150,7 @@ func DefaultConfig() *Config {
 		Policy: loadbalance.Adaptive, SlowStart: time.Minute, PreferLeastLoadedNode: true,
 		PeerAskTimeout: defaultPeerAskTimeout, HedgeLearnt: true, ProbeInterval: 5 * time.Second, ProbeTimeout: 2 * time.Second, RedirectVerify: true,
 		StaleTimeout: 90 * time.Second, TableMemory: 24 * time.Hour, MoveWindow: time.Minute,
-		HoldTimeout: 30 * time.Second, HoldMemory: 5 * time.Minute, HoldShare: 0.5, HoldRate: 500, MaxHeld: 10_000,
+		HoldTimeout: 30 * time.Second, HoldMemory: 5 * time.Minute, HoldShare: 0.5, HoldClientShare: 1, HoldRate: 500, MaxHeld: 10_000,
 
 		InboundTimeout:   time.Minute,
 		AttemptTimeout:   3 * time.Second,

@@ -7,6 +7,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/failover"
+	"servicebroker/limits"
 	"servicebroker/relay"
 )
 
@@ -47,19 +48,25 @@ func (h holding) seeRoute(r relay.HoldRequest) {
 }
 
 func (h holding) request(r relay.HoldRequest) failover.HoldRequest {
-	tenant, most := h.heldFor(r.Service)
-	switch {
+	c := h.settings().config
+	var shares [2]failover.HoldShare
+	switch tenant, most := h.heldFor(r.Service); {
 	case tenant != "":
-		tenant = "tenant " + tenant
+		shares[0] = failover.HoldShare{Name: "tenant " + tenant, Max: most, See: "its MAX_HELD"}
 	case len(r.Route) > 0 && r.Route[0].Path != nil && r.Route[0].Path.Named: // clients can make up any number of those
-		c := h.settings().config
-		tenant, most = "routes of clients", max(1, int(float64(c.MaxHeld)*c.HoldShare))
+		shares[0] = failover.HoldShare{Name: "routes of clients", Max: partOf(c.MaxHeld, c.HoldShare), See: "HOLD_SHARE"}
+	}
+	if c.HoldClientShare < 1 {
+		shares[1] = failover.HoldShare{Name: "client " + limits.SourceOf(r.Client.Addr()).String(), Max: partOf(c.MaxHeld, c.HoldClientShare), See: "HOLD_CLIENT_SHARE"}
 	}
 	return failover.HoldRequest{
-		Service: r.Service, Queue: r.Queue, Share: tenant, ShareMax: most, Client: r.Client, Ref: r.Ref, Cause: r.Cause,
+		Service: r.Service, Queue: r.Queue, Shares: shares, Client: r.Client.String(), Ref: r.Ref, Cause: r.Cause,
 		Limit: r.Limit, Since: r.Since, Wanted: r.Wanted, Ready: r.Ready, Retry: r.Retry, Wake: r.Wake,
 	}
 }
+
+// partOf is a part of a whole, and one at least.
+func partOf(whole int, part float64) int { return max(1, int(float64(whole)*part)) }
 
 var placeStates = map[failover.HoldState]relay.PlaceState{
 	failover.Waiting: relay.PlaceWaiting, failover.Go: relay.PlaceGo,

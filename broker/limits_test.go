@@ -159,6 +159,34 @@ func TestTenantsWaitEachInTheirOwnShare(t *testing.T) {
 	}
 }
 
+// Where an address has its share of the places, it leaves the others to others, whatever it asks for.
+func TestClientsWaitEachInTheirOwnShare(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.HoldTimeout, c.MaxHeld, c.HoldShare, c.HoldClientShare = 20*time.Second, 4, 1, 0.5
+	})
+	for _, service := range []string{"hr", "sales"} {
+		withdraw := r.register(service, service)
+		r.session(service)
+		withdraw()
+		r.await(func(s *servicetable.Snapshot) bool { return s.Named(service) == "" })
+	}
+	var waiting []chan answered
+	for i, service := range []string{"hr", "sales"} {
+		waiting = append(waiting, r.from("127.0.0.2", asking(service)))
+		r.heldIs(i + 1)
+	}
+	r.wantRefused(<-r.from("127.0.0.2", asking("sales")), tns.CodeUnknownService)
+	waiting = append(waiting, r.from("127.0.0.3", asking("sales")))
+	r.heldIs(3)
+	r.register("hr", "hr")
+	r.register("sales", "sales")
+	for _, answer := range waiting {
+		if a := <-answer; a.err != nil || !isAccept(a.reply) {
+			t.Errorf("%v", a)
+		}
+	}
+}
+
 // A rule's limits are for all that it lets in, and keep counting while its text stays.
 func TestLimitsOfARule(t *testing.T) {
 	rule := relay.Rule{

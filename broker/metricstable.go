@@ -42,7 +42,7 @@ func connectMetrics() []metric {
 		{name: "held_connects", kind: gauge, help: "Connects that wait now."},
 		{name: "holds_total", kind: counter, help: "Connects that began to wait."},
 		{name: "hold_ends_total", kind: counter, labels: []string{"outcome"}, help: "Connects that wait no more: connected, failed (refused after they were let go), expired, left (the client did) or stopped (the broker did)."},
-		{name: "holds_refused_total", kind: counter, labels: []string{"cause"}, help: "Connects that were not held though they could have been: full (MAX_HELD or HOLD_SHARE) or dry_run (HOLD_DRY_RUN)."},
+		{name: "holds_refused_total", kind: counter, labels: []string{"cause"}, help: "Connects that were not held though they could have been: full (MAX_HELD, HOLD_SHARE or HOLD_CLIENT_SHARE) or dry_run (HOLD_DRY_RUN)."},
 		{name: "sessions_open", kind: gauge, labels: []string{"service"}, help: "Relayed sessions that are open."},
 		{name: "sessions_peak", kind: gauge, help: "Most relayed sessions that were open at once since the start."},
 		{name: "sessions_total", kind: counter, help: "Relayed sessions that were begun."},

@@ -91,7 +91,7 @@ func TestReloadOfDefaultsSaysWhatToDo(t *testing.T) {
 func TestBalanceParameters(t *testing.T) {
 	c, messages := ReadConfig(write(t, strings.Replace(reloaded, "%", `(POLICY=goodness)(BROKERS=3)(SLOW_START=0)(ZONE=a)(PREFER_LEAST_LOADED_NODE=OFF)
 		(HEDGE=200ms)(PROBE_INTERVAL=2)(PROBE_TIMEOUT=500ms)(REDIRECT_VERIFY=off)(STALE_TIMEOUT=2min)(MOVE_WINDOW=30)
-		(HOLD_TIMEOUT=45)(HOLD_MEMORY=10min)(HOLD_SHARE=0.25)(HOLD_RELEASE_RATE=50)(HOLD_DRY_RUN=on)(MAX_HELD=7)
+		(HOLD_TIMEOUT=45)(HOLD_MEMORY=10min)(HOLD_SHARE=0.25)(HOLD_CLIENT_SHARE=0.1)(HOLD_RELEASE_RATE=50)(HOLD_DRY_RUN=on)(MAX_HELD=7)
 		(SERVICE=(NAME=sales*)(POLICY=sessions)(ROUTE=redirect)(HOLD_TIMEOUT=0)(TIERS=a,b;c))(SERVICE=(NAME=*)(ATTEMPT_TIMEOUT=9))
 		(REGISTRANT=(NAME=prod)(SRC=10.1.0.0/16,db1)(SERVICES=(sales*,hr))(HANDLERS=10.1.0.0/16)(TIER=2)(ZONE=z))`, 1)), "")
 	if err := messages.Err(); err != nil {
@@ -103,7 +103,7 @@ func TestBalanceParameters(t *testing.T) {
 	if c.ProbeInterval != 2*time.Second || c.ProbeTimeout != 500*time.Millisecond || c.RedirectVerify || c.StaleTimeout != 2*time.Minute || c.MoveWindow != 30*time.Second {
 		t.Errorf("probes: %+v", c)
 	}
-	if c.HoldTimeout != 45*time.Second || c.HoldMemory != 10*time.Minute || c.HoldShare != 0.25 || c.HoldRate != 50 || !c.HoldDryRun || c.MaxHeld != 7 {
+	if c.HoldTimeout != 45*time.Second || c.HoldMemory != 10*time.Minute || c.HoldShare != 0.25 || c.HoldClientShare != 0.1 || c.HoldRate != 50 || !c.HoldDryRun || c.MaxHeld != 7 {
 		t.Errorf("hold: %+v", c)
 	}
 	s := newSettings(c, nil, nil)
@@ -131,6 +131,7 @@ func TestBadBalanceParameters(t *testing.T) {
 		"(HEDGE=soon)":                                "not a time",
 		"(REDIRECT_VERIFY=maybe)":                     "on, off",
 		"(HOLD_SHARE=2)":                              "0.5",
+		"(HOLD_CLIENT_SHARE=0)":                       "0.5",
 		"(HOLD_RELEASE_RATE=0)":                       "500",
 		"(SERVICE=(POLICY=random))":                   "NAME",
 		"(SERVICE=(NAME=a)(POLICE=random))":           "did you mean POLICY",

@@ -42,16 +42,21 @@ type HoldSettings struct {
 	DryRun bool
 }
 
+// HoldShare is a number of places that some take together.
+type HoldShare struct {
+	Name string // whose they are, for people too
+	Max  int    // how many there are
+	See  string // what says so, such as the name of a parameter
+}
+
 // HoldRequest is a connect that cannot be served now.
 type HoldRequest struct {
-	Service string // name as the client gave it, or its SID
-	Queue   string // who waits in one line: all that are served, or not, together; folded by the caller
-	// Share names who shares ShareMax places with it, whatever service they ask for; "" if it has none but its service's.
-	Share    string
-	ShareMax int
-	Client   string // for people, as are Ref and Cause
-	Ref      string
-	Cause    string
+	Service string       // name as the client gave it, or its SID
+	Queue   string       // who waits in one line: all that are served, or not, together; folded by the caller
+	Shares  [2]HoldShare // in which it counts, whatever service it is for; those without a name are none
+	Client  string       // for people, as are Ref and Cause
+	Ref     string
+	Cause   string
 
 	// Limit is how long to wait; 0 is HoldSettings.Timeout, less than 0 not at all.
 	Limit time.Duration
@@ -128,7 +133,7 @@ type Holder struct {
 	arrivals  uint64
 	changes   uint64 // of the table, as noticed by Run
 	lines     map[string]*line
-	shares    map[string]int             // places taken, by HoldRequest.Share
+	shares    map[string]int             // places taken, by HoldShare.Name
 	deadlines ranked[*Place, byDeadline] // all that wait
 	due       ranked[*line, byDue]       // lines to judge again at some time
 	unjudged  fifo[*line]                // lines to judge now

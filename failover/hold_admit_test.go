@@ -303,7 +303,7 @@ func TestSharesOfPlaces(t *testing.T) {
 	inBubble(t, HoldSettings{Max: 10, ServiceShare: 1}, func(t *testing.T, h *hall) {
 		enter := func(service, share string) (*Place, error) {
 			r := h.request(service, "c")
-			r.Share, r.ShareMax = share, 2
+			r.Shares[1] = HoldShare{Name: share, Max: 2, See: "MAX_HELD"}
 			return h.Enter(r)
 		}
 		first, err := enter("sales", "one")
@@ -313,7 +313,7 @@ func TestSharesOfPlaces(t *testing.T) {
 		if _, err := enter("hr", "one"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := enter("sales", "one"); !errors.Is(err, ErrHoldFull) || !strings.Contains(err.Error(), "2 of at most 2 of one") {
+		if _, err := enter("sales", "one"); !errors.Is(err, ErrHoldFull) || !strings.Contains(err.Error(), "2 of at most 2 of one; see MAX_HELD") {
 			t.Errorf("a third: %v", err)
 		}
 		if _, err := enter("sales", "other"); err != nil {

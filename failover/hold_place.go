@@ -16,7 +16,7 @@ type Place struct {
 	service *heldService
 
 	asked, client, ref, cause string
-	share                     string // as in HoldRequest
+	shares                    [2]string // names of HoldRequest.Shares
 
 	ready  func() bool
 	wake   func()
@@ -111,9 +111,11 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 		h.counters.Full++
 		return nil, fmt.Errorf("service %q: %w: %d of at most %d, %d of them of at most %d for this service; see MAX_HELD", r.Service, ErrHoldFull, all, set.max(), held, share)
 	}
-	if held := h.shares[r.Share]; r.Share != "" && held >= r.ShareMax {
-		h.counters.Full++
-		return nil, fmt.Errorf("service %q: %w: %d of at most %d of %s; see its MAX_HELD", r.Service, ErrHoldFull, held, r.ShareMax, r.Share)
+	for _, share := range r.Shares {
+		if held := h.shares[share.Name]; share.Name != "" && held >= share.Max {
+			h.counters.Full++
+			return nil, fmt.Errorf("service %q: %w: %d of at most %d of %s; see %s", r.Service, ErrHoldFull, held, share.Max, share.Name, share.See)
+		}
 	}
 	return s, nil
 }
@@ -121,7 +123,7 @@ func (h *Holder) admit(r *HoldRequest, now instant) (*heldService, error) {
 func (h *Holder) newPlace(r *HoldRequest, s *heldService, now instant) *Place {
 	h.arrivals++
 	p := &Place{
-		holder: h, service: s, share: r.Share, asked: r.Service, client: r.Client, ref: r.Ref, cause: r.Cause, ready: r.Ready, wake: r.Wake,
+		holder: h, service: s, shares: [2]string{r.Shares[0].Name, r.Shares[1].Name}, asked: r.Service, client: r.Client, ref: r.Ref, cause: r.Cause, ready: r.Ready, wake: r.Wake,
 		arrival: h.arrivals, since: now, limited: r.Limit > 0, wanted: r.Wanted, retry: max(0, min(r.Retry, longestHold)),
 	}
 	limit := r.Limit
@@ -157,7 +159,9 @@ func (h *Holder) count(p *Place, n int) {
 	s := p.service
 	h.occupied.Add(int32(n))
 	s.held += n
-	h.countShare(p.share, n)
+	for _, share := range p.shares {
+		h.countShare(share, n)
+	}
 	switch {
 	case n > 0 && s.held == 1:
 		h.beginSpell(p)

@@ -179,7 +179,7 @@ func (p parked) Enter(r HoldRequest) (Place, error) {
 
 func (p parked) request(r HoldRequest) failover.HoldRequest {
 	return failover.HoldRequest{
-		Service: r.Service, Queue: r.Queue, Client: r.Client, Ref: r.Ref, Cause: r.Cause, Limit: r.Limit, Since: r.Since, Wanted: r.Wanted, Ready: r.Ready,
+		Service: r.Service, Queue: r.Queue, Client: r.Client.String(), Ref: r.Ref, Cause: r.Cause, Limit: r.Limit, Since: r.Since, Wanted: r.Wanted, Ready: r.Ready,
 		Retry: r.Retry, Wake: r.Wake,
 	}
 }

@@ -189,7 +189,7 @@ func (s *Server) holdRequest(ctx context.Context, d *dialogue, cause error) (Hol
 	}
 	query, client, routed := d.query, d.client.Addr(), d.way != nil
 	return HoldRequest{
-		Service: d.heldAs(), Queue: s.queue(d, standing), Client: d.client.String(), Ref: d.record.Ref, Cause: cause.Error(),
+		Service: d.heldAs(), Queue: s.queue(d, standing), Client: d.client, Ref: d.record.Ref, Cause: cause.Error(),
 		Limit: shorter(treatment.HoldTimeout, patience(d.asked)), Since: d.held,
 		Wanted: wanted,
 		Route:  d.route, Answered: answeredAll(cause),

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"time"
 
 	"servicebroker/servicetable"
@@ -10,7 +11,7 @@ import (
 type HoldRequest struct {
 	Service string // as asked for; (SID=…) of one that asked by SID
 	Queue   string // who has the same Queue waits in one line
-	Client  string // address and port
+	Client  netip.AddrPort
 	Ref     string
 	Cause   string // why it cannot be served
 	// Limit bounds the wait; 0 leaves it to the holder.
