@@ -248,7 +248,7 @@ func TestCheckHugeFiles(t *testing.T) {
 			}
 			begun := time.Now()
 			_, messages := ReadConfig("cman.ora", "")
-			if took := time.Since(begun); took > 5*time.Second { // a tenth of a second is usual
+			if took := time.Since(begun); took > mostWait { // a second at most is usual; what grows with the square takes minutes
 				t.Errorf("it took %v", took)
 			}
 			if text := join(messages); !strings.Contains(text, c.want) || len(messages) > maxMessages+2 || len(text) > 1<<20 {

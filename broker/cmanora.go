@@ -184,13 +184,13 @@ func (r *reader) readParameter(n *descriptor.Node) {
 		r.say(n, SeverityError, "%q stands alone: write (NAME=value)", n.Value)
 		return
 	}
-	if meant := misspelt(n); meant != "" && r.known.findOf(n.Name, r.config.Name) == nil {
-		r.say(n, SeverityError, "%s is no part of a CONFIGURATION: did you mean %s?", n.Name, meant)
-		r.rulesWrong = r.rulesWrong || strings.HasPrefix(meant, "RULE")
-		return
-	}
 	p := r.known.findOf(n.Name, r.config.Name)
 	if p == nil {
+		if meant := misspelt(n); meant != "" {
+			r.say(n, SeverityError, "%s is no part of a CONFIGURATION: did you mean %s?", n.Name, meant)
+			r.rulesWrong = r.rulesWrong || strings.HasPrefix(meant, "RULE")
+			return
+		}
 		r.sayUnknown(n)
 		return
 	}
