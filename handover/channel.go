@@ -267,10 +267,17 @@ func (c *Channel) write(ctx context.Context, f *frame, answer chan error) (uint6
 		c.waiting[f.id] = answer
 		c.mu.Unlock()
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetWriteDeadline(time.Unix(1, 0)) })
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.conn.SetWriteDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
 	err := writeFrame(c.conn, f)
-	if !stop() && err == nil {
-		err = c.conn.SetWriteDeadline(time.Time{})
+	if !stop() {
+		<-interrupted // or the deadline would be the next record's
+		if err == nil {
+			err = c.conn.SetWriteDeadline(time.Time{})
+		}
 	}
 	if err == nil {
 		return f.id, nil

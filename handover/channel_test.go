@@ -310,6 +310,42 @@ func TestAContextEndsASendThatNobodyReads(t *testing.T) {
 	}
 }
 
+// A context that ends as a record is out ends no other.
+func TestAContextEndsNoLaterSend(t *testing.T) {
+	a, b := ends(t)
+	read := func(c *Channel) { // until it is closed
+		for {
+			if _, err := c.Receive(context.Background()); err != nil {
+				return
+			}
+		}
+	}
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() { read(b) })
+	for range 20_000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		going := make(chan struct{})
+		go func() {
+			<-going
+			cancel()
+		}()
+		close(going)
+		err := a.Send(ctx, "first", thing{})
+		cancel()
+		if err == nil || errors.Is(err, context.Canceled) && a.Send(t.Context(), "again", thing{}) == nil { // it had not begun
+			if err := a.Send(t.Context(), "next", thing{}); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		a.Close() // the first was cut short
+		a, b = ends(t)
+		reading.Go(func() { read(b) })
+	}
+	a.Close()
+}
+
 func TestBigRecordsComeWhole(t *testing.T) {
 	a, b := ends(t)
 	text := strings.Repeat("0123456789", 500_000)
