@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -97,7 +98,10 @@ func endOf(i intent.Intent) time.Time {
 }
 
 func (b *Broker) logUnshared(err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, consul.ErrNoCopy):
+		b.log.Error("an intent holds, here and at other brokers, and this one may have another one's word for it after a restart", "cause", err.Error())
+	case err != nil:
 		b.log.Error("an intent holds at this broker, and others will not know of it", "cause", err.Error())
 	}
 }

@@ -48,8 +48,9 @@ func (i Intent) Check() error {
 }
 
 // Merge makes the store have those of set, as they are, and none of the keys in gone. An intent that replaces another keeps the other's
-// ID; a new one gets one of this store. All of it is on disk when Merge returns, or nothing has changed. It returns what is new or
-// different, and what is gone. Intents of set are checked, and those that no store would take are left out; an error tells of the first.
+// ID; a new one gets one of this store. It returns what is new or different, and what is gone. All of that is on disk when Merge returns;
+// an error tells that it cannot be: it holds all the same, since nobody would offer it again. Intents of set are checked, and those that no
+// store would take are left out; then an error tells of the first.
 func (s *Store) Merge(set []Intent, gone []string) (changed, removed []Intent, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +76,9 @@ func (s *Store) Merge(set []Intent, gone []string) (changed, removed []Intent, e
 	}
 	m.list = slices.DeleteFunc(m.list, func(i Intent) bool { return i.ID == "" })
 	if err := s.replace(m.list, m.next); err != nil {
-		return nil, nil, err
+		s.next = m.next
+		s.publish(m.list)
+		refused = err
 	}
 	return m.changed, m.removed, refused
 }

@@ -56,9 +56,7 @@ func (s *Intents) merge(pairs api.KVPairs) {
 	}
 	var err error
 	if changed {
-		if err = s.keep(next); err != nil { // better known here than on disk
-			s.use(next)
-		}
+		err = s.keep(next)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -211,9 +209,7 @@ func (s *Intents) written(id string, e shared) {
 		next := maps.Clone(s.entries)
 		now.Pending, now.fresh = false, time.Time{} // what comes after it is the later
 		next[id] = now
-		if s.keep(next) != nil {
-			s.use(next)
-		}
+		_ = s.keep(next) // a copy that says too little is put right at the next start
 	}
 }
 

@@ -146,7 +146,10 @@ func (s *Intents) Reread() error {
 		err = s.reread()
 	}
 	s.mu.Unlock()
-	return s.announce(err)
+	if err == nil {
+		s.announce()
+	}
+	return err
 }
 
 // reread is Reread while s.mu is held.
@@ -198,6 +201,9 @@ func (s *Intents) Pending() int {
 	return n
 }
 
+// ErrNoCopy says that the copy on disk cannot be written. What was to be kept holds, here and in Consul; a restart may forget it.
+var ErrNoCopy = errors.New("the copy of shared intents cannot be written")
+
 // Put sets a value, here at once and in Consul as soon as that can be. ends is when it does not matter any more; zero for never.
 func (s *Intents) Put(id string, value json.RawMessage, ends time.Time) error {
 	return s.set(id, shared{Value: value, Ends: ends, fresh: time.Now().Add(fresh)}, time.Time{})
@@ -235,23 +241,22 @@ func (s *Intents) set(id string, e shared, at time.Time) error {
 		s.mu.Unlock()
 		return nil
 	}
-	err := cmp.Or(moment.InUTC("the end of "+id, &e.Ends), moment.InUTC("the time of "+id, &e.Updated))
-	if err == nil {
-		next := maps.Clone(s.entries)
-		next[id] = e
-		err = s.keep(next)
+	if err := cmp.Or(moment.InUTC("the end of "+id, &e.Ends), moment.InUTC("the time of "+id, &e.Updated)); err != nil {
+		s.mu.Unlock()
+		return err
 	}
+	next := maps.Clone(s.entries)
+	next[id] = e
+	err := s.keep(next)
 	s.mu.Unlock()
-	return s.announce(err)
+	s.announce()
+	return err
 }
 
-// announce tells whoever watches of a change, unless it failed with err.
-func (s *Intents) announce(err error) error {
-	if err == nil {
-		s.wakeUp()
-		s.tell()
-	}
-	return err
+// announce tells whoever watches of a change.
+func (s *Intents) announce() {
+	s.wakeUp()
+	s.tell()
 }
 
 func (s *Intents) wakeUp() {
@@ -291,18 +296,19 @@ func (s *Intents) stir() {
 	}
 }
 
-// keep writes the copy and uses next from now on; after an error all is as before.
+// keep has next hold from now on and writes the copy. What cannot be written holds all the same: better known here than on disk. s.mu is held.
 func (s *Intents) keep(next map[string]shared) error {
-	if s.Path != "" {
-		content, err := json.MarshalIndent(next, "", " ")
-		if err == nil {
-			err = wholefile.Replace(s.Path, content)
-		}
-		if err != nil {
-			return fmt.Errorf("the copy of shared intents cannot be written: %w: check the state directory", err)
-		}
-	}
 	s.use(next)
+	if s.Path == "" {
+		return nil
+	}
+	content, err := json.MarshalIndent(next, "", " ")
+	if err == nil {
+		err = wholefile.Replace(s.Path, content)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w: check the state directory", ErrNoCopy, err)
+	}
 	return nil
 }
 

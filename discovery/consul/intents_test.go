@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -243,9 +244,40 @@ func TestACopyThatCannotBeUsedIsExplained(t *testing.T) {
 	if err := s.Open(); err == nil || !strings.Contains(err.Error(), "remove "+path) {
 		t.Errorf("error: %v", err)
 	}
-	s = &Intents{Client: &Client{}, Path: filepath.Join(folder, "no", "folder", "x")}
-	if err := s.Put("x", json.RawMessage(`1`), time.Time{}); err == nil || len(s.All()) > 0 {
-		t.Errorf("kept %v: %v", s.All(), err)
+}
+
+// What was set last holds, also where it cannot be kept: what was set before must not come back.
+func TestWhatCannotBeKeptHolds(t *testing.T) {
+	told := 0
+	s := &Intents{Client: &Client{}, Path: filepath.Join(t.TempDir(), "intents.json"), Changed: func() { told++ }}
+	mustPut(t, s, "drain-s1", "1")
+	if err := s.Remove("drain-s1"); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, "hold-hr", "1")
+	told = 0
+	if err := os.MkdirAll(filepath.Join(s.Path+".new", "taken"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put("drain-s1", json.RawMessage("2"), time.Time{}); !errors.Is(err, ErrNoCopy) {
+		t.Error(err)
+	}
+	if err := s.Remove("hold-hr"); !errors.Is(err, ErrNoCopy) {
+		t.Error(err)
+	}
+	if why := s.is("drain-s1=2")(); why != "" || told != 2 {
+		t.Errorf("%s; told %d times", why, told)
+	}
+	if err := os.RemoveAll(s.Path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, "weight-s2", "5")
+	again := &Intents{Client: &Client{}, Path: s.Path}
+	if err := again.Open(); err != nil {
+		t.Fatal(err)
+	}
+	if why := again.is("drain-s1=2 weight-s2=5")(); why != "" {
+		t.Errorf("in the copy, once it can be written: %s", why)
 	}
 }
 
