@@ -29,6 +29,8 @@ func (b *Broker) untilEnd(ctx, abort context.Context) (limit time.Duration, next
 	next = b.upgrade.heir.Load()
 	b.upgrade.changes.Unlock()
 	if next != nil { // the wish was meant for whoever serves
+		<-b.upgrade.committed
+		next.wish = &wish
 		within, cancel := context.WithTimeout(abort, endTime)
 		defer cancel()
 		_ = next.channel.Send(within, recordShutdown, wish)

@@ -40,6 +40,7 @@ type Successor interface {
 	Kill()
 	Wait() error // for its end, whatever the end; called at most once
 	Release()    // called instead of Wait where it goes on by itself
+	Ended() bool // whether it has, once it is not waited for
 }
 
 // Bounds of an upgrade.
@@ -86,9 +87,10 @@ type heir struct {
 	served  time.Time // since when it serves
 
 	trial   trial
-	answers time.Duration // in which it has to answer an offer
-	late    bool          // it may begin to serve, and is not waited for any more
-	moved   chan struct{} // closed when all was offered that there was, and the successor has proven itself or not
+	answers time.Duration            // in which it has to answer an offer
+	wish    *console.ShutdownRequest // what it was to hear, which came for this broker
+	late    bool                     // it may begin to serve, and is not waited for any more
+	moved   chan struct{}            // closed when all was offered that there was, and the successor has proven itself or not
 	moves   []console.Moved
 	failure error                     // why it is not this broker's successor after all; not to be read before moved is closed
 	until   atomic.Pointer[time.Time] // when what is left is cut; nil: never

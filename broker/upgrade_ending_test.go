@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -280,6 +281,7 @@ func (*serving) PID() int      { return 1 }
 func (s *serving) Kill()       { s.once.Do(func() { close(s.killed) }) }
 func (s *serving) Wait() error { <-s.killed; return nil }
 func (s *serving) Release()    { s.released = true }
+func (*serving) Ended() bool   { return false }
 
 // Whoever ends after it has handed over leaves the one that serves alone, also where the channel to it broke before: because a record
 // was cut short as all that follows a successor was stopped, or long ago.
@@ -299,5 +301,67 @@ func TestNobodyEndsASuccessorThatServes(t *testing.T) {
 	}
 	if !s.released {
 		t.Error("it is not let go of")
+	}
+}
+
+// heirOf is a successor that serves, and the other end of the channel to it.
+func heirOf(t *testing.T, process Successor) (*heir, *handover.Channel) {
+	t.Helper()
+	channel, file, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := handover.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { channel.Close(); theirs.Close() })
+	return &heir{channel: channel, process: process, moved: make(chan struct{}), trial: trial{ending: make(chan struct{})}}, theirs
+}
+
+// Where this broker is told to end as its successor begins to serve, it hands over once, and ends as told if that does not last.
+func TestAnEndInTheMomentOfCommit(t *testing.T) {
+	b := start(t, nil)
+	half := 0.5
+	for range 20 { // either may be heard first
+		h, theirs := heirOf(t, &serving{})
+		b.upgrade.heir.Store(h)
+		b.upgrade.committed <- h
+		b.asked <- console.ShutdownRequest{Timeout: &half}
+		if _, next := b.untilEnd(t.Context(), t.Context()); next != h || len(b.upgrade.committed) > 0 {
+			t.Fatalf("it is succeeded by %v, and by %d later", next, len(b.upgrade.committed))
+		}
+		if h.wish == nil { // the wish is still there
+			<-b.asked
+		} else if r, err := theirs.Receive(t.Context()); err != nil || r.Kind != recordShutdown || *h.wish.Timeout != half {
+			t.Fatalf("told %v, %v", r, err)
+		}
+	}
+	b.upgrade.heir.Store(nil)
+	b.leaving.Store(false)
+}
+
+// Signals come to the generation that has handed over again once nobody else is there.
+func TestWhoeverOutlivesItsSuccessorGetsSignals(t *testing.T) {
+	b, err := New(testConfigFor(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.closeListeners)
+	serves := make(chan int, 2)
+	b.process.Serves = func(pid int) { serves <- pid }
+	s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
+	h, theirs := heirOf(t, s)
+	var watching sync.WaitGroup
+	watching.Go(func() { b.outlive(t.Context(), h) })
+	theirs.Close()
+	<-h.channel.Over()
+	if len(serves) > 0 {
+		t.Error("a channel that is over is taken for the end of the process")
+	}
+	close(s.ended)
+	watching.Wait()
+	if pid := <-serves; pid != os.Getpid() {
+		t.Errorf("%d is said to serve", pid)
 	}
 }

@@ -31,6 +31,16 @@ func (*stranger) PID() int      { return os.Getpid() }
 func (s *stranger) Kill()       { s.kill.Do(func() { close(s.killed) }) }
 func (s *stranger) Wait() error { <-s.ended; return nil }
 func (*stranger) Release()      {}
+func (s *stranger) Ended() bool { return isClosed(s.ended) }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
 
 // talk is one end of a channel that says what it likes.
 type talk struct {
@@ -184,6 +194,44 @@ func TestStrangeSuccessors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A successor that ends in the very moment in which its trial is over has not lasted, whatever is heard first.
+func TestASuccessorThatEndsAsItsTrialDoes(t *testing.T) {
+	for range 8 { // by halves it was taken for one that goes on
+		b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
+			s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
+			own, err := dup(file)
+			if err != nil {
+				return nil, err
+			}
+			go func() {
+				defer close(s.ended)
+				defer own.Close()
+				_ = talks(own, s.killed, func(k *talk) {
+					k.greet(goodHello())
+					k.until(recordPrepared)
+					k.say(recordReady, struct{}{})
+					k.until(recordCommit)
+					k.say(recordServing, struct{}{})
+					k.until(movedRegistration)
+				})
+			}()
+			return s, nil
+		}}, testConfig(t, nil), slog.New(slog.NewTextHandler(t.Output(), nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.upgrade.trial, b.upgrade.settle = 0, 0
+		r := run(t, b)
+		r.register("s1", "sales")
+		if _, err = r.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "before it had served for a second") {
+			t.Errorf("%v", err)
+		}
+		if _, reply := r.ask(sales); !isAccept(reply) {
+			t.Errorf("a client is answered %v", reply)
+		}
 	}
 }
 

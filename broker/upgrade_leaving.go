@@ -3,16 +3,19 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"servicebroker/console"
+	"servicebroker/handover"
 	"servicebroker/journal"
 	"servicebroker/relay"
 )
@@ -86,7 +89,7 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	lives := b.endures(told, ctx, h, b.upgrade.trial)
 	if lives {
 		b.moveAll(ctx, h, &all)
-		lives = b.endures(told, ctx, h, b.upgrade.settle) && h.trial.decide()
+		lives = b.endures(told, ctx, h, b.upgrade.settle) && h.trial.decide() && !errors.Is(b.tellMoved(ctx, h), handover.ErrOver)
 	}
 	if !lives {
 		stop()
@@ -99,9 +102,6 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	h.allow(limit)
 	b.traces.Leave(fmt.Sprintf("process %d goes on", h.process.PID()))
 	b.upgrade.done.Add(1)
-	if err := h.channel.Send(ctx, recordMoved, h.moves); err != nil && ctx.Err() == nil {
-		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
-	}
 	b.serves(h.process.PID())
 	close(h.moved)
 	b.notify(fmt.Sprintf("MAINPID=%d", h.process.PID()))
@@ -111,7 +111,39 @@ func (b *Broker) handOver(told, abort context.Context, h *heir, limit time.Durat
 	b.journal.Add(journal.Event{Kind: journal.Upgraded, Detail: h.hello.Version})
 	all.Go(func() { b.tellLeft(ctx, h) })
 	all.Go(func() { b.tellEvents(ctx, h) })
+	all.Go(func() { b.outlive(ctx, h) })
 	return stop, nil
+}
+
+// tellMoved tells the successor that it has all. It may have ended in the very moment in which its trial was over: what is sent to it
+// says so for certain, whoever else has heard of it yet.
+func (b *Broker) tellMoved(ctx context.Context, h *heir) error {
+	err := h.channel.Send(ctx, recordMoved, h.moves)
+	if err != nil && ctx.Err() == nil {
+		b.log.Error("upgrade: the successor is gone", "generation", h.number, "cause", err.Error())
+	}
+	return err
+}
+
+// outlive has signals come to this process again where the successor ends before it.
+func (b *Broker) outlive(ctx context.Context, h *heir) {
+	select {
+	case <-h.channel.Over(): // which may have other reasons
+	case <-ctx.Done():
+		return
+	}
+	ticks := time.NewTicker(tellEvery)
+	defer ticks.Stop()
+	for !h.process.Ended() {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	b.log.Error("the successor has ended, and nobody serves new clients: this generation goes on with those that it has", "generation", h.number, "pid", h.process.PID(),
+		"remedy", "end process "+strconv.Itoa(os.Getpid())+" and start the broker again")
+	b.serves(os.Getpid())
 }
 
 // moveAll offers all that there is, and begins to offer what comes about later.
@@ -152,7 +184,7 @@ func (h *heir) offer(kind string) offerFunc {
 		switch {
 		case err == nil:
 			h.trial.took(thing)
-		case ctx.Err() == nil && patient.Err() != nil:
+		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 			h.hangs()
 		}
 		return err

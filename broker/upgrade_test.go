@@ -23,8 +23,9 @@ type inProcess struct {
 	killed atomic.Pointer[func()] // unless it is nil, called when it is killed
 }
 
-func (*inProcess) PID() int   { return os.Getpid() }
-func (p *inProcess) Release() {}
+func (*inProcess) PID() int    { return os.Getpid() }
+func (p *inProcess) Release()  {}
+func (*inProcess) Ended() bool { return false }
 func (p *inProcess) Kill() {
 	if told := p.killed.Load(); told != nil {
 		(*told)()

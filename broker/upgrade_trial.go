@@ -154,6 +154,9 @@ func (b *Broker) goBack(serving context.Context, h *heir, why error) {
 	b.journal.Add(journal.Event{Kind: journal.UpgradeFailed, Cause: why.Error(), Detail: "this generation serves again"})
 	h.failure = fmt.Errorf("%w; %s", why, lostWith(t))
 	close(h.moved)
+	if h.wish != nil {
+		b.Shutdown(*h.wish)
+	}
 }
 
 // lostWith words what was lost with a successor.

@@ -37,6 +37,7 @@ func (*mortal) PID() int      { return os.Getpid() }
 func (m *mortal) Kill()       { m.kill.Do(func() { close(m.killed) }) }
 func (m *mortal) Wait() error { <-m.ended; return errors.New("signal: killed") }
 func (*mortal) Release()      {}
+func (m *mortal) Ended() bool { return isClosed(m.ended) }
 
 // run is its life. It says before each step what that would be.
 func (m *mortal) run(file *os.File) {

@@ -37,14 +37,17 @@ type Channel struct {
 	close   sync.Once
 	reader  sync.WaitGroup
 
-	sending sync.Mutex
-	lastID  uint64 // guarded by sending
+	sending chan struct{} // has room for whoever writes
+	lastID  uint64        // whoever writes has it
 
 	mu      sync.Mutex
 	waiting map[uint64]chan error  // for what becomes of an offer
 	taking  map[uint64]func(error) // what was taken, and is the sender's until that lets go; nil once nothing can come
 	cause   error                  // why it is over
 }
+
+// errKept says that the sender did not wait for the answer to what it offered.
+var errKept = errors.New("it took too long to take it, and the sender has kept it")
 
 // queued is how many records are read before somebody receives them.
 const queued = 8
@@ -98,8 +101,8 @@ func Open(file *os.File) (*Channel, error) {
 		return nil, errors.New("what should be a channel to another generation is no Unix socket")
 	}
 	c := &Channel{
-		conn: conn, records: make(chan *Record, queued), over: make(chan struct{}), closing: make(chan struct{}), waiting: map[uint64]chan error{},
-		taking: map[uint64]func(error){},
+		conn: conn, records: make(chan *Record, queued), over: make(chan struct{}), closing: make(chan struct{}), sending: make(chan struct{}, 1),
+		waiting: map[uint64]chan error{}, taking: map[uint64]func(error){},
 	}
 	c.reader.Go(c.read)
 	return c, nil
@@ -166,18 +169,21 @@ func (c *Channel) came(f *frame) error {
 		return nil
 	}
 	f.closeFiles()
-	if f.what == whatReleased {
+	var answer error
+	switch f.what {
+	case whatReleased, whatKept:
 		c.mu.Lock()
 		then := c.taking[f.id]
 		delete(c.taking, f.id)
 		c.mu.Unlock()
+		if f.what == whatKept {
+			answer = errKept
+		}
 		if then != nil {
-			then(nil)
+			then(answer)
 		}
 		return nil
-	}
-	var answer error
-	if f.what == whatDeclined {
+	case whatDeclined:
 		d := &DeclinedError{}
 		if err := json.Unmarshal(f.body, &d.Reason); err != nil {
 			return fmt.Errorf("%w: a reason that is no text", ErrDamaged)
@@ -186,9 +192,16 @@ func (c *Channel) came(f *frame) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if to := c.waiting[f.id]; to != nil { // else nobody waits any more
+	switch to := c.waiting[f.id]; {
+	case to != nil:
 		delete(c.waiting, f.id)
 		to <- answer
+	case f.what == whatTaken: // nobody waits any more, and the other end would have it for as long as both live
+		c.reader.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			defer cancel()
+			_, _ = c.write(ctx, &frame{what: whatKept, id: f.id}, nil)
+		})
 	}
 	return nil
 }
@@ -224,24 +237,56 @@ func (c *Channel) Offer(ctx context.Context, kind string, body any, files ...*os
 	if err != nil {
 		return err
 	}
-	select {
-	case err := <-answer:
-		if err == nil {
-			_, err = c.write(ctx, &frame{what: whatReleased, id: id}, nil)
+	if err = c.answered(ctx, id, answer); err != nil {
+		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+			return fmt.Errorf("%s: %w", kind, err)
 		}
 		return err
-	case <-ctx.Done():
-		c.mu.Lock()
-		delete(c.waiting, id)
-		c.mu.Unlock()
-		return fmt.Errorf("%s: %w", kind, ctx.Err())
 	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	_, err = c.write(within, &frame{what: whatReleased, id: id}, nil)
+	return err
 }
+
+// answered waits for the answer to an offer; for a moment longer than ctx allows where that has a deadline, since a process that was
+// stopped meanwhile has not read what came in time.
+func (c *Channel) answered(ctx context.Context, id uint64, answer <-chan error) error {
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		last := time.NewTimer(lastLook)
+		defer last.Stop()
+		select {
+		case err := <-answer:
+			return err
+		case <-last.C:
+		}
+	}
+	c.mu.Lock()
+	_, waits := c.waiting[id]
+	delete(c.waiting, id)
+	c.mu.Unlock()
+	if !waits {
+		return <-answer
+	}
+	return ctx.Err()
+}
+
+// lastLook is for the reader to find what came before a deadline that has passed.
+const lastLook = 100 * time.Millisecond
 
 // write sends a frame; answer, unless it is nil, will be told what becomes of it.
 func (c *Channel) write(ctx context.Context, f *frame, answer chan error) (uint64, error) {
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	select {
+	case c.sending <- struct{}{}:
+		defer func() { <-c.sending }()
+	case <-ctx.Done(): // the one before is not read
+		return 0, ctx.Err()
+	}
 	if f.id == 0 {
 		c.lastID++
 		f.id = c.lastID

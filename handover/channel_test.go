@@ -192,12 +192,46 @@ func TestWhatIsTakenIsTheSendersUntilItLetsGo(t *testing.T) {
 	}
 	kept := make(chan error, 2)
 	r.TakeThen(func(err error) { kept <- err })
-	a.Close()
-	if err := <-kept; !errors.Is(err, ErrOver) {
+	if err := <-kept; !errors.Is(err, errKept) {
 		t.Errorf("%v", err)
 	}
+	a.Close()
+	<-b.Over()
 	if len(became)+len(kept) > 0 {
 		t.Error("told twice")
+	}
+}
+
+// An answer that came in time counts, also where a process that was stopped finds it after the deadline.
+func TestAnAnswerThatIsFoundLateCounts(t *testing.T) {
+	a, _ := ends(t)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	answer, declined := make(chan error, 1), &DeclinedError{"full"}
+	go func() { answer <- declined }()
+	if err := a.answered(ctx, 7, answer); err != declined {
+		t.Errorf("%v", err)
+	}
+	a.waiting[8] = answer
+	if err := a.answered(ctx, 8, answer); !errors.Is(err, context.DeadlineExceeded) || len(a.waiting) > 0 {
+		t.Errorf("%v, %d wait", err, len(a.waiting))
+	}
+}
+
+// Whoever wants to send waits for one that is not read only as long as it may.
+func TestASendWaitsForAnotherNoLongerThanItMay(t *testing.T) {
+	a, _ := ends(t)
+	a.sending <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Send(ctx, "shutdown", thing{}) }()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	<-a.sending
+	if err := a.Send(t.Context(), "shutdown", thing{}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -313,17 +347,19 @@ func TestAContextEndsASendThatNobodyReads(t *testing.T) {
 // A context that ends as a record is out ends no other.
 func TestAContextEndsNoLaterSend(t *testing.T) {
 	a, b := ends(t)
-	read := func(c *Channel) { // until it is closed
-		for {
-			if _, err := c.Receive(context.Background()); err != nil {
-				return
-			}
-		}
-	}
 	var reading sync.WaitGroup
 	defer reading.Wait()
-	reading.Go(func() { read(b) })
-	for range 20_000 {
+	read := func(c *Channel) { // until it is closed
+		reading.Go(func() {
+			for {
+				if _, err := c.Receive(context.Background()); err != nil {
+					return
+				}
+			}
+		})
+	}
+	read(b)
+	for range 5000 {
 		ctx, cancel := context.WithCancel(t.Context())
 		going := make(chan struct{})
 		go func() {
@@ -341,7 +377,7 @@ func TestAContextEndsNoLaterSend(t *testing.T) {
 		}
 		a.Close() // the first was cut short
 		a, b = ends(t)
-		reading.Go(func() { read(b) })
+		read(b)
 	}
 	a.Close()
 }

@@ -28,6 +28,7 @@ const (
 	whatTaken    = 3 // the receiver can go on with it, and waits until the sender has let go
 	whatDeclined = 4 // body: the reason
 	whatReleased = 5 // the sender has let go
+	whatKept     = 6 // the sender has not, and did not wait for the answer
 )
 
 // Bounds of a frame.
@@ -127,7 +128,7 @@ func readFrame(from source) (_ *frame, err error) {
 	switch {
 	case string(head[:4]) != magic:
 		return nil, fmt.Errorf("%w: it begins with %q", ErrDamaged, head[:4])
-	case f.what < whatRecord || f.what > whatReleased:
+	case f.what < whatRecord || f.what > whatKept:
 		return nil, fmt.Errorf("%w: a frame of the unknown sort %d", ErrDamaged, f.what)
 	case head[5] > maxKind || length > MaxBody:
 		return nil, fmt.Errorf("%w: a kind of %d and a body of %d bytes", ErrDamaged, head[5], length)

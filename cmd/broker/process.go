@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -97,6 +98,12 @@ type successor struct {
 func (s successor) PID() int { return s.pid }
 func (s successor) Kill()    { _ = s.Process.Kill() }
 func (s successor) Release() { _ = s.Process.Release() }
+
+// Ended also lets go of what the system keeps of one that has.
+func (s successor) Ended() bool {
+	pid, err := syscall.Wait4(s.pid, nil, syscall.WNOHANG, nil)
+	return pid == s.pid || errors.Is(err, syscall.ECHILD)
+}
 
 // process is what the broker is told of its process: who started it, and what was open then.
 func (c *serveCommand) process(ctx context.Context, log *slog.Logger) (broker.Process, error) {
