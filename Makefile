@@ -26,7 +26,7 @@ run: build
 
 test: build
 	@scripts/testdeps
-	@$(GO) run ./scripts/runtests ./...
+	@$(GO) run ./scripts/runtests ./testenv/drivers ./... # the longest first
 
 # What a change has to pass besides the tests.
 check:
