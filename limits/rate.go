@@ -76,16 +76,24 @@ func (r *Rate) Configure(perSecond float64, wait time.Duration) {
 		r.mu.Unlock()
 		return
 	}
-	r.refill(time.Now())
+	now := time.Now()
+	r.refill(now)
 	if r.perSecond == 0 {
 		r.tokens = burst(perSecond)
 	} else if more := burst(perSecond) - burst(r.perSecond); more > 0 {
 		r.tokens += more
 	}
+	if wait < r.wait { // else who comes now could be due before somebody ahead, whom alone a timer looks after
+		for at := r.arrivals.first; at != nil; at = at.next {
+			if latest := now.Add(wait); at.of.deadline.After(latest) {
+				at.of.deadline = latest
+			}
+		}
+	}
 	r.perSecond, r.wait = perSecond, wait
 	r.limited.Store(perSecond != 0)
 	r.tokens = min(r.tokens, burst(perSecond))
-	r.settle(time.Now())
+	r.settle(now)
 }
 
 // burst is how many may come at once.

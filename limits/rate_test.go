@@ -125,6 +125,29 @@ func TestWhoseTurnDoesNotComeExpires(t *testing.T) {
 	})
 }
 
+// Nobody is told later because somebody ahead of him might once wait for longer.
+func TestAShorterWaitIsForAllWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := passing(2, time.Minute)
+		enter := func(flow string) *Turn {
+			turn, err := r.Enter(flow, nil)
+			if err != nil || turn == nil {
+				t.Fatal(turn, err)
+			}
+			return turn
+		}
+		before := enter("before")
+		r.Configure(2, time.Second)
+		after := enter("after")
+		r.Configure(0.1, time.Second)
+		<-time.After(time.Second)
+		synctest.Wait()
+		if before.State() != Expired || after.State() != Expired {
+			t.Errorf("after the wait, who came before it was shortened is %v, who came then %v", before.State(), after.State())
+		}
+	})
+}
+
 func TestWithoutALimitAllWhoWaitGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := passing(1, time.Minute)
