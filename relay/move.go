@@ -116,7 +116,10 @@ func (s *Server) canMove(one *session) {
 	}
 }
 
-var errEnding = errors.New("the session is ending")
+var (
+	errEnding = errors.New("the session is ending")
+	errMoved  = errors.New("the session is another process's") // in session.ending: nobody ends it here any more
+)
 
 // move offers one session. Neither taken nor an error: it is over.
 func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken bool, err error) {
@@ -133,6 +136,9 @@ func (s *Server) move(ctx context.Context, one *session, offer Offer) (taken boo
 		err = offer(ctx, s.pack(one, frozen.State), []*os.File{frozen.Client, frozen.Server})
 	}
 	if err == nil {
+		if !one.ending.CompareAndSwap(nil, &errMoved) { // whoever told it to end meanwhile found no link that could
+			frozen.End()
+		}
 		// Closing says nothing to either side as long as another process has the sockets.
 		_, _ = frozen.Client.Close(), frozen.Server.Close()
 		s.leave(one, engine.ErrFrozen)

@@ -255,6 +255,42 @@ func TestASessionThatIsNotTakenGoesOn(t *testing.T) {
 	}
 }
 
+// Whoever ends a session ends it wherever it is, also while it is neither here nor there; once it is there, that is not said here.
+func TestASessionThatIsToldToEndAsItMovesEndsThere(t *testing.T) {
+	old, successor := newTCPWorld(t), newTCPWorld(t)
+	var here, there endings
+	old.Ended, successor.Ended = here.add, there.add
+	client := old.open()
+	moved, _ := old.Move(t.Context(), func(ctx context.Context, m *MovedSession, files []*os.File) error {
+		if n := old.EndSessions(func(*SessionInfo) bool { return true }, "by hand"); n != 1 {
+			t.Errorf("%d ended", n)
+		}
+		return successor.takes(ctx, m, files)
+	})
+	if moved != 1 {
+		t.Fatal("not moved")
+	}
+	_, _ = client.NetConn().Write([]byte("x"))
+	if _, err := client.NetConn().Read(make([]byte, 1)); err == nil {
+		t.Fatal("it goes on")
+	}
+	successor.running.Wait()
+	if len(here.why) != 0 || len(there.why) != 1 {
+		t.Errorf("ended here %v, there %v", here.why, there.why)
+	}
+
+	client = old.open()
+	var late *session // as somebody has found it who is about to end it
+	moved, _ = old.Move(t.Context(), func(ctx context.Context, m *MovedSession, files []*os.File) error {
+		late = old.openSessions()[0]
+		return successor.takes(ctx, m, files)
+	})
+	if moved != 1 || late.end(ErrEnded) {
+		t.Errorf("%d moved, and it was ended here", moved)
+	}
+	echo(t, client, "there")
+}
+
 // A session that is declined, and for whose sockets there is no room here any more either, is over and counted so.
 func TestASessionThatIsLostIsOver(t *testing.T) {
 	old := newTCPWorld(t)

@@ -29,7 +29,7 @@ type session struct {
 	server       *Server
 	shares       [kinds]atomic.Pointer[limits.Share] // what it takes part in, limited or not, the narrowest first, then nil; changed with Server.mu locked
 	link         atomic.Pointer[engine.Link]         // another one once it could not be moved, and goes on here
-	ending       atomic.Pointer[error]               // why it has been told to end
+	ending       atomic.Pointer[error]               // why it has been told to end, or errMoved
 }
 
 // alike is what sessions of one service, by one way and rule, with one handler, have in common.
@@ -142,10 +142,13 @@ func (one *session) prepare(link *engine.Link) {
 	one.link.Store(link)
 }
 
-// end ends a session for a cause, wherever it is on its way.
-func (one *session) end(cause error) {
-	one.ending.CompareAndSwap(nil, &cause)
+// end ends a session for a cause, wherever it is on its way, unless it is another process's by now.
+func (one *session) end(cause error) bool {
+	if !one.ending.CompareAndSwap(nil, &cause) && one.ending.Load() == &errMoved {
+		return false
+	}
 	one.link.Load().Close(cause)
+	return true
 }
 
 // Over is the end of what its link does here; whoever freezes it sees to what then becomes of the session.

@@ -54,8 +54,7 @@ func (s *Server) EndSessions(match func(*SessionInfo) bool, cause string) int {
 	n := 0
 	var info SessionInfo
 	for _, one := range s.openSessions() {
-		if one.tell(&info); match(&info) {
-			one.end(fmt.Errorf("%w: %s", ErrEnded, cause))
+		if one.tell(&info); match(&info) && one.end(fmt.Errorf("%w: %s", ErrEnded, cause)) {
 			n++
 		}
 	}

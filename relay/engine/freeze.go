@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -82,6 +83,15 @@ func (l *Link) part() (client, server *os.File, err error) {
 	}
 	_, _ = l.Client.Close(), l.Server.Close()
 	return client, server, nil
+}
+
+// End shuts both connections of a frozen session down, also for another process that has their descriptors.
+func (f *Frozen) End() {
+	for _, file := range []*os.File{f.Client, f.Server} {
+		if raw, err := file.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+		}
+	}
 }
 
 // byLoop tells whether a loop carries the session.
