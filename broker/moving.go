@@ -112,11 +112,12 @@ func (b *Broker) resumeSession(ctx context.Context, text json.RawMessage, files 
 
 // sessionsPassed is what a successor has to know of sessions before it begins any.
 type sessionsPassed struct {
-	LastID uint64 `json:"last_id"`
+	LastID uint64         `json:"last_id"`
+	Kept   []keptSessions `json:"kept,omitempty"` // all there are, until recordKept tells which have not moved
 }
 
 func (b *Broker) giveSessions() (any, []*os.File, error) {
-	return sessionsPassed{LastID: b.relay.LastID()}, nil, nil
+	return sessionsPassed{LastID: b.relay.LastID(), Kept: b.kept()}, nil, nil
 }
 
 func (b *Broker) takeSessions(state json.RawMessage, _ []*os.File) error {
@@ -125,6 +126,9 @@ func (b *Broker) takeSessions(state json.RawMessage, _ []*os.File) error {
 		return err
 	}
 	b.relay.SkipIDs(given.LastID + movedIDs)
+	if p := b.process.Before; p != nil {
+		p.kept.Store(&given.Kept)
+	}
 	return nil
 }
 

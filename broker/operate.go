@@ -304,9 +304,11 @@ func on(t intent.Target) func(*relay.SessionInfo) bool {
 	}
 }
 
-// sessionsOn counts them, with those that a predecessor has.
+// sessionsOn counts them, with those that a predecessor has. Those come first: one that moves meanwhile is counted twice, not never.
 func (b *Broker) sessionsOn(t intent.Target) int {
-	return b.relay.CountSessions(on(t)) + b.keptOn(on(t))
+	settled := b.process.Before.settled()
+	kept := b.keptOn(on(t))
+	return withKept(b.relay.CountSessions(on(t)), kept, settled)
 }
 
 // viewIntent adds how far it has come.
@@ -323,9 +325,10 @@ func (b *Broker) viewIntent(i intent.Intent) console.IntentView {
 		v.Progress.Done = true
 		return v
 	}
+	all := b.countsAll() // before they are counted
 	v.Progress.SessionsLeft = b.sessionsOn(i.Target)
 	v.Progress.SessionsAtStart = max(v.Progress.SessionsAtStart, v.Progress.SessionsLeft)
-	v.Progress.Done = v.Progress.SessionsLeft == 0
+	v.Progress.Done = all && v.Progress.SessionsLeft == 0
 	return v
 }
 
@@ -417,7 +420,7 @@ func (b *Broker) actOnDrain(i intent.Intent, now time.Time) {
 			b.log.Info("drain: the deadline is over, sessions ended", "intent", i.ID, "sessions", n)
 		}
 	}
-	if p.drained || b.sessionsOn(i.Target) > 0 {
+	if p.drained || !b.countsAll() || b.sessionsOn(i.Target) > 0 {
 		return
 	}
 	b.operations.mu.Lock()

@@ -57,6 +57,36 @@ func (p *Predecessor) takeKept(body json.RawMessage) error {
 	return nil
 }
 
+// settled reports whether what a predecessor keeps is what it told last. Before, that is what it had when it handed over, of which
+// some have come here meanwhile; an older version does not tell even that.
+func (p *Predecessor) settled() bool { return p == nil || p.hasEnded() || p.left.Load() != nil }
+
+// countsAll reports whether sessionsOn counts all sessions that there are, which it does not while they move between generations.
+func (b *Broker) countsAll() bool {
+	return b.upgrade.heir.Load() == nil && b.process.Before.settled()
+}
+
+// withKept adds up sessions here and those of a predecessor, if settled; before, those that have come from it are among either.
+func withKept(here, kept int, settled bool) int {
+	if settled {
+		return here + kept
+	}
+	return max(here, kept)
+}
+
+// forget takes sessions out of what a predecessor had when it handed over.
+func (p *Predecessor) forget(match func(*relay.SessionInfo) bool) {
+	if all := p.kept.Load(); all != nil && !p.settled() {
+		rest := slices.DeleteFunc(slices.Clone(*all), func(one keptSessions) bool { return match(one.info()) })
+		p.kept.CompareAndSwap(all, &rest) // unless it has told more since
+	}
+}
+
+// info is what is known of each of them.
+func (k *keptSessions) info() *relay.SessionInfo {
+	return &relay.SessionInfo{Database: k.Database, Offered: k.Service, Instance: k.Instance, Network: k.Network}
+}
+
 // keptOn counts sessions of a predecessor, by what it told last.
 func (b *Broker) keptOn(match func(*relay.SessionInfo) bool) (n int) {
 	p := b.process.Before
@@ -65,7 +95,7 @@ func (b *Broker) keptOn(match func(*relay.SessionInfo) bool) (n int) {
 	}
 	if all := p.kept.Load(); all != nil {
 		for _, one := range *all {
-			if match(&relay.SessionInfo{Database: one.Database, Offered: one.Service, Instance: one.Instance, Network: one.Network}) {
+			if match(one.info()) {
 				n += max(one.Sessions, 0)
 			}
 		}
@@ -93,8 +123,10 @@ func (e *endPassed) match() func(*relay.SessionInfo) bool {
 
 // endSessions ends sessions here, and those that a predecessor has, and returns how many.
 func (b *Broker) endSessions(e endPassed) int {
-	n := b.relay.EndSessions(e.match(), e.Cause)
+	p := b.process.Before
+	settled := p.settled()
 	there := b.keptOn(e.match())
+	n := b.relay.EndSessions(e.match(), e.Cause)
 	if e.ID != 0 && n == 0 && b.keptOn(func(*relay.SessionInfo) bool { return true }) > 0 {
 		there = 1 // which it is to answer
 	}
@@ -103,7 +135,6 @@ func (b *Broker) endSessions(e endPassed) int {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	p := b.process.Before
 	if e.ID != 0 {
 		// A generation that is gone has ended with its last session, which was this one.
 		if err := p.channel.Offer(ctx, recordEnd, e); err != nil && !errors.Is(err, handover.ErrOver) {
@@ -113,7 +144,8 @@ func (b *Broker) endSessions(e endPassed) int {
 		b.log.Warn("the generation before cannot be told to end sessions", "pid", p.hello.PID, "cause", err.Error())
 		return n
 	}
-	return n + there
+	p.forget(e.match()) // which it tells only later
+	return withKept(n, there, settled)
 }
 
 // endKept ends sessions that a successor wants ended.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"servicebroker/console"
 	"servicebroker/intent"
+	"servicebroker/journal"
 	"servicebroker/relay"
 )
 
@@ -89,5 +91,125 @@ func TestWhichSessionsAreMeant(t *testing.T) {
 		if got := c.end.match()(one); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// between begins an upgrade, and returns the successor once it serves, and what lets the upgrade go on and waits for it.
+func (r *running) between(next chan *running) (successor *running, goOn func()) {
+	r.t.Helper()
+	upgraded := make(chan error, 1)
+	go func() {
+		_, err := r.Upgrade(r.t.Context())
+		upgraded <- err
+	}()
+	successor = <-next
+	until(r.t, "it is succeeded", func() bool { return r.upgrade.heir.Load() != nil })
+	successor.Touch() // after what it did before it served
+	return successor, func() {
+		r.t.Helper()
+		r.upgrade.heir.Load().trial.end()
+		if err := <-upgraded; err != nil {
+			r.t.Error(err)
+		}
+		until(r.t, "the successor knows what is left", func() bool { return successor.process.Before.settled() })
+	}
+}
+
+// isNotDrained checks that a generation says of an intent that some sessions are left, and not that it is done.
+func (r *running) isNotDrained(id string, left int) {
+	r.t.Helper()
+	r.actOnIntents(time.Now())
+	for _, v := range r.Intents() {
+		if v.ID == id && (v.Progress.Done || v.Progress.SessionsLeft != left) || r.saidDrained(id) {
+			r.t.Errorf("%+v, said to be drained: %v", v.Progress, r.saidDrained(id))
+		}
+	}
+}
+
+func TestNothingIsDrainedBeforeThePredecessorHasToldWhatItKeeps(t *testing.T) {
+	old, next := succeedable(t, nil)
+	old.upgrade.trial = time.Hour
+	old.register("s1", "sales")
+	session, _ := old.session("sales")
+	drain := old.set(drainOf("sales")).Intent
+	second, goOn := old.between(next)
+	second.isNotDrained(drain.ID, 1)
+	if v := old.viewIntent(drain); v.Progress.Done {
+		t.Errorf("the predecessor says %+v", v.Progress)
+	}
+	other := second.set(drainOf("billing"))
+	if other.Progress.Done || other.Progress.SessionsLeft != 0 {
+		t.Errorf("of a service without sessions: %+v", other.Progress)
+	}
+	session.Close()
+	until(t, "the session has ended", func() bool { return old.relaySessions() == 0 })
+	second.isNotDrained(drain.ID, 1)
+	goOn()
+	second.event(journal.Drained)
+	for _, v := range second.Intents() {
+		if !v.Progress.Done || v.Progress.SessionsLeft != 0 {
+			t.Errorf("%+v", v.Progress)
+		}
+	}
+}
+
+func TestSessionsThatMoveCountOnce(t *testing.T) {
+	old, next := succeedable(t, nil)
+	old.upgrade.trial, old.upgrade.settle = 0, time.Hour
+	old.register("s1", "sales")
+	session, _ := old.session("sales")
+	pings(t, session)
+	drain := old.set(drainOf("sales")).Intent
+	second, goOn := old.between(next)
+	until(t, "the session has moved", func() bool { return second.relaySessions() == 1 && old.relaySessions() == 0 })
+	second.isNotDrained(drain.ID, 1)
+	if v := old.viewIntent(drain); v.Progress.Done {
+		t.Errorf("the predecessor says %+v", v.Progress)
+	}
+	goOn()
+	second.isNotDrained(drain.ID, 1)
+	if v := second.viewIntent(drain); v.Progress.SessionsAtStart != 1 {
+		t.Errorf("%+v", v.Progress)
+	}
+}
+
+func TestADeadlineDuringAnUpgradeEndsSessionsOfBothGenerationsOnce(t *testing.T) {
+	old, next := succeedable(t, nil)
+	old.upgrade.trial = time.Hour
+	old.register("s1", "sales")
+	session, _ := old.session("sales")
+	second, goOn := old.between(next)
+	drain := drainOf("sales")
+	drain.Deadline, drain.EndSessions = time.Now(), true
+	drain = second.set(drain).Intent
+	second.actOnIntents(time.Now())
+	second.actOnIntents(time.Now())
+	if _, err := session.Read(make([]byte, 1)); err == nil {
+		t.Error("the session survived")
+	}
+	if v := second.viewIntent(drain); v.Progress.Ended != 1 || v.Progress.SessionsAtStart != 1 || v.Progress.Done {
+		t.Errorf("%+v", v.Progress)
+	}
+	goOn()
+	second.event(journal.Drained)
+}
+
+// An older version passes nothing on with its state of sessions.
+func TestAPredecessorThatTellsNothingMayHaveSessions(t *testing.T) {
+	b, err := New(testConfigFor(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.closeListeners)
+	b.process.Before = &Predecessor{ended: make(chan struct{})}
+	if err := b.takeSessions(json.RawMessage(`{"last_id": 1}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.viewIntent(drainOf("sales")); v.Progress.Done || v.Progress.SessionsLeft != 0 {
+		t.Errorf("%+v", v.Progress)
+	}
+	b.process.Before.left.Store(&leftPassed{})
+	if v := b.viewIntent(drainOf("sales")); !v.Progress.Done {
+		t.Errorf("%+v", v.Progress)
 	}
 }

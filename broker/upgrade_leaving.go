@@ -272,7 +272,7 @@ func (b *Broker) tellLeft(ctx context.Context, h *heir) {
 	var told leftPassed
 	var kept []keptSessions
 	for first := true; ; first = false {
-		if now := b.kept(); !slices.Equal(now, kept) {
+		if now := b.kept(); !slices.Equal(now, kept) || first { // also that there are none: see sessionsPassed
 			if h.channel.Send(ctx, recordKept, now) != nil {
 				return
 			}

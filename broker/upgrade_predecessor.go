@@ -28,7 +28,7 @@ type Predecessor struct {
 	early   map[string]passed
 
 	left    atomic.Pointer[leftPassed]
-	kept    atomic.Pointer[[]keptSessions] // its sessions, as it told last; nil: none
+	kept    atomic.Pointer[[]keptSessions] // its sessions, as it told last; nil: none. See settled
 	allowed atomic.Pointer[time.Time]      // how long it may go on by the last wish with a time of its own
 	ended   chan struct{}                  // closed once nothing more can come from it
 }
