@@ -117,13 +117,9 @@ func connectHeader() []probe {
 
 // Packets that contradict themselves, or are none, end the connection: with a reason where the other side speaks Oracle Net.
 func TestFraming(t *testing.T) {
-	w := start(t, nil)
-	w.all(t, framing())
-	w.unharmed()
+	besiege(t, framing())
 }
 
 func TestConnectHeaders(t *testing.T) {
-	w := start(t, nil)
-	w.all(t, connectHeader())
-	w.unharmed()
+	besiege(t, connectHeader())
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"servicebroker/broker"
 	"servicebroker/tns"
 )
 
@@ -131,6 +133,25 @@ type replayed struct {
 }
 
 func (r *replayed) Read(p []byte) (int, error) { return r.Reader.Read(p) }
+
+// besiege runs probes against a broker, and those that are silent against another one, which does not wait for them as long.
+func besiege(t *testing.T, probes []probe) {
+	t.Helper()
+	silent := func(p probe) bool { return p.class == "silence" }
+	for name, part := range map[string]struct {
+		other  func(probe) bool
+		change func(*broker.Config)
+	}{
+		"said":    {silent, nil},
+		"silence": {func(p probe) bool { return !silent(p) }, func(c *broker.Config) { c.InboundTimeout = silenceShort }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, part.change)
+			w.all(t, slices.DeleteFunc(slices.Clone(probes), part.other))
+			w.unharmed()
+		})
+	}
+}
 
 // all runs probes one after the other, and looks after each that the right count went up.
 func (w *world) all(t *testing.T, probes []probe) {

@@ -144,6 +144,7 @@ func TestNmap(t *testing.T) {
 	}
 	w := start(t, func(c *broker.Config) {
 		c.Addresses[plain] = descriptor.Address{Protocol: "tcp", Host: "127.0.0.1", Port: probedPort(t)}
+		c.InboundTimeout = silenceShort // it listens for a while before it speaks
 	})
 	defer w.register(offer{instance: "XE", services: []string{"XE"}, at: []string{w.database}})()
 	w.remember()

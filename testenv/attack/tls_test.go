@@ -44,9 +44,7 @@ func handshakes(t *testing.T) []probe {
 }
 
 func TestHandshakes(t *testing.T) {
-	w := start(t, nil)
-	w.all(t, handshakes(t))
-	w.unharmed()
+	besiege(t, handshakes(t))
 }
 
 // What a client says of the server's name, and of protocols, changes nothing for it: there is one certificate.

@@ -40,9 +40,10 @@ const patience = 20 * time.Second
 
 // Bounds of all that is done to a broker.
 const (
-	silenceLimit = time.Second     // INBOUND_CONNECT_TIMEOUT of the broker
-	answerLimit  = 5 * time.Second // until a hostile connection is over, on a machine that has other things to do
-	heapLimit    = 24 << 20        // bytes that a class of attacks may leave behind, most of it what the journal keeps
+	silenceLimit = 20 * time.Second // INBOUND_CONNECT_TIMEOUT of the broker, which nobody is to reach by being slow
+	silenceShort = 3 * time.Second  // the same where somebody is silent
+	answerLimit  = 15 * time.Second // until a hostile connection is over, on a machine that has other things to do
+	heapLimit    = 24 << 20         // bytes that a class of attacks may leave behind, most of it what the journal keeps
 	sales        = "(DESCRIPTION=(CONNECT_DATA=(SERVICE_NAME=sales)))"
 	stranger     = "192.0.2.77" // who comes by the proxy's address
 	proxyHeader  = "PROXY TCP4 " + stranger + " 192.0.2.1 40001 1521\r\n"
