@@ -135,7 +135,7 @@ func (g *inGeneration) beside(ctx context.Context, began time.Time) {
 		}
 		return nil
 	}))
-	if g.leave || time.Since(began) > *drain-aboutToEnd-time.Second {
+	if g.leave || time.Since(began) > *drain-aboutToEnd-*drain/6 {
 		return
 	}
 	if said, code, err := g.b.Command(ctx, "upgrade"); err != nil || code == 0 || !strings.Contains(said, "two generations") {

@@ -16,7 +16,7 @@ var (
 	upgrades = flag.Int("upgrades", 3, "how often the broker is upgraded under load")
 	rate     = flag.Float64("rate", 100, "connects in a second meanwhile")
 	pause    = flag.Duration("pause", 500*time.Millisecond, "between two upgrades")
-	drain    = flag.Duration("drain", 3*time.Second, "DRAIN_TIMEOUT: sessions over TLS end with their generation after it")
+	drain    = flag.Duration("drain", 12*time.Second, "DRAIN_TIMEOUT: sessions over TLS end with their generation after it")
 	restarts = flag.Int("restarts", 2, "how often a broker is killed whose databases come back late")
 )
 
