@@ -235,18 +235,16 @@ func testSessionList(t *testing.T, l *landscape) {
 	eachDriver(t, func(t *testing.T, d Driver) {
 		l.eachMode(t, func(t *testing.T, b *broker) {
 			b.awaitNoSessions(t)
+			talk := converse(t, d)
+			steps := visit(b.descriptor("(SERVICE_NAME=SALES)"))
+			results := talk.all(steps[:2])
 			seen := sessionList{}
-			// Steps enough for a script to be busy while the list is read.
-			steps := []Step{open("c", b.descriptor("(SERVICE_NAME=SALES)"))}
-			steps = append(steps, slices.Repeat([]Step{query("c", whereAmI)}, 200)...)
-			results := work(t, d, steps, func(i int, _ Result) {
-				if i == 2 {
-					if err := b.getJSON("/api/v1/sessions", &seen); err != nil {
-						t.Error(err)
-					}
-				}
-			})
+			must(t, b.getJSON("/api/v1/sessions", &seen))
+			results = append(results, talk.all(steps[2:])...)
+			must(t, talk.End())
 			b.awaitNoSessions(t)
+			at, err := visited(results)
+			must(t, err)
 			if b == l.brokers[redirecting] {
 				if len(seen.Sessions) != 0 {
 					t.Errorf("a redirected session is listed: %+v", seen.Sessions)
@@ -257,10 +255,6 @@ func testSessionList(t *testing.T, l *landscape) {
 				t.Fatalf("sessions while one was open: %+v", seen.Sessions)
 			}
 			s := seen.Sessions[0]
-			at := ""
-			if last := results[len(results)-1]; last.Error == "" && len(last.Rows) == 1 {
-				at = *last.Rows[0][0]
-			}
 			if s.Service != "sales" || !strings.HasPrefix(s.Instance, at+"@") || !strings.HasPrefix(s.Client, "127.0.0.1:") || s.ID == "" || s.FromClient < 100 || s.ToClient < 100 {
 				t.Errorf("the session is shown as %+v", s)
 			}

@@ -1,9 +1,45 @@
 package drivers
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 )
+
+// conversation is one that ends with its test.
+type conversation struct {
+	Conversation
+	t *testing.T
+}
+
+// converse begins a conversation with a driver.
+func converse(t *testing.T, d Driver) conversation {
+	t.Helper()
+	c := conversation{t: t}
+	switch d := d.(type) {
+	case GoOra:
+		c.Conversation = d.Converse()
+	case *Script:
+		var err error
+		c.Conversation, err = d.Converse(t.Context())
+		must(t, err)
+	default:
+		t.Fatalf("%s cannot converse", d.Name())
+	}
+	return c
+}
+
+// all does steps one after the other.
+func (c conversation) all(steps []Step) (results []Result) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeoutCause(c.t.Context(), jobTime, fmt.Errorf("not done within %v", jobTime))
+	defer cancel()
+	for _, s := range steps {
+		results = append(results, c.Do(ctx, s))
+	}
+	return results
+}
 
 // A driver whose process ends tells how, and the conversation goes on with another process.
 func TestADriversEndIsTold(t *testing.T) {
