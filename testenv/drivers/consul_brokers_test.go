@@ -124,7 +124,7 @@ func TestOneOfTwoBrokersThatWereKilledComesBack(t *testing.T) {
 	b.Broker.Kill()
 	peer.Broker.Kill()
 	gone.Database.Kill() // while nobody looks
-	must(t, finding(t, c, "sales", both.Address)())
+	findNow(t, c, "sales", both.Address)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	must(t, b.Restart(ctx))
@@ -135,6 +135,6 @@ func TestOneOfTwoBrokersThatWereKilledComesBack(t *testing.T) {
 		return finding(t, c, "hr")()
 	})
 	eventually(t, patience, finding(t, c, "sales", both.Address)) // as soon as it has registered again
-	must(t, finding(t, c, "web", "127.0.0.1:80")())
-	must(t, finding(t, c, "exporter", "127.0.0.1:9100")())
+	findNow(t, c, "web", "127.0.0.1:80")
+	findNow(t, c, "exporter", "127.0.0.1:9100")
 }

@@ -98,11 +98,11 @@ func TestAnIntentActsAtAllBrokers(t *testing.T) {
 		setter.command(t, 0, "drain", "--service", "sales")
 		command := time.Since(began)
 		for _, s := range all {
-			soonIn(t, "once the command that drains has returned, after "+command.Round(time.Millisecond).String()+", a connect is refused", time.Second, at(s, true))
+			soonIn(t, "once the command that drains has returned, after "+command.Round(time.Millisecond).String()+", a connect is refused", beforeItLooks, at(s, true))
 		}
 		ender.command(t, 0, "resume", "--service", "sales")
 		for _, s := range all {
-			soonIn(t, "once another's command has ended that, a connect succeeds", time.Second, at(s, false))
+			soonIn(t, "once another's command has ended that, a connect succeeds", beforeItLooks, at(s, false))
 		}
 	}
 }
