@@ -32,11 +32,12 @@ func runBroker(t *testing.T, arguments ...string) (string, int) {
 // A database that does not register by itself is registered by the agent beside it:
 // for as long as its listener answers, and no longer than the agent runs.
 func TestAgent(t *testing.T) {
-	b := startBroker(t, brokerOptions{})
+	b := startBroker(t, withoutProbes)
 	d := startDatabase(t, databaseOptions{instance: "sales1", services: []string{"sales", "reports"}})
 	agent := startProcess(t, "agent", programs.broker, "register", "--broker", b.address, "--instance", "sales1",
-		"--service", "sales", "--service", "reports", "--address", d.address, "--interval", "200ms", "--timeout", "500ms")
+		"--service", "sales", "--service", "reports", "--address", d.address, "--interval", "200ms", "--timeout", "5s")
 	b.awaitService(t, "sales", "READY", 1)
+	b.awaitService(t, "reports", "READY", 1)
 	instances, err := b.instancesOf("reports")
 	if err != nil || len(instances) != 1 {
 		t.Fatalf("reports: %+v, %v", instances, err)
@@ -61,7 +62,7 @@ func TestAgent(t *testing.T) {
 // With a tap, a registration goes on to the listener named upstream, and shows in both.
 func TestRegistrationTap(t *testing.T) {
 	upstream := startBroker(t, brokerOptions{parameters: []string{"REGISTRATION_ANSWER=mirror"}})
-	tap := startBroker(t, brokerOptions{parameters: []string{"REGISTRATION_UPSTREAM=" + upstream.address}})
+	tap := startBroker(t, brokerOptions{parameters: []string{"REGISTRATION_UPSTREAM=" + upstream.address, "PROBE_INTERVAL=0"}})
 	c := register(t, tap.address, registerConnect())
 	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
 	writeAll(t, c, rawData(message))

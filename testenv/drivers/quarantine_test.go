@@ -31,7 +31,8 @@ func (b *broker) quarantine(t *testing.T) quarantineList {
 func TestQuarantine(t *testing.T) {
 	const owner, rogue = "127.0.0.1", "127.0.0.9"
 	b := startBroker(t, brokerOptions{parameters: []string{
-		"REGISTRANT=(NAME=prod)(SRC=" + owner + ")(SERVICES=sales*)", "POLICY=roundrobin"}})
+		"REGISTRANT=(NAME=prod)(SRC=" + owner + ")(SERVICES=sales*)", "POLICY=roundrobin",
+		"HEDGE=0", "PROBE_INTERVAL=0", "ATTEMPT_TIMEOUT=20"}}) // nobody goes elsewhere because an instance was slow
 	real, other := startStandin(t, "sales1"), startStandin(t, "hr1")
 	real.from, other.from = owner, rogue
 	real.register(t, b, "sales")

@@ -133,7 +133,7 @@ var segmentations = []struct {
 // and is gone once the connection closes.
 func TestCapturedRegistration(t *testing.T) {
 	connect, registrations := captured(t)
-	b := startBroker(t, brokerOptions{})
+	b := startBroker(t, withoutProbes)
 	for name, packet := range registrations {
 		for _, way := range segmentations {
 			t.Run(name+"/"+way.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestCapturedRegistration(t *testing.T) {
 
 // A connection that breaks instead of closing takes its registration along too.
 func TestRegistrationReset(t *testing.T) {
-	b := startBroker(t, brokerOptions{})
+	b := startBroker(t, withoutProbes)
 	message := builtRegistration(t, nsgr.Linux64(), shape{instance: "sales1", services: []string{"sales"}, handlers: 1})
 	c := register(t, b.address, registerConnect())
 	writeAll(t, c, rawData(message))
@@ -246,7 +246,7 @@ func TestRegistrationOfEveryRepresentation(t *testing.T) {
 // Two databases register one service, each on a connection of its own: both are
 // there, and each goes by itself.
 func TestTwoRegistrationsOfOneService(t *testing.T) {
-	b := startBroker(t, brokerOptions{})
+	b := startBroker(t, withoutProbes)
 	var connections []net.Conn
 	for _, instance := range []string{"sales1", "sales2"} {
 		c := register(t, b.address, registerConnect())
@@ -275,7 +275,7 @@ func TestTwoRegistrationsOfOneService(t *testing.T) {
 // A database that registers anew on its connection has changed load, and may have
 // other services.
 func TestRegistrationAgainOnOneConnection(t *testing.T) {
-	b := startBroker(t, brokerOptions{})
+	b := startBroker(t, withoutProbes)
 	c := register(t, b.address, registerConnect())
 	for _, s := range []shape{
 		{instance: "sales1", services: []string{"sales"}, handlers: 1},

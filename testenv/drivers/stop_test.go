@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// stopsWithin is how soon a broker that has nothing to wait for must end.
-const stopsWithin = time.Second
+// stopsWithin is how soon a broker that has nothing to wait for must end: sooner than any that waits does.
+const stopsWithin = 15 * time.Second
 
 // A broker told to stop ends at once if nobody is connected; with an open session
 // it lets no one else in and waits, until the session is over or it is told again.
