@@ -164,7 +164,7 @@ func (b *Broker) remember(before, after *servicetable.Registration) {
 	}
 	came, left := difference(before, after)
 	b.holder.Seen(came...)
-	b.holder.Departed(left...)
+	b.holder.Departed(b.known.unoffered(left)...) // what others offer can still be connected to
 	if len(left) > 0 {
 		b.departed.note(before, b.settings().config.HoldMemory)
 	}

@@ -2,30 +2,49 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"servicebroker/failover"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
 )
+
+// still is a broker whose table changes by what it is told, and by nothing else.
+func still(t *testing.T, c *Config, log slog.Handler) *Broker {
+	t.Helper()
+	b, err := New(c, slog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.closeListeners)
+	must(t, b.openIntents())
+	return b
+}
+
+// offering is a registration of an instance that takes connects for services.
+func offering(id servicetable.ID, instance string, services ...string) servicetable.Registration {
+	r := servicetable.Registration{ID: id, Instance: instance, Host: "h", Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: 1}}}
+	for i, name := range services {
+		r.Services = append(r.Services, servicetable.Service{Name: name, Flags: servicetable.FlagUnblocked})
+		r.Handlers[0].Services = append(r.Handlers[0].Services, i)
+	}
+	return r
+}
 
 // Whoever changes the table never waits for a resolver, however many names it does not answer for.
 func TestNothingIsLookedUpUnderLock(t *testing.T) {
 	c := testConfigFor(t)
 	c.Registrants = []registration.RegistrantRule{{Name: "prod", Sources: []string{"10.1.0.0/16"}, Handlers: []string{"10.1.0.0/16"}}}
 	synctest.Test(t, func(t *testing.T) {
-		b, err := New(c, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.closeListeners()
-		if err := b.openIntents(); err != nil {
-			t.Fatal(err)
-		}
+		b := still(t, c, slog.DiscardHandler)
 		var asked, locked atomic.Int32
 		b.settings().registrants.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
 			if asked.Add(1); b.changing.TryLock() {
@@ -54,4 +73,53 @@ func TestNothingIsLookedUpUnderLock(t *testing.T) {
 			t.Errorf("%d services are quarantined", n)
 		}
 	})
+}
+
+// A service is worth waiting for as long as any instance offers it, however long ago another one stopped to.
+func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
+	for name, leaves := range map[string]func(*Broker) error{
+		"withdrawn": func(b *Broker) error { b.withdrawn("1"); return nil },
+		"lost":      func(b *Broker) error { b.lost("1"); return nil },
+		"blocked": func(b *Broker) error {
+			r := offering("1", "a", "sales")
+			r.Services[0].Flags = 0
+			b.registered(r)
+			return nil
+		},
+		"its successor says so": func(b *Broker) error { return b.follow(json.RawMessage(`{"gone":["1"]}`)) },
+		"remembered by the generation before": func(b *Broker) error {
+			b.withdrawn("1")
+			b.recall([]warmEntry{{offering("1", "a", "sales"), time.Now()}}, time.Now())
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := testConfigFor(t)
+			synctest.Test(t, func(t *testing.T) {
+				b := still(t, c, slog.DiscardHandler)
+				for _, r := range []servicetable.Registration{offering("1", "a", "sales"), offering("2", "b", "Sales")} {
+					b.registered(r)
+				}
+				wantHeld := func(want error) {
+					t.Helper()
+					for _, service := range []string{"sales", "sales.world"} {
+						p, err := b.holder.Enter(failover.HoldRequest{Service: service})
+						if !errors.Is(err, want) {
+							t.Errorf("%s: %v, want %v", service, err, want)
+						}
+						if p != nil {
+							p.Leave(false)
+						}
+					}
+				}
+				must(t, leaves(b))
+				time.Sleep(c.HoldMemory + time.Second)
+				wantHeld(nil)
+				b.withdrawn("2")
+				wantHeld(nil)
+				time.Sleep(c.HoldMemory + time.Second)
+				wantHeld(failover.ErrNotHeld)
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 	"servicebroker/servicetable"
 )
 
-// Registrations are found by ID and by instance, whatever came, went and changed its name.
+// Registrations are found by ID and by instance, and what none of them offers is known, whatever came, went and changed its name.
 func TestKnownRegistrations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var k registrations
@@ -19,6 +20,9 @@ func TestKnownRegistrations(t *testing.T) {
 			id := servicetable.ID(rapid.StringMatching("[1-4]").Draw(t, "id"))
 			if rapid.Bool().Draw(t, "put") {
 				r := &servicetable.Registration{ID: id, Instance: rapid.StringMatching("[aAbB]").Draw(t, "instance"), Host: "h"}
+				for _, name := range rapid.SliceOfN(rapid.StringMatching("[xXy]"), 0, 2).Draw(t, "services") {
+					r.Services = append(r.Services, servicetable.Service{Name: name, Flags: servicetable.FlagUnblocked * rapid.Uint32Range(0, 1).Draw(t, "open")})
+				}
 				want[id] = r
 				k.put(r)
 			} else {
@@ -47,7 +51,16 @@ func TestKnownRegistrations(t *testing.T) {
 					t.Fatalf("%s is %v", r.ID, r)
 				}
 			}
-			if count != len(want) || len(k.byKey) > count {
+			offered := map[string]bool{}
+			for _, r := range want {
+				maps.Copy(offered, offers(r))
+			}
+			for _, name := range []string{"x", "y", "(sid=a)", "(sid=b)"} {
+				if none := len(k.unoffered([]string{name})) == 1; none == offered[name] {
+					t.Fatalf("%s: offered %v, said to be by nobody %v", name, offered[name], none)
+				}
+			}
+			if count != len(want) || len(k.offered) != len(offered) || len(k.byKey) > count {
 				t.Fatalf("%d by ID and %d by instance, want %d", count, len(k.byKey), len(want))
 			}
 		}

@@ -122,7 +122,7 @@ func (b *Broker) followed(id servicetable.ID, after *servicetable.Registration) 
 	}
 	came, left := difference(before, after)
 	b.holder.Seen(came...)
-	b.holder.Departed(left...)
+	b.holder.Departed(b.known.unoffered(left)...)
 	if before != nil || after != nil {
 		b.balancer.Note(before, after)
 	}

@@ -190,6 +190,8 @@ func (b *Broker) enterStored(all []*servicetable.Registration) {
 // recall remembers what left lately, before the start.
 func (b *Broker) recall(departed []warmEntry, now time.Time) {
 	memory := b.settings().config.HoldMemory
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	slices.SortStableFunc(departed, func(a, b warmEntry) int { return a.Heard.Compare(b.Heard) })
 	for i := range departed {
 		e := &departed[i]
@@ -197,7 +199,7 @@ func (b *Broker) recall(departed []warmEntry, now time.Time) {
 			continue
 		}
 		_, left := difference(&e.Registration, nil)
-		b.holder.DepartedAt(e.Heard, left...)
+		b.holder.DepartedAt(e.Heard, b.known.unoffered(left)...) // STATIC_SERVICE may have some of it
 		b.departed.mu.Lock()
 		if b.departed.all = append(b.departed.all, departure{e.Heard, &e.Registration}); len(b.departed.all) > maxDepartures {
 			b.departed.all = b.departed.all[1:]

@@ -177,8 +177,8 @@ func (h *Holder) Seen(names ...string) {
 	}
 }
 
-// Departed says that services which were available no longer are as of now, or on fewer instances: the memory of them
-// begins to run.
+// Departed says that services which were available no longer are as of now, on any instance: the memory of them begins
+// to run.
 func (h *Holder) Departed(names ...string) {
 	h.lock()
 	defer h.unlock()
