@@ -81,6 +81,16 @@ func (b *Broker) hasTwin(r *servicetable.Registration) bool {
 	return false
 }
 
+// twins are the registrations of the same instance by other connections, over which that instance itself says what it offers.
+func (b *Broker) twins(r *servicetable.Registration) (all []*servicetable.Registration) {
+	for _, other := range b.known.of(r.Key()) {
+		if other.ID != r.ID && !other.Stale && !other.Static {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
 // withdrawn takes an instance out by its own word, dead one that does not answer.
 func (b *Broker) withdrawn(id servicetable.ID) { b.takeOut(id, "USER", "") }
 
@@ -96,6 +106,11 @@ func (b *Broker) takeOut(id servicetable.ID, reason, cause string) {
 
 func (b *Broker) drop(r *servicetable.Registration, reason, cause string) {
 	b.table.Drop(r.ID)
+	if twins := b.twins(r); len(twins) > 0 {
+		b.remember(r, nil)
+		b.tellLess(r, twins, reason)
+		return
+	}
 	b.note(r, journal.Event{Kind: journal.Died, Status: "down", Reason: reason, Cause: cause})
 	b.changed(r, nil, reason)
 }
@@ -165,6 +180,12 @@ func (b *Broker) remember(before, after *servicetable.Registration) {
 	came, left := difference(before, after)
 	b.holder.Seen(came...)
 	b.holder.Departed(b.known.unoffered(left)...) // what others offer can still be connected to
+	if len(left) > 0 {                            // of the instance, by whichever connection it offered it
+		for _, twin := range b.twins(before) {
+			also := offers(twin)
+			left = slices.DeleteFunc(left, func(name string) bool { return also[name] })
+		}
+	}
 	if len(left) > 0 {
 		b.departed.note(before, b.settings().config.HoldMemory)
 	}
@@ -260,6 +281,29 @@ func (b *Broker) tell(before, after *servicetable.Registration, reason string) {
 	for _, s := range now {
 		b.tellService(offer{}, offer{after, s}, reason)
 	}
+}
+
+// tellLess writes down for which services an instance takes no connects any more when one of its registrations is over. The others
+// have been told of as they came.
+func (b *Broker) tellLess(over *servicetable.Registration, others []*servicetable.Registration, reason string) {
+	for i := range over.Services {
+		old := offer{over, &over.Services[i]}
+		if now := offerOf(others, old.service.Name); old.available() && !now.available() {
+			b.tellService(old, now, reason)
+		}
+	}
+}
+
+// offerOf finds a service among registrations, one that takes connects if there is any.
+func offerOf(all []*servicetable.Registration, name string) (found offer) {
+	for _, r := range all {
+		for i := range r.Services {
+			if s := &r.Services[i]; !found.available() && strings.EqualFold(s.Name, name) {
+				found = offer{r, s}
+			}
+		}
+	}
+	return found
 }
 
 // offer is a service at an instance; without a service it is none.

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"servicebroker/failover"
+	"servicebroker/journal"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
 )
@@ -120,6 +122,58 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 				time.Sleep(c.HoldMemory + time.Second)
 				wantHeld(failover.ErrNotHeld)
 			})
+		})
+	}
+}
+
+// An instance with two connections is none that dies when one of them ends: only what it offered by that one alone is down.
+func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
+	blocked := offering("2", "a", "sales", "hr")
+	blocked.Services[1].Flags = 0
+	for name, c := range map[string]struct {
+		twin servicetable.Registration
+		end  func(*Broker, servicetable.ID)
+		want []string // events
+		away string   // what the instance stopped to offer; "": nothing
+	}{
+		"all is there":        {twin: offering("2", "a", "HR", "Sales"), end: (*Broker).lost},
+		"more is there":       {twin: offering("2", "a", "sales", "hr", "more"), end: (*Broker).lost},
+		"it says so itself":   {twin: offering("2", "a", "sales", "hr"), end: (*Broker).withdrawn},
+		"a service is not":    {twin: offering("2", "a", "sales"), end: (*Broker).lost, want: []string{"service_down hr FAILURE "}, away: "hr"},
+		"a service is closed": {twin: blocked, end: (*Broker).lost, want: []string{"service_down hr FAILURE BLOCKED"}, away: "hr"},
+		"its own word":        {twin: offering("2", "a", "sales"), end: (*Broker).withdrawn, want: []string{"service_down hr USER "}, away: "hr"},
+		"another instance": {
+			twin: offering("2", "b", "sales", "hr"), end: (*Broker).lost, away: "sales",
+			want: []string{"died  FAILURE ", "service_down hr FAILURE ", "service_down sales FAILURE "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := still(t, testConfigFor(t), slog.DiscardHandler)
+			b.registered(offering("1", "a", "sales", "hr"))
+			b.registered(c.twin)
+			last := b.journal.Last()
+			c.end(b, "1")
+			var told []string
+			for _, e := range b.journal.Events(journal.Filter{Since: last}) {
+				told = append(told, fmt.Sprint(e.Kind, " ", e.Service, " ", e.Reason, " ", e.Cause))
+			}
+			if slices.Sort(told); !slices.Equal(told, c.want) {
+				t.Errorf("events %q, want %q", told, c.want)
+			}
+			if n := len(b.departed.all); (n > 0) != (c.away != "") {
+				t.Errorf("%d left", n)
+			}
+			if c.away != "" && len(b.lately(servicetable.Query{Service: c.away})) == 0 {
+				t.Errorf("%s is forgotten", c.away)
+			}
+			if all := b.Snapshot().Registrations(); len(all) != 1 || all[0].ID != "2" || len(b.known.byID) != 1 {
+				t.Errorf("%d are in the table, and %d known", len(all), len(b.known.byID))
+			}
+			last = b.journal.Last()
+			b.lost("2")
+			if died := b.journal.Events(journal.Filter{Since: last, Kinds: []journal.Kind{journal.Died}}); len(died) != 1 {
+				t.Error("its last connection ended, and it has not died")
+			}
 		})
 	}
 }
