@@ -65,15 +65,14 @@ func (l *lockedBuffer) String() string {
 }
 
 func TestAClientsRate(t *testing.T) {
-	r, file := fromFile(t, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=0)(REGISTRATION_INVITED_NODES=127.0.0.9)(REGISTRATION_EXCLUDED_NODES=127.0.0.2)")
-	r.register("a", "sales") // from 127.0.0.1
-	for range 2 {
-		r.wantFrom("127.0.0.2", sales, 0)
-	}
+	r, file := fromFile(t, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2/min)(ACCEPT_QUEUE_WAIT=0)(REGISTRATION_INVITED_NODES=127.0.0.9)(REGISTRATION_EXCLUDED_NODES=127.0.0.2)")
+	host, port := database(t)
+	r.put("1", "a", host, port)
+	r.wantFrom("127.0.0.2", sales, 0)
 	r.wantFrom("127.0.0.2", sales, tns.CodeRateLimit)
 	r.wantFrom("127.0.0.3", sales, 0)
 	e := r.journal.Find(journal.FindQuery{Outcome: journal.Refuse})
-	if len(e) != 1 || !strings.Contains(e[0].Text, "rate limit reached for client 127.0.0.2: CLIENT_RATE is 2 connects a second") {
+	if len(e) != 1 || !strings.Contains(e[0].Text, "rate limit reached for client 127.0.0.2: CLIENT_RATE is 2 connects a minute") {
 		t.Errorf("explained as %+v", e)
 	}
 	r.reload(file, "(HOLD_TIMEOUT=0)(CLIENT_RATE=2)(ACCEPT_QUEUE_WAIT=5)(REGISTRATION_INVITED_NODES=127.0.0.9)(REGISTRATION_EXCLUDED_NODES=127.0.0.2)")
@@ -129,10 +128,11 @@ func TestAnAddressThatComesTooOftenIsRefusedForAWhile(t *testing.T) {
 func TestTheRateOfAnAddress(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Addresses = append(c.Addresses, c.Addresses[0])
-		c.Listening = []ListenSettings{{Rate: 3}, {RateLimited: true}}
-		c.Limits.ConnectionRate, c.Limits.AcceptQueueWait = 2, 0
+		c.Listening = []ListenSettings{{Rate: 0.001}, {RateLimited: true}}
+		c.Limits.ConnectionRate, c.Limits.AcceptQueueWait = 0.001, 0
 	})
-	r.register("a", "sales") // the agent registers at each
+	host, port := database(t)
+	r.put("1", "a", host, port)
 	wants := func(at int, code tns.Code) {
 		t.Helper()
 		c, err := net.Dial("tcp", r.Addresses()[at])
@@ -150,7 +150,6 @@ func TestTheRateOfAnAddress(t *testing.T) {
 		}
 	}
 	wants(0, 0)
-	wants(0, 0)
 	wants(0, tns.CodeRateLimit)
 	wants(1, 0)
 	wants(1, tns.CodeRateLimit)
@@ -167,15 +166,27 @@ func TestTheRateOfAnAddress(t *testing.T) {
 // A crowd of connections keeps no database out, and one that says nothing makes room for
 // who does.
 func TestConnectionsAreLimited(t *testing.T) {
-	r := start(t, func(c *Config) { c.Limits.MaxConnections = 3 })
-	r.register("a", "sales")
-	first := r.connection("127.0.0.2")
-	r.session("sales")
-	r.session("sales")
-	r.wantFrom("127.0.0.1", sales, tns.CodeRateLimit) // the silent one has only just come
-	r.register("b", "pay")
-	if _, evicted := r.limiting.silent.Counts(); evicted != 0 {
-		t.Error("the silent one had to go at once")
+	var r *running
+	var first *tns.Conn
+	for tries := 1; ; tries++ {
+		r = start(t, func(c *Config) { c.Limits.MaxConnections, c.InboundTimeout = 3, time.Minute })
+		r.register("a", "sales")
+		r.session("sales")
+		r.session("sales")
+		came := time.Now()
+		first = r.connection("127.0.0.2")
+		until(t, "the silent one is there", func() bool { n, _ := r.limiting.silent.Counts(); return n == 1 })
+		_, reply := r.ask(sales)
+		r.register("b", "pay")
+		if _, evicted := r.limiting.silent.Counts(); evicted == 0 {
+			if refuse, ok := reply.(*tns.Refuse); !ok || refuse.Code() != tns.CodeRateLimit {
+				t.Errorf("one too many is answered %v", reply)
+			}
+			break
+		}
+		if time.Since(came) < silentAtLeast || tries == 10 { // else it was time that it went
+			t.Fatal("the silent one had to go at once")
+		}
 	}
 	<-time.After(silentAtLeast)
 	r.session("sales")
@@ -191,7 +202,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 func fewSlots(t *testing.T) *running {
 	t.Helper()
 	b, err := New(testConfig(t, func(c *Config) {
-		c.Limits.ClientRate, c.Limits.AcceptQueueWait = 0.001, 0
+		c.Limits.ClientRate, c.Limits.AcceptQueueWait, c.InboundTimeout = 0.001, 0, time.Minute
 	}), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)

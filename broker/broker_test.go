@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -50,6 +51,7 @@ func testConfig(t *testing.T, change func(*Config)) *Config {
 	config.ConsoleAddress = "127.0.0.1:0"
 	config.StateDirectory = filepath.Join(t.TempDir(), "state")
 	config.InboundTimeout = 5 * time.Second
+	config.HedgeLearnt = false // which instance serves is not to depend on how busy the machine is
 	config.ShutdownGrace = 0
 	if change != nil {
 		change(config)
@@ -213,7 +215,7 @@ func TestRegisteredServiceIsServedUntilWithdrawn(t *testing.T) {
 
 func (r *running) get(path string) string {
 	r.t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + r.ConsoleAddress() + path)
 	if err != nil {
 		r.t.Fatal(err)
@@ -319,7 +321,9 @@ func TestAdministrationIsForThisHost(t *testing.T) {
 }
 
 func TestStrangersAreRefusedOrClosed(t *testing.T) {
-	r := start(t, func(c *Config) { c.InboundTimeout = 200 * time.Millisecond })
+	patient := start(t, func(c *Config) { c.InboundTimeout = time.Hour })
+	hasty := start(t, func(c *Config) { c.InboundTimeout = 2 * time.Second })
+	patient.wantCode(strings.Repeat("(", 10_000), tns.CodeBadDescriptor)
 	for name, c := range map[string]struct {
 		send string
 		code tns.Code // 0: closed without a word
@@ -332,12 +336,17 @@ func TestStrangersAreRefusedOrClosed(t *testing.T) {
 		"DATA before a CONNECT": {"\x00\x0c\x00\x00\x06\x00\x00\x00\x00\x00ab", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := patient
+			if c.code == tns.CodeInboundTimeout {
+				r = hasty
+			}
 			conn := r.dial()
 			_, _ = io.WriteString(conn.NetConn(), c.send)
 			reply, err := conn.ReadReply()
 			if c.code == 0 {
-				if err == nil {
-					t.Errorf("answered %T %v", reply, reply)
+				if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("answered %T %v, %v", reply, reply, err)
 				}
 				return
 			}
@@ -346,7 +355,6 @@ func TestStrangersAreRefusedOrClosed(t *testing.T) {
 			}
 		})
 	}
-	r.wantCode(strings.Repeat("(", 10_000), tns.CodeBadDescriptor)
 }
 
 func TestStopWaitsForSessionsAndASecondSignalDoesNot(t *testing.T) {

@@ -32,7 +32,7 @@ func still(t *testing.T, c *Config, log slog.Handler) *Broker {
 }
 
 // offering is a registration of an instance that takes connects for services.
-func offering(id servicetable.ID, instance string, services ...string) servicetable.Registration {
+func instanceWith(id servicetable.ID, instance string, services ...string) servicetable.Registration {
 	r := servicetable.Registration{ID: id, Instance: instance, Host: "h", Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: 1}}}
 	for i, name := range services {
 		r.Services = append(r.Services, servicetable.Service{Name: name, Flags: servicetable.FlagUnblocked})
@@ -83,7 +83,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 		"withdrawn": func(b *Broker) error { b.withdrawn("1"); return nil },
 		"lost":      func(b *Broker) error { b.lost("1"); return nil },
 		"blocked": func(b *Broker) error {
-			r := offering("1", "a", "sales")
+			r := instanceWith("1", "a", "sales")
 			r.Services[0].Flags = 0
 			b.registered(r)
 			return nil
@@ -91,7 +91,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 		"its successor says so": func(b *Broker) error { return b.follow(json.RawMessage(`{"gone":["1"]}`)) },
 		"remembered by the generation before": func(b *Broker) error {
 			b.withdrawn("1")
-			b.recall([]warmEntry{{offering("1", "a", "sales"), time.Now()}}, time.Now())
+			b.recall([]warmEntry{{instanceWith("1", "a", "sales"), time.Now()}}, time.Now())
 			return nil
 		},
 	} {
@@ -99,7 +99,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 			c := testConfigFor(t)
 			synctest.Test(t, func(t *testing.T) {
 				b := still(t, c, slog.DiscardHandler)
-				for _, r := range []servicetable.Registration{offering("1", "a", "sales"), offering("2", "b", "Sales")} {
+				for _, r := range []servicetable.Registration{instanceWith("1", "a", "sales"), instanceWith("2", "b", "Sales")} {
 					b.registered(r)
 				}
 				wantHeld := func(want error) {
@@ -128,7 +128,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 
 // An instance with two connections is none that dies when one of them ends: only what it offered by that one alone is down.
 func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
-	blocked := offering("2", "a", "sales", "hr")
+	blocked := instanceWith("2", "a", "sales", "hr")
 	blocked.Services[1].Flags = 0
 	for name, c := range map[string]struct {
 		twin servicetable.Registration
@@ -136,20 +136,20 @@ func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
 		want []string // events
 		away string   // what the instance stopped to offer; "": nothing
 	}{
-		"all is there":        {twin: offering("2", "a", "HR", "Sales"), end: (*Broker).lost},
-		"more is there":       {twin: offering("2", "a", "sales", "hr", "more"), end: (*Broker).lost},
-		"it says so itself":   {twin: offering("2", "a", "sales", "hr"), end: (*Broker).withdrawn},
-		"a service is not":    {twin: offering("2", "a", "sales"), end: (*Broker).lost, want: []string{"service_down hr FAILURE "}, away: "hr"},
+		"all is there":        {twin: instanceWith("2", "a", "HR", "Sales"), end: (*Broker).lost},
+		"more is there":       {twin: instanceWith("2", "a", "sales", "hr", "more"), end: (*Broker).lost},
+		"it says so itself":   {twin: instanceWith("2", "a", "sales", "hr"), end: (*Broker).withdrawn},
+		"a service is not":    {twin: instanceWith("2", "a", "sales"), end: (*Broker).lost, want: []string{"service_down hr FAILURE "}, away: "hr"},
 		"a service is closed": {twin: blocked, end: (*Broker).lost, want: []string{"service_down hr FAILURE BLOCKED"}, away: "hr"},
-		"its own word":        {twin: offering("2", "a", "sales"), end: (*Broker).withdrawn, want: []string{"service_down hr USER "}, away: "hr"},
+		"its own word":        {twin: instanceWith("2", "a", "sales"), end: (*Broker).withdrawn, want: []string{"service_down hr USER "}, away: "hr"},
 		"another instance": {
-			twin: offering("2", "b", "sales", "hr"), end: (*Broker).lost, away: "sales",
+			twin: instanceWith("2", "b", "sales", "hr"), end: (*Broker).lost, away: "sales",
 			want: []string{"died  FAILURE ", "service_down hr FAILURE ", "service_down sales FAILURE "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := still(t, testConfigFor(t), slog.DiscardHandler)
-			b.registered(offering("1", "a", "sales", "hr"))
+			b.registered(instanceWith("1", "a", "sales", "hr"))
 			b.registered(c.twin)
 			last := b.journal.Last()
 			c.end(b, "1")

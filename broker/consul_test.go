@@ -137,12 +137,12 @@ func TestServicesAreInConsulUntilTheBrokerEnds(t *testing.T) {
 		return nil
 	})
 	withdraw := r.register("sales1", "sales")
-	took := within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	took := within(t, 10*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
 	t.Logf("a registered service is in Consul after %v", took)
 	withdraw()
-	within(t, 5*time.Second, "its end", offering(c, "sales"))
+	within(t, 10*time.Second, "its end", offering(c, "sales"))
 	r.register("sales1", "sales")
-	within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	within(t, 10*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
 	r.stop()
 	<-r.ended
 	r.ended <- nil
@@ -177,8 +177,8 @@ func TestOneOfTwoBrokersLeavesAndTheEntriesStay(t *testing.T) {
 	within(t, 10*time.Second, "both to be known", both)
 	first.register("sales1", "sales")
 	second.register("sales1", "sales")
-	within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
-	within(t, 5*time.Second, "the second to stand by", func() error { return standsBy(second, first.Name()) })
+	within(t, 10*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	within(t, 10*time.Second, "the second to stand by", func() error { return standsBy(second, first.Name()) })
 	first.stop()
 	<-first.ended
 	first.ended <- nil

@@ -69,17 +69,17 @@ func TestAnIntentSetAtOneBrokerActsAtAll(t *testing.T) {
 	}
 	want := "drain/service=sales 0 patching true " + all[0].Name() + " yes"
 	for _, r := range all {
-		took := within(t, 5*time.Second, "the drain", wanting(r, want))
+		took := within(t, 10*time.Second, "the drain", wanting(r, want))
 		t.Logf("%s drains after %v", r.config.Name, took)
 		r.wantCode(sales, tns.CodeBlocked)
 	}
-	within(t, 5*time.Second, "it to be gone from Consul's DNS", offering(c, "sales", "sales:sales1@dbhost critical"))
+	within(t, 10*time.Second, "it to be gone from Consul's DNS", offering(c, "sales", "sales:sales1@dbhost critical"))
 	at := all[2].Intents()[0]
 	if ended, err := all[2].EndIntent(t.Context(), at.ID); err != nil || ended.Origin != all[0].Name() {
 		t.Fatalf("%v: taken back, and set at %q", err, ended.Origin)
 	}
 	for _, r := range all {
-		within(t, 5*time.Second, "the end of the drain", wanting(r, ""))
+		within(t, 10*time.Second, "the end of the drain", wanting(r, ""))
 		r.await(func(s *servicetable.Snapshot) bool {
 			_, err := s.Match(servicetable.Query{Service: "sales"})
 			return err == nil
@@ -127,12 +127,12 @@ func TestTheReplacementOfAnIntentIsTold(t *testing.T) {
 	if status := all[0].get("/api/v1/status"); !strings.Contains(status, `"consul":{"address":"`+c.Address+`"}`) {
 		t.Error(status)
 	}
-	within(t, 5*time.Second, "the first", wanting(all[1], wants(all[0])))
+	within(t, 10*time.Second, "the first", wanting(all[1], wants(all[0])))
 	all[1].set(intent.Intent{Kind: intent.Weight, Value: 50, Target: intent.Target{Instance: "sales1"}})
 	for _, r := range all {
-		within(t, 5*time.Second, "the second", wanting(r, "weight/instance=sales1 50  true "+all[1].Name()+" yes"))
+		within(t, 10*time.Second, "the second", wanting(r, "weight/instance=sales1 50  true "+all[1].Name()+" yes"))
 		var details []string
-		within(t, 5*time.Second, "events", func() error {
+		within(t, 10*time.Second, "events", func() error {
 			details = nil
 			for _, e := range r.journal.Events(journal.Filter{Kinds: []journal.Kind{journal.IntentSet}}) {
 				details = append(details, e.Detail)
@@ -155,18 +155,24 @@ func TestIntentsSetWhileConsulIsAwayAreSharedLater(t *testing.T) {
 	c := startConsul(t)
 	all := sharingBrokers(t, c, "one", "two")
 	all[0].set(intent.Intent{Kind: intent.Hold, Target: intent.Target{Service: "hr"}})
-	within(t, 5*time.Second, "the hold", wanting(all[1], "hold/service=hr 0  true "+all[0].Name()+" yes"))
+	within(t, 10*time.Second, "the hold", wanting(all[1], "hold/service=hr 0  true "+all[0].Name()+" yes"))
 	c.Kill()
-	within(t, 5*time.Second, "Consul to be missed", func() error {
+	within(t, 10*time.Second, "Consul to be missed", func() error {
 		if all[1].consul.intents.Failure() == "" {
 			return errors.New("it is not")
 		}
 		return nil
 	})
-	began := time.Now()
-	v := all[1].set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales"}})
-	if took := time.Since(began); v.Shared != console.SharedNotYet || took > sharedWithin {
-		t.Errorf("after %v it is %+v", took, v)
+	for tries := 1; ; tries++ { // who waits for Consul takes so long each time, a busy machine does not
+		began := time.Now()
+		v := all[1].set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales"}})
+		took := time.Since(began)
+		if v.Shared != console.SharedNotYet || took > sharedWithin && tries == 5 {
+			t.Fatalf("after %v it is %+v", took, v)
+		}
+		if took <= sharedWithin {
+			break
+		}
 	}
 	all[1].wantCode(sales, tns.CodeBlocked)
 	if notes := all[1].get("/api/v1/mirrors"); !strings.Contains(notes, "1 intents are not known to other brokers yet") {
@@ -189,7 +195,7 @@ func TestABrokerThatStartsWithoutConsulGoesByItsCopy(t *testing.T) {
 	c := startConsul(t)
 	all := sharingBrokers(t, c, "one", "two")
 	all[0].set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales"}, Deadline: time.Now().Add(time.Hour)})
-	within(t, 5*time.Second, "the drain", wanting(all[1], "drain/service=sales 0  false "+all[0].Name()+" yes"))
+	within(t, 10*time.Second, "the drain", wanting(all[1], "drain/service=sales 0  false "+all[0].Name()+" yes"))
 	state := all[1].config.StateDirectory
 	all[1].stop()
 	<-all[1].ended
@@ -221,7 +227,7 @@ func TestIntentsFromBeforeThereWasAConsulAreShared(t *testing.T) {
 	})
 	second := start(t, func(config *Config) { config.Consul.Address, config.Name = c.Address, "two" })
 	for _, r := range []*running{first, second} {
-		within(t, 5*time.Second, "the hold", wanting(r, "hold/service=hr 0  true "+first.Name()+" yes"))
+		within(t, 10*time.Second, "the hold", wanting(r, "hold/service=hr 0  true "+first.Name()+" yes"))
 	}
 }
 
@@ -240,7 +246,7 @@ func TestAnIntentThatCannotBeCarriedOutIsToldOnceAndHarmsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	within(t, 5*time.Second, "the good one", wanting(r, "drain/service=good 0  true x yes"))
+	within(t, 10*time.Second, "the good one", wanting(r, "drain/service=good 0  true x yes"))
 	if conn, reply := r.ask(sales); !isAccept(reply) {
 		t.Errorf("answer %T", reply)
 	} else {
@@ -266,9 +272,9 @@ func maintainNode(t *testing.T, c *stage.Consul, node, reason string) {
 func TestMaintenanceModeInConsulDrainsHere(t *testing.T) {
 	c := startConsul(t)
 	r := sharingBrokers(t, c, "one")[0]
-	within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	within(t, 10*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
 	maintainNode(t, c, "oracle-dbhost", "new disks")
-	took := within(t, 5*time.Second, "the mark", func() error {
+	took := within(t, 10*time.Second, "the mark", func() error {
 		if text := r.get("/api/v1/services/sales"); !strings.Contains(text, `"cause":"consul: new disks"`) {
 			return errors.New(text)
 		}
@@ -296,7 +302,7 @@ func TestMaintenanceModeInConsulDrainsHere(t *testing.T) {
 func TestMaintenanceModeThatEndsLetsConnectsIn(t *testing.T) {
 	c := startConsul(t)
 	r := sharingBrokers(t, c, "one")[0]
-	within(t, 5*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
+	within(t, 10*time.Second, "the service", offering(c, "sales", "sales:sales1@dbhost passing"))
 	maintainNode(t, c, "oracle-dbhost", "new disks")
 	r.await(func(s *servicetable.Snapshot) bool {
 		_, err := s.Match(servicetable.Query{Service: "sales"})

@@ -25,11 +25,11 @@ func (r *running) atZone() string { return r.dns.sockets.TCP.Addr().String() }
 func lookup(ctx context.Context, protocol, from, server, name string, kind uint16) (*wire.Msg, error) {
 	m := new(wire.Msg)
 	m.SetQuestion(wire.Fqdn(name), kind)
-	dialer := &net.Dialer{Timeout: 2 * time.Second, LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)}}
+	dialer := &net.Dialer{Timeout: 8 * time.Second, LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)}}
 	if protocol == "tcp" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
-	got, _, err := (&wire.Client{Net: protocol, Dialer: dialer, Timeout: 2 * time.Second}).ExchangeContext(ctx, m, server)
+	got, _, err := (&wire.Client{Net: protocol, Dialer: dialer, Timeout: 8 * time.Second}).ExchangeContext(ctx, m, server)
 	return got, err
 }
 
@@ -158,7 +158,7 @@ func TestReloadsChangeWhatTheZoneSays(t *testing.T) {
 	if fmt.Sprint(result.Changed) != "[DNS_TTL]" || len(result.NeedsRestart) > 0 {
 		t.Errorf("%+v", result)
 	}
-	within(t, 5*time.Second, "the new TTL", func() error {
+	within(t, 10*time.Second, "the new TTL", func() error {
 		got, err := lookup(t.Context(), "udp", "127.0.0.1", r.atZone(), "sales.db.example", wire.TypeA)
 		if err == nil && (len(got.Answer) != 1 || got.Answer[0].Header().Ttl != 60) {
 			err = fmt.Errorf("%v", got)
@@ -231,7 +231,7 @@ func TestHostNamesAreInTheZoneOnceTheyAreKnown(t *testing.T) {
 	awaitAnswer(t, r.atZone(), "sales.db.example", wire.TypeA, "127.0.0.1")
 	awaitAnswer(t, r.atZone(), "slow1.instance.db.example", wire.TypeA, "")
 	notes := ""
-	within(t, 5*time.Second, "the mirror to tell", func() error {
+	within(t, 10*time.Second, "the mirror to tell", func() error {
 		if notes = strings.Join(r.onlyMirror().Notes, "\n"); !strings.Contains(notes, `no address of host "db7.test" is known`) {
 			return errors.New(notes)
 		}
@@ -239,7 +239,7 @@ func TestHostNamesAreInTheZoneOnceTheyAreKnown(t *testing.T) {
 	})
 	close(known)
 	awaitAnswer(t, r.atZone(), "slow1.instance.db.example", wire.TypeA, "192.0.2.77")
-	within(t, 5*time.Second, "nothing to be told", func() error {
+	within(t, 10*time.Second, "nothing to be told", func() error {
 		if got := r.onlyMirror().Notes; len(got) > 0 {
 			return fmt.Errorf("%q", got)
 		}
@@ -254,7 +254,7 @@ func TestASignedZoneTellsWhatItsParentNeeds(t *testing.T) {
 	m.SetQuestion("db.example.", wire.TypeDNSKEY)
 	m.SetEdns0(1232, true)
 	var keys *wire.Msg
-	within(t, 5*time.Second, "the key", func() (err error) {
+	within(t, 10*time.Second, "the key", func() (err error) {
 		if keys, err = wire.Exchange(m, r.atZone()); err == nil && len(keys.Answer) < 2 {
 			err = fmt.Errorf("%v", keys)
 		}
@@ -287,7 +287,7 @@ func TestTheZoneIsServedUntilSessionsHaveEnded(t *testing.T) {
 	at := r.atZone()
 	conn, _ := r.session("sales")
 	r.stop()
-	within(t, 5*time.Second, "the end to begin", func() error {
+	within(t, 10*time.Second, "the end to begin", func() error {
 		if !r.stopping.Load() {
 			return errors.New("not yet")
 		}

@@ -53,7 +53,7 @@ func TestBrokersThatAreAwayAreNotInTheZone(t *testing.T) {
 	conn, _ := first.session("sales")
 	defer conn.Close()
 	first.stop() // it goes on until the session ends, and there is nobody else to name
-	within(t, 5*time.Second, "the end to begin", func() error {
+	within(t, 10*time.Second, "the end to begin", func() error {
 		if !first.stopping.Load() {
 			return errors.New("not yet")
 		}

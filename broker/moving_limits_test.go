@@ -79,8 +79,8 @@ func TestBandwidthIsOfWhatHasMoved(t *testing.T) {
 // Time goes on for a session, wherever it is.
 func TestTimeoutsOfWhatHasMoved(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"idle":  func(c *Config) { c.IdleTimeout = 1500 * time.Millisecond },
-		"whole": func(c *Config) { c.SessionTimeout = 2 * time.Second },
+		"idle":  func(c *Config) { c.IdleTimeout = 6 * time.Second }, // long enough for both to move before
+		"whole": func(c *Config) { c.SessionTimeout = 6 * time.Second },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -158,7 +159,7 @@ func (r *running) event(kind journal.Kind) journal.Event {
 }
 
 func TestDrain(t *testing.T) {
-	r := start(t, func(c *Config) { c.HoldTimeout = 0 })
+	r := start(t, func(c *Config) { c.HoldTimeout, c.AttemptTimeout = 0, 20*time.Second }) // each instance gets the sessions that are its
 	r.join("a", "sales", "hr")
 	r.join("b", "sales")
 	open := map[string][]net.Conn{}
@@ -169,7 +170,8 @@ func TestDrain(t *testing.T) {
 	if len(open["a"]) != 3 || len(open["b"]) != 3 {
 		t.Fatalf("sessions: %d and %d", len(open["a"]), len(open["b"]))
 	}
-	v := r.set(intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales", Instance: "a"}, Deadline: time.Now().Add(time.Second), EndSessions: true, Reason: "patch"})
+	drain := intent.Intent{Kind: intent.Drain, Target: intent.Target{Service: "sales", Instance: "a"}, Deadline: time.Now().Add(time.Hour), EndSessions: true, Reason: "patch"}
+	v := r.set(drain)
 	if v.Progress.SessionsLeft != 3 || v.Progress.Done {
 		t.Errorf("progress %+v", v.Progress)
 	}
@@ -185,9 +187,13 @@ func TestDrain(t *testing.T) {
 	if _, err := io.ReadFull(open["a"][0], make([]byte, 1)); err != nil {
 		t.Errorf("a session was cut before the deadline: %v", err)
 	}
+	drain.Deadline = time.Now().Add(100 * time.Millisecond)
+	if again := r.set(drain); again.ID != v.ID {
+		t.Errorf("the drain is %s with another deadline, and was %s", again.ID, v.ID)
+	}
 	for _, c := range open["a"] {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, err := io.ReadFull(c, make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("after the deadline a session goes on: %v", err)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // health asks one address for its readiness.
 func health(t *testing.T, address, path string) (status int, body string) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + address + path)
 	if err != nil {
 		t.Fatal(err)

@@ -128,6 +128,7 @@ func TestStrangeSuccessors(t *testing.T) {
 	head := func(what, kind byte, files byte, length string) string {
 		return "SBH1" + string([]byte{what, kind, 0, files}) + "\x00\x00\x00\x00\x00\x00\x00\x01" + length + "\x00\x00\x00\x00"
 	}
+	const long = 20 * time.Second // what is to be over sooner says within which time
 	for name, c := range map[string]struct {
 		do   func(*talk)
 		want string
@@ -142,16 +143,16 @@ func TestStrangeSuccessors(t *testing.T) {
 		}, "no format in common"},
 		"greets otherwise":               {func(k *talk) { k.say("welcome", 1); hangs(k) }, `begins with "welcome"`},
 		"greets in another form":         {func(k *talk) { k.say("hello", []int{1}); hangs(k) }, "damaged"},
-		"greets and hangs":               {func(k *talk) { k.greet(goodHello()); hangs(k) }, "not ready within 300ms"},
+		"greets and hangs":               {func(k *talk) { k.greet(goodHello()); hangs(k) }, "not ready within 2s"},
 		"greets and ends":                {func(k *talk) { k.greet(goodHello()) }, "before it could serve"},
-		"sends half a record":            {func(k *talk) { k.greet(goodHello()); k.write(head(1, 5, 0, "\x00\x00\x00\x09") + "rea"); hangs(k) }, "not ready within 300ms"},
+		"sends half a record":            {func(k *talk) { k.greet(goodHello()); k.write(head(1, 5, 0, "\x00\x00\x00\x09") + "rea"); hangs(k) }, "not ready within 2s"},
 		"sends half a record and ends":   {func(k *talk) { k.greet(goodHello()); k.write(head(1, 5, 0, "\x00\x00\x00\x09") + "rea") }, "before it could serve"},
 		"sends too much":                 {func(k *talk) { k.greet(goodHello()); k.write(head(1, 5, 0, "\xff\xff\xff\xff") + "ready"); hangs(k) }, "damaged"},
 		"promises files":                 {func(k *talk) { k.greet(goodHello()); k.write(head(1, 5, 3, "\x00\x00\x00\x02") + "ready{}"); hangs(k) }, "damaged"},
 		"says things of a later version": {func(k *talk) { k.greet(goodHello()); k.say("later", map[string]int{"x": 1}, os.Stderr); ready(k) }, "before it could serve"},
 		"fails":                          {func(k *talk) { k.greet(goodHello()); k.say(recordFailed, "the moon is full"); hangs(k) }, "the moon is full"},
 		"fails in another form":          {func(k *talk) { k.greet(goodHello()); k.say(recordFailed, 7); hangs(k) }, "7"},
-		"is ready and hangs":             {func(k *talk) { ready(k); hangs(k) }, "did not serve within 300ms"},
+		"is ready and hangs":             {func(k *talk) { ready(k); hangs(k) }, "did not serve within 2s"},
 		"is ready and ends":              {ready, "before it could serve"},
 		"is ready and fails":             {func(k *talk) { ready(k); k.say(recordFailed, "after all not"); hangs(k) }, "after all not"},
 		"serves and ends":                {func(k *talk) { ready(k); k.say(recordServing, struct{}{}) }, "before it had served for a second"},
@@ -173,9 +174,19 @@ func TestStrangeSuccessors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.upgrade.prepare, b.upgrade.commit = 300*time.Millisecond, 300*time.Millisecond
-			b.upgrade.last = 50 * time.Millisecond
-			b.upgrade.trial, b.upgrade.settle = 50*time.Millisecond, 50*time.Millisecond
+			b.upgrade.prepare, b.upgrade.commit, b.upgrade.last = long, long, 50*time.Millisecond
+			b.upgrade.trial, b.upgrade.settle = long, long
+			if what, text, is := strings.Cut(c.want, " within "); is {
+				limit, err := time.ParseDuration(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if what == "did not serve" {
+					b.upgrade.commit = limit
+				} else {
+					b.upgrade.prepare = limit
+				}
+			}
 			r := run(t, b)
 			r.wantCode(sales, tns.CodeUnknownService)
 			before := descriptors(t)
@@ -290,7 +301,7 @@ func TestStrangePredecessors(t *testing.T) {
 				}
 				theirs.Close()
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			if name == "says nothing" {
 				ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 			}

@@ -33,9 +33,9 @@ func TestASuccessorThatIsTooLateTouchesNothing(t *testing.T) {
 		late <- b
 	})
 	old.register("s1", "sales")
-	old.upgrade.commit, old.upgrade.last = 200*time.Millisecond, 50*time.Millisecond
+	old.upgrade.commit, old.upgrade.last = 2*time.Second, 50*time.Millisecond
 	_, err := old.Upgrade(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "did not serve within 200ms") {
+	if err == nil || !strings.Contains(err.Error(), "did not serve within 2s") {
 		t.Fatal(err)
 	}
 	b, r := <-late, <-next

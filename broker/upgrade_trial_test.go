@@ -124,8 +124,7 @@ func succeededBy(t *testing.T, lives func(step string) bool) (r *running, told *
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.upgrade.trial, b.upgrade.settle = 100*time.Millisecond, 200*time.Millisecond
-	b.upgrade.answers = time.Second
+	b.upgrade.trial, b.upgrade.settle, b.upgrade.answers = time.Minute, time.Minute, time.Minute // it dies long before
 	return run(t, b), told
 }
 
@@ -170,6 +169,12 @@ func TestASuccessorThatDies(t *testing.T) {
 				dead = dead || steps > c.after
 				return !dead
 			})
+			if strings.HasSuffix(name, "registration") || strings.HasSuffix(name, "session") {
+				r.upgrade.trial = 100 * time.Millisecond
+			}
+			if name == "answers session" {
+				r.upgrade.answers = time.Second
+			}
 			r.register("s1", "sales")
 			var sessions []net.Conn
 			for range open {

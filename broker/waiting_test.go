@@ -33,7 +33,7 @@ func (a answered) String() string {
 }
 
 // soon is longer than any connect takes that does not wait for anything.
-const soon = 2 * time.Second
+const soon = 10 * time.Second
 
 // from connects from a loopback address.
 func (r *running) from(local, text string) chan answered {

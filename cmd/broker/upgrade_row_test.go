@@ -28,24 +28,24 @@ import (
 	"servicebroker/descriptor"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
+	"servicebroker/testenv/stage"
 	"servicebroker/tns"
 )
 
 // upgrades is how often a broker is upgraded where that is done again and again.
 var upgrades = flag.Int("upgrades", 2, "how many upgrades follow each other")
 
-// freePort is one that nobody has, for TCP and UDP.
+// freePort is one that nobody has, for TCP and UDP, and that systems hand out to nobody by themselves.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		at, err := stage.FreeAddress()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		if c, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
+		if c, err := net.ListenPacket("udp", at); err == nil {
 			c.Close()
-			return l.Addr().String()
+			return at
 		}
 	}
 }

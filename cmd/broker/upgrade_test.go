@@ -137,7 +137,7 @@ func (r *realBroker) client() *console.Client { return &console.Client{API: r.ap
 
 // generations are those that live; none if nobody answers.
 func (r *realBroker) generations() []console.Generation {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	list, err := r.client().Generations(ctx)
 	if err != nil {

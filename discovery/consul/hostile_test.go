@@ -227,7 +227,7 @@ func TestAnAnswerThatDripsIsGivenUp(t *testing.T) {
 	if _, err := (&Member{Client: client, Name: "x"}).Brokers(t.Context()); err == nil {
 		t.Error("it was believed")
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -260,14 +260,20 @@ func TestAConsulThatNeverWaitsIsNotAskedWithoutPause(t *testing.T) {
 		w.Header().Set("X-Consul-Index", strconv.FormatInt(asked.Add(1), 10))
 		fmt.Fprint(w, "[]")
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	w := &Watch{Client: &Client{Address: server.URL}, Changed: func([]Maintenance) {}}
-	defer w.Client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	w.Run(ctx)
-	if n := asked.Load(); n < 3 || n > 45 {
-		t.Errorf("it was asked %d times in 2 s", n)
+	t.Cleanup(w.Client.Close)
+	began := time.Now()
+	running(t, w.Run)
+	eventually(t, 30*time.Second, "it to be asked more often than may be in a row", func() string {
+		if n := asked.Load(); n < 25 {
+			return fmt.Sprintf("asked %d times", n)
+		}
+		return ""
+	})
+	n, pace := asked.Load(), queries()
+	if took := time.Since(began); n > int64(pace.row)+1+int64(took/pace.apart) {
+		t.Errorf("it was asked %d times in %v", n, took)
 	}
 }
 

@@ -184,7 +184,12 @@ func (w *writing) mustSync(t testing.TB) {
 
 // member runs a member until the returned function is called or the test ends.
 func (a *agent) member(t testing.TB, name string) (*Member, func()) {
-	m := &Member{Client: a.client(t), Name: name, Address: netip.MustParseAddrPort("127.0.0.1:1521"), Value: []byte("http://" + name), TTL: 3 * time.Second}
+	return a.memberFor(t, name, 3*time.Second)
+}
+
+// memberFor is member with the time after which one that gives no sign of life is dead.
+func (a *agent) memberFor(t testing.TB, name string, ttl time.Duration) (*Member, func()) {
+	m := &Member{Client: a.client(t), Name: name, Address: netip.MustParseAddrPort("127.0.0.1:1521"), Value: []byte("http://" + name), TTL: ttl}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
