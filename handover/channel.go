@@ -159,7 +159,7 @@ func (c *Channel) read() {
 func (c *Channel) came(f *frame) error {
 	switch f.what {
 	case whatRecord, whatOffer:
-		r := &Record{Kind: f.kind, Body: f.body, Files: f.files, channel: c, id: f.id, offered: f.what == whatOffer}
+		r := &Record{Kind: f.kind, Body: f.body, Files: f.files, channel: c, id: f.id, offered: f.what == whatOffer, short: f.short}
 		select {
 		case c.records <- r:
 		case <-c.closing:
@@ -337,8 +337,23 @@ func (c *Channel) write(ctx context.Context, f *frame, answer chan error) (uint6
 	return 0, fmt.Errorf("%w: %w", ErrOver, err)
 }
 
-// Receive returns the next record, which the caller takes or declines; ErrOver once no more can come.
+// Receive returns the next record, which the caller takes or declines; ErrOver once no more can come. An offer for whose files there
+// are no descriptors is declined here, so that it stays the sender's; any other such record is ErrNoDescriptors, and the next may do.
 func (c *Channel) Receive(ctx context.Context) (*Record, error) {
+	for {
+		r, err := c.next(ctx)
+		switch {
+		case err != nil || !r.short:
+			return r, err
+		case !r.offered:
+			return nil, fmt.Errorf("%w for the files of a record of kind %q", ErrNoDescriptors, r.Kind)
+		}
+		_ = r.Decline(ErrNoDescriptors.Error())
+	}
+}
+
+// next is Receive for records whatever became of their files.
+func (c *Channel) next(ctx context.Context) (*Record, error) {
 	select { // what has come counts, whatever happened since
 	case r := <-c.records:
 		return r, nil
@@ -370,6 +385,7 @@ type Record struct {
 	channel *Channel
 	id      uint64
 	offered bool
+	short   bool // as of its frame
 	once    sync.Once
 }
 

@@ -41,12 +41,16 @@ const (
 // ErrDamaged says that the other end sends something else.
 var ErrDamaged = errors.New("what came over the channel between generations is damaged")
 
+// ErrNoDescriptors says that a record came whole but for its files, for which this process has no descriptors left.
+var ErrNoDescriptors = errors.New("no descriptors left")
+
 type frame struct {
 	what  byte
 	id    uint64
 	kind  string
 	body  []byte
 	files []*os.File
+	short bool // it had files, for which there were too few descriptors here: there are none now
 }
 
 func (f *frame) closeFiles() {
@@ -106,8 +110,8 @@ func withNumbers(files []*os.File, numbers []int, do func([]int) error) error {
 
 // source is where frames are read from.
 type source interface {
-	// receive reads some bytes, and the numbers of files that came with them.
-	receive(into []byte) (n int, files []int, err error)
+	// receive reads some bytes, and the numbers of files that came with them; cut: not of all that were sent.
+	receive(into []byte) (n int, files []int, cut bool, err error)
 }
 
 // readFrame reads a frame. Where it fails, files that came with it are closed.
@@ -130,12 +134,19 @@ func readFrame(from source) (_ *frame, err error) {
 		return nil, fmt.Errorf("%w: it begins with %q", ErrDamaged, head[:4])
 	case f.what < whatRecord || f.what > whatKept:
 		return nil, fmt.Errorf("%w: a frame of the unknown sort %d", ErrDamaged, f.what)
+	case files > MaxFiles:
+		return nil, fmt.Errorf("%w: %d files", ErrDamaged, files)
 	case head[5] > maxKind || length > MaxBody:
 		return nil, fmt.Errorf("%w: a kind of %d and a body of %d bytes", ErrDamaged, head[5], length)
 	}
 	f.kind = string(r.some(uint32(head[5])))
 	f.body = r.some(length)
-	if r.err == nil && len(f.files) != files {
+	switch {
+	case r.err != nil:
+	case f.short && len(f.files) < files: // what came of them is of no use without the rest
+		f.closeFiles()
+		f.files = nil
+	case f.short || len(f.files) != files: // more were sent than it says, or others
 		r.err = fmt.Errorf("%w: %d files instead of %d", ErrDamaged, len(f.files), files)
 	}
 	return f, r.err
@@ -151,7 +162,8 @@ type reader struct {
 // full fills a buffer. An end within it is damage, one before the first byte of a frame is not.
 func (r *reader) full(into []byte) {
 	for at := 0; at < len(into) && r.err == nil; {
-		n, files, err := r.from.receive(into[at:])
+		n, files, cut, err := r.from.receive(into[at:])
+		r.got.short = r.got.short || cut
 		for _, number := range files {
 			r.got.files = append(r.got.files, os.NewFile(uintptr(number), "handover"))
 		}
@@ -185,7 +197,7 @@ func (r *reader) some(n uint32) []byte {
 // socket is the source that a channel has.
 type socket struct{ *net.UnixConn }
 
-func (s socket) receive(into []byte) (n int, files []int, err error) {
+func (s socket) receive(into []byte) (n int, files []int, cut bool, err error) {
 	control := make([]byte, syscall.CmsgSpace(MaxFiles*4))
 	n, size, flags, _, err := s.ReadMsgUnix(into, control) // which sets close-on-exec
 	if size > 0 {
@@ -194,10 +206,7 @@ func (s socket) receive(into []byte) (n int, files []int, err error) {
 			err = parsed
 		}
 	}
-	if err == nil && flags&syscall.MSG_CTRUNC != 0 {
-		err = fmt.Errorf("%w: more than %d files at once, or no numbers left for them here", ErrDamaged, MaxFiles)
-	}
-	return n, files, err
+	return n, files, flags&syscall.MSG_CTRUNC != 0, err
 }
 
 // numbersIn are those of the files that a control message brought.
