@@ -36,6 +36,7 @@ func (b *Broker) untilEnd(ctx, abort context.Context) (limit time.Duration, next
 		_ = next.channel.Send(within, recordShutdown, wish)
 		return limit, next
 	}
+	b.wantNoSuccessor() // while this one still accepts
 	b.notify("STOPPING=1\nSTATUS=Ending: clients go on for a while")
 	b.endPredecessor(wish)
 	return b.grace(abort, limit), nil

@@ -57,12 +57,13 @@ const programName = "servicebroker"
 
 // upgrading is how far a broker is with handing itself over.
 type upgrading struct {
-	running   sync.Mutex   // one at a time
-	changes   sync.RWMutex // held for reading while the API changes something
-	heir      atomic.Pointer[heir]
-	starting  atomic.Pointer[console.Generation] // the successor that is being prepared
-	committed chan *heir                         // has room for one
-	patience  time.Duration                      // with a predecessor that is about to end
+	running  sync.Mutex   // one at a time
+	changes  sync.RWMutex // held for reading while the API changes something
+	heir     atomic.Pointer[heir]
+	starting atomic.Pointer[console.Generation] // the successor that is being prepared
+	preparations
+	committed chan *heir    // has room for one
+	patience  time.Duration // with a predecessor that is about to end
 
 	trial, settle, answers time.Duration // see trialTime
 	prepare, commit, last  time.Duration // see prepareTime; last: endTime
@@ -72,7 +73,7 @@ type upgrading struct {
 
 func newUpgrading() upgrading {
 	return upgrading{
-		committed: make(chan *heir, 1), patience: nearlyDone, trial: trialTime, settle: provenTime, answers: answerTime, prepare: prepareTime, commit: commitTime, last: endTime,
+		preparations: newPreparations(), committed: make(chan *heir, 1), patience: nearlyDone, trial: trialTime, settle: provenTime, answers: answerTime, prepare: prepareTime, commit: commitTime, last: endTime,
 	}
 }
 
@@ -141,8 +142,12 @@ func (b *Broker) Upgrade(ctx context.Context) (console.Upgraded, error) {
 		b.log.Warn("not upgraded", "cause", err.Error())
 		return console.Upgraded{}, err
 	}
-	h, err := b.beSucceeded(context.WithoutCancel(ctx))
+	h, err := b.beSucceeded()
 	u.starting.Store(nil)
+	if errors.Is(err, errToldToEnd) {
+		b.log.Warn("not upgraded", "cause", err.Error())
+		return console.Upgraded{}, notNow(err.Error(), "start it again instead")
+	}
 	if err != nil {
 		u.failed.Add(1)
 		b.log.Error("upgrade failed, this generation goes on", "generation", b.generation(), "cause", err.Error())
@@ -201,8 +206,13 @@ func (b *Broker) hello() handover.Hello {
 	return handover.Hello{Program: programName, Version: Version, Generation: b.generation(), PID: os.Getpid(), Started: &b.started, Oldest: oldestFormat, Newest: newestFormat}
 }
 
-// beSucceeded starts a successor and returns once that serves.
-func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
+// beSucceeded starts a successor and returns once that serves. Only an end of this broker cuts it short.
+func (b *Broker) beSucceeded() (*heir, error) {
+	ctx, done, err := b.upgrade.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	h := &heir{number: b.generation() + 1, began: time.Now(), moved: make(chan struct{}), moves: []console.Moved{}, answers: b.upgrade.answers, trial: trial{ending: make(chan struct{})}}
 	channel, theirs, err := handover.Pair()
 	if err != nil {
@@ -223,6 +233,10 @@ func (b *Broker) beSucceeded(ctx context.Context) (*heir, error) {
 	if err != nil {
 		b.retained.forget()
 		b.journal.Resume()
+		if ctx.Err() != nil || errors.Is(err, errToldToEnd) { // it must not keep the sockets for longer than this broker has them
+			h.kill(b.upgrade.last)
+			err = errToldToEnd
+		}
 		return nil, h.fail(err, b.upgrade.last)
 	}
 	return h, nil
@@ -354,7 +368,7 @@ func (b *Broker) commit(ctx context.Context, h *heir) error {
 	b.operations.setting.Lock()
 	defer b.operations.setting.Unlock()
 	if b.leaving.Load() {
-		return errors.New("this broker was told to end meanwhile")
+		return errToldToEnd
 	}
 	if err := b.giveParts(ctx, h, false); err != nil {
 		return err

@@ -130,7 +130,7 @@ func TestEventsOfAnOlderGeneration(t *testing.T) {
 func TestEventsOfAnUpgradeThatFails(t *testing.T) {
 	old, kept := succeedable(t, nil)
 	old.leaving.Store(true) // which commit looks at
-	_, err := old.beSucceeded(t.Context())
+	_, err := old.beSucceeded()
 	if err == nil {
 		t.Fatal("it did not fail")
 	}

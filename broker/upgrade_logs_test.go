@@ -66,7 +66,7 @@ func TestLogsOfAnUpgradeThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	old.leaving.Store(true) // which commit looks at
-	if _, err := old.beSucceeded(t.Context()); err == nil || !strings.Contains(err.Error(), "told to end meanwhile") {
+	if _, err := old.beSucceeded(); err == nil || !strings.Contains(err.Error(), "told to end meanwhile") {
 		t.Fatalf("%v", err)
 	}
 	successor := <-next
