@@ -40,25 +40,33 @@ func (b *Broker) registered(r servicetable.Registration) {
 // lost is told that the connection of a registration ended. An instance that was seen alive
 // stays for a while.
 func (b *Broker) lost(id servicetable.ID) {
+	if silent := b.unlinked(id); silent != nil { // meanwhile others may change the table: a predecessor that is told may be slow to listen
+		b.gone(silent, false, "its registration ended, and nothing had answered for a while before")
+	}
+}
+
+// unlinked does to the table what a lost connection means for it, and returns the registration if its instance is gone and had
+// not answered for a while before.
+func (b *Broker) unlinked(id servicetable.ID) (silent *servicetable.Registration) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	before := b.known.get(id)
 	if before == nil {
-		return
+		return nil
 	}
 	ghost := !b.stopping.Load() && !b.hasTwin(before) // only then it matters whether it lives on without a link
 	if !ghost || !b.prober.Lost(before) {
-		silent := ghost && b.wasReached(before)
-		b.drop(before, "FAILURE", "")
-		if silent {
-			b.gone(before, false, "its registration ended, and nothing had answered for a while before")
+		if ghost && b.wasReached(before) {
+			silent = before
 		}
-		return
+		b.drop(before, "FAILURE", "")
+		return silent
 	}
 	var after servicetable.Registration
 	if _, there := b.table.Amend(id, func(r *servicetable.Registration) { r.Stale = true; after = *r }); there {
 		b.changed(before, &after, "FAILURE")
 	}
+	return nil
 }
 
 // wasReached tells whether the instance answered once, while probes go on that would have told if it still did.
@@ -89,6 +97,15 @@ func (b *Broker) twins(r *servicetable.Registration) (all []*servicetable.Regist
 		}
 	}
 	return all
+}
+
+// notByTwins returns those of the names that the instance of r does not offer over another connection.
+func (b *Broker) notByTwins(r *servicetable.Registration, names []string) []string {
+	for _, twin := range b.twins(r) {
+		also := offers(twin)
+		names = slices.DeleteFunc(names, func(name string) bool { return also[name] })
+	}
+	return names
 }
 
 // withdrawn takes an instance out by its own word, dead one that does not answer.
@@ -180,13 +197,7 @@ func (b *Broker) remember(before, after *servicetable.Registration) {
 	came, left := difference(before, after)
 	b.holder.Seen(came...)
 	b.holder.Departed(b.known.unoffered(left)...) // what others offer can still be connected to
-	if len(left) > 0 {                            // of the instance, by whichever connection it offered it
-		for _, twin := range b.twins(before) {
-			also := offers(twin)
-			left = slices.DeleteFunc(left, func(name string) bool { return also[name] })
-		}
-	}
-	if len(left) > 0 {
+	if len(left) > 0 && len(b.notByTwins(before, left)) > 0 {
 		b.departed.note(before, b.settings().config.HoldMemory)
 	}
 	b.moves.Note(served(before), served(after))

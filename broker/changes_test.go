@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"servicebroker/failover"
+	"servicebroker/handover"
 	"servicebroker/journal"
 	"servicebroker/registration"
 	"servicebroker/servicetable"
@@ -31,8 +33,8 @@ func still(t *testing.T, c *Config, log slog.Handler) *Broker {
 	return b
 }
 
-// offering is a registration of an instance that takes connects for services.
-func instanceWith(id servicetable.ID, instance string, services ...string) servicetable.Registration {
+// registrationWith is a registration of an instance that takes connects for services.
+func registrationWith(id servicetable.ID, instance string, services ...string) servicetable.Registration {
 	r := servicetable.Registration{ID: id, Instance: instance, Host: "h", Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: 1}}}
 	for i, name := range services {
 		r.Services = append(r.Services, servicetable.Service{Name: name, Flags: servicetable.FlagUnblocked})
@@ -83,7 +85,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 		"withdrawn": func(b *Broker) error { b.withdrawn("1"); return nil },
 		"lost":      func(b *Broker) error { b.lost("1"); return nil },
 		"blocked": func(b *Broker) error {
-			r := instanceWith("1", "a", "sales")
+			r := registrationWith("1", "a", "sales")
 			r.Services[0].Flags = 0
 			b.registered(r)
 			return nil
@@ -91,7 +93,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 		"its successor says so": func(b *Broker) error { return b.follow(json.RawMessage(`{"gone":["1"]}`)) },
 		"remembered by the generation before": func(b *Broker) error {
 			b.withdrawn("1")
-			b.recall([]warmEntry{{instanceWith("1", "a", "sales"), time.Now()}}, time.Now())
+			b.recall([]warmEntry{{registrationWith("1", "a", "sales"), time.Now()}}, time.Now())
 			return nil
 		},
 	} {
@@ -99,7 +101,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 			c := testConfigFor(t)
 			synctest.Test(t, func(t *testing.T) {
 				b := still(t, c, slog.DiscardHandler)
-				for _, r := range []servicetable.Registration{instanceWith("1", "a", "sales"), instanceWith("2", "b", "Sales")} {
+				for _, r := range []servicetable.Registration{registrationWith("1", "a", "sales"), registrationWith("2", "b", "Sales")} {
 					b.registered(r)
 				}
 				wantHeld := func(want error) {
@@ -128,7 +130,7 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 
 // An instance with two connections is none that dies when one of them ends: only what it offered by that one alone is down.
 func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
-	blocked := instanceWith("2", "a", "sales", "hr")
+	blocked := registrationWith("2", "a", "sales", "hr")
 	blocked.Services[1].Flags = 0
 	for name, c := range map[string]struct {
 		twin servicetable.Registration
@@ -136,20 +138,20 @@ func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
 		want []string // events
 		away string   // what the instance stopped to offer; "": nothing
 	}{
-		"all is there":        {twin: instanceWith("2", "a", "HR", "Sales"), end: (*Broker).lost},
-		"more is there":       {twin: instanceWith("2", "a", "sales", "hr", "more"), end: (*Broker).lost},
-		"it says so itself":   {twin: instanceWith("2", "a", "sales", "hr"), end: (*Broker).withdrawn},
-		"a service is not":    {twin: instanceWith("2", "a", "sales"), end: (*Broker).lost, want: []string{"service_down hr FAILURE "}, away: "hr"},
+		"all is there":        {twin: registrationWith("2", "a", "HR", "Sales"), end: (*Broker).lost},
+		"more is there":       {twin: registrationWith("2", "a", "sales", "hr", "more"), end: (*Broker).lost},
+		"it says so itself":   {twin: registrationWith("2", "a", "sales", "hr"), end: (*Broker).withdrawn},
+		"a service is not":    {twin: registrationWith("2", "a", "sales"), end: (*Broker).lost, want: []string{"service_down hr FAILURE "}, away: "hr"},
 		"a service is closed": {twin: blocked, end: (*Broker).lost, want: []string{"service_down hr FAILURE BLOCKED"}, away: "hr"},
-		"its own word":        {twin: instanceWith("2", "a", "sales"), end: (*Broker).withdrawn, want: []string{"service_down hr USER "}, away: "hr"},
+		"its own word":        {twin: registrationWith("2", "a", "sales"), end: (*Broker).withdrawn, want: []string{"service_down hr USER "}, away: "hr"},
 		"another instance": {
-			twin: instanceWith("2", "b", "sales", "hr"), end: (*Broker).lost, away: "sales",
+			twin: registrationWith("2", "b", "sales", "hr"), end: (*Broker).lost, away: "sales",
 			want: []string{"died  FAILURE ", "service_down hr FAILURE ", "service_down sales FAILURE "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := still(t, testConfigFor(t), slog.DiscardHandler)
-			b.registered(instanceWith("1", "a", "sales", "hr"))
+			b.registered(registrationWith("1", "a", "sales", "hr"))
 			b.registered(c.twin)
 			last := b.journal.Last()
 			c.end(b, "1")
@@ -176,4 +178,48 @@ func TestAnInstanceLivesByAnotherConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onWrite is told each line of a log.
+type onWrite func(line string)
+
+func (f onWrite) Write(line []byte) (int, error) {
+	f(string(line))
+	return len(line), nil
+}
+
+// While a predecessor is told to end what it has of an instance that is gone, which it may not listen to, the table can change.
+func TestNoPredecessorIsToldUnderLock(t *testing.T) {
+	channel, theirs, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	_ = theirs.Close()
+	<-channel.Over() // it cannot be told, which is said in the place where it would be waited for
+	c := testConfigFor(t)
+	synctest.Test(t, func(t *testing.T) {
+		var b *Broker
+		told, locked := 0, false
+		b = still(t, c, slog.NewTextHandler(onWrite(func(line string) {
+			if !strings.Contains(line, "cannot be told to end sessions") {
+				return
+			}
+			if told++; b.changing.TryLock() {
+				b.changing.Unlock()
+			} else {
+				locked = true
+			}
+		}), nil))
+		b.process.Before = &Predecessor{channel: channel, ended: make(chan struct{})}
+		r := registrationWith("1", "a", "sales")
+		b.process.Before.kept.Store(&[]keptSessions{{Service: "sales", Instance: r.Key(), Sessions: 1}})
+		b.registered(r)
+		b.prober.Observe(failover.Attempt{Candidate: servicetable.Candidate{Registration: &r, Service: &r.Services[0], Handler: &r.Handlers[0]}, Answered: true})
+		time.Sleep(c.StaleTimeout + time.Second)
+		b.lost(r.ID)
+		if told != 1 || locked {
+			t.Errorf("it was told %d times, under lock: %v", told, locked)
+		}
+	})
 }
