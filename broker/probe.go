@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -28,7 +29,11 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 	if address.Protocol != "tcp" && address.Protocol != "tcps" {
 		return fmt.Errorf("it is registered under protocol %q, and only tcp and tcps can be probed", descriptor.Escape(c.Handler.Protocol))
 	}
-	conn, err := b.dialInstance(ctx, relay.Destination{Address: address, At: b.standIn(ctx, c), From: c.RegisteredFrom()}) // for ourselves
+	at, err := b.probedAt(ctx, c)
+	if err != nil {
+		return err
+	}
+	conn, err := b.dialInstance(ctx, relay.Destination{Address: address, At: at, From: c.RegisteredFrom()}) // for ourselves
 	if err != nil {
 		return err
 	}
@@ -44,6 +49,21 @@ func (b *Broker) probe(ctx context.Context, c servicetable.Candidate, deep bool)
 		return nil // whatever it says, somebody is there
 	}
 	return err
+}
+
+// probedAt is standIn within half of the time that a probe has: where name services are silent, the other half is for asking the
+// handler at the address that its registration came from. Where no time is left for that, the look-up failed, and not the handler.
+func (b *Broker) probedAt(ctx context.Context, c servicetable.Candidate) (netip.Addr, error) {
+	looking, cancel := ctx, func() {}
+	if until, limited := ctx.Deadline(); limited {
+		looking, cancel = context.WithTimeout(ctx, time.Until(until)/2)
+	}
+	defer cancel()
+	at := b.standIn(looking, c)
+	if at.IsValid() && ctx.Err() != nil {
+		return netip.Addr{}, &net.DNSError{Err: ctx.Err().Error(), Name: c.Handler.Host, IsTimeout: true}
+	}
+	return at, nil
 }
 
 // deepProbe asks for the service as a client would, and goes away when it is accepted.
