@@ -56,8 +56,9 @@ const (
 	resolveTimeout = 2 * time.Second
 	lookupTimeout  = 10 * time.Second // of a look-up that nobody waits for any more
 	maxNames       = 50_000
-	maxNameLength  = 255 // of the DNS: what is longer is no name
-	maxClaimed     = 256 // look-ups under way beyond which none is begun for a name that clients made up
+	maxNameLength  = 255            // of the DNS: what is longer is no name
+	maxClaimed     = 256            // look-ups under way beyond which none is begun for a name that clients made up
+	maxTogether    = maxClaimed / 2 // that one asks for at a time who has many
 )
 
 // resolve returns the addresses of a name; none if it has none, or nobody knows in time.
@@ -280,6 +281,32 @@ func (h *hosts) means(ctx context.Context, host string) []netip.Addr {
 		return []netip.Addr{a.Unmap().WithZone("")}
 	}
 	return h.resolve(ctx, host)
+}
+
+// meanAll is means for many at once, some at a time. Those are left out of which nothing is known when ctx ends.
+func (h *hosts) meanAll(ctx context.Context, all []string) map[string][]netip.Addr {
+	slices.Sort(all)
+	all = slices.Compact(all)
+	found := make(map[string][]netip.Addr, len(all))
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	places := make(chan struct{}, maxTogether)
+	for _, host := range all {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return found
+		}
+		asking.Go(func() {
+			defer func() { <-places }()
+			addresses := h.means(ctx, host)
+			mu.Lock()
+			defer mu.Unlock()
+			found[host] = addresses
+		})
+	}
+	return found
 }
 
 // meaning is means for who has no context.

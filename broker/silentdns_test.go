@@ -3,12 +3,14 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"servicebroker/registration"
 	"servicebroker/servicetable"
 )
 
@@ -75,4 +77,55 @@ func silently(t *testing.T, config *Config) *Broker {
 		b.hosts.close()
 	})
 	return b
+}
+
+// storedOn are instances as they are found on disk, one on each of n hosts and one on this one, at the port of the broker.
+func storedOn(b *Broker, n int) *warmRead {
+	read := &warmRead{}
+	for i := range n + 1 {
+		host := fmt.Sprintf("db%d", i)
+		if i == n {
+			host = "broker"
+		}
+		read.entries = append(read.entries, warmEntry{Heard: time.Now(), Registration: servicetable.Registration{
+			ID: servicetable.ID(host), Instance: "sales", Host: host, Peer: netip.MustParseAddr("192.0.2.13"), Services: []servicetable.Service{{Name: "sales", Flags: servicetable.FlagUnblocked}},
+			Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: host, Port: b.endpoints()[0].Port, Services: []int{0}}},
+		}})
+	}
+	return read
+}
+
+// A table on disk is taken at a start without a wait for each host in it.
+func TestAStoredTableWaitsForNamesOnce(t *testing.T) {
+	const hosts = 3 * maxTogether
+	synctest.Test(t, func(t *testing.T) {
+		b := silently(t, testConfig(t, func(c *Config) { c.Admission.Mode = registration.CheckOff }))
+		began := time.Now()
+		b.takeStored(storedOn(b, hosts))
+		if took := time.Since(began); took != lookUpTime {
+			t.Errorf("it took %v", took)
+		}
+		all := b.Snapshot().Registrations()
+		if len(all) != hosts+1 {
+			t.Errorf("%d instances", len(all))
+		}
+		for _, r := range all {
+			if own := r.Host == "broker"; own != (len(r.Handlers) == 0) {
+				t.Errorf("the instance at %s has %d handlers", r.Host, len(r.Handlers))
+			}
+		}
+	})
+}
+
+// A table on disk is not given up where those in it are invited by names that nobody answers for yet.
+func TestAStoredTableIsKeptWhileNobodyKnowsWhoIsInvited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := silently(t, testConfig(t, func(c *Config) {
+			c.Admission.Invited, c.Admission.Resolve = []string{"db1.example.com", "db2.example.com"}, saysNothing
+		}))
+		b.takeStored(storedOn(b, 2))
+		if n := len(b.Snapshot().Registrations()); n != 3 {
+			t.Errorf("%d instances of 3 are used", n)
+		}
+	})
 }

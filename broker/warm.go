@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -119,15 +120,16 @@ func (b *Broker) takeStored(read *warmRead) {
 	slices.SortStableFunc(read.entries, func(a, b warmEntry) int { // who was heard of last goes first
 		return cmp.Or(b.Heard.Compare(a.Heard), b.Registration.RegisteredAt.Compare(a.Registration.RegisteredAt))
 	})
+	own, admits := b.ownOf(read.entries), b.registrar.Admits(context.Background())
 	for i := range read.entries {
 		e := &read.entries[i]
 		switch {
 		case now.Sub(e.Heard) > c.TableMemory:
 			tooOld++
-		case e.Registration.Static, len(found) >= c.MaxRegistrations && c.MaxRegistrations > 0, !b.registrar.Admits(context.Background(), &e.Registration):
+		case e.Registration.Static, len(found) >= c.MaxRegistrations && c.MaxRegistrations > 0, !admits(&e.Registration):
 			refused++
 		default:
-			r := b.asStored(&e.Registration, len(found)+1)
+			r := b.asStored(&e.Registration, len(found)+1, own)
 			found = append(found, r)
 			heard[r.ID] = e.Heard
 		}
@@ -145,15 +147,35 @@ func (b *Broker) takeStored(read *warmRead) {
 		"instances", len(found), "as_of", read.fact.AsOf.Format(time.RFC3339), "too_old", tooOld, "not_allowed", refused)
 }
 
-// asStored is a registration of another process's as this one enters it.
-func (b *Broker) asStored(of *servicetable.Registration, number int) *servicetable.Registration {
+// asStored is a registration of another process's as this one enters it. own tells this one's addresses.
+func (b *Broker) asStored(of *servicetable.Registration, number int, own func(host string, port int) bool) *servicetable.Registration {
 	r := clone(of)
 	r.ID, r.Stale, r.Marks = servicetable.ID(fmt.Sprintf("stored-%d", number)), true, nil
 	for i := range r.Services {
 		r.Services[i].Marks, r.Services[i].Weight = nil, servicetable.Weight{}
 	}
-	r.Handlers = slices.DeleteFunc(slices.Clone(r.Handlers), func(h servicetable.Handler) bool { return h.Port != 0 && b.own(h.Host, h.Port) })
+	r.Handlers = slices.DeleteFunc(slices.Clone(r.Handlers), func(h servicetable.Handler) bool { return h.Port != 0 && own(h.Host, h.Port) })
 	return r
+}
+
+// ownOf is own for the handlers of what was read, whose names are looked up ahead and together: no client is served before. A name
+// that nobody knows in time counts as that of another host.
+func (b *Broker) ownOf(entries []warmEntry) func(host string, port int) bool {
+	var hosts []string
+	for i := range entries {
+		for _, h := range entries[i].Registration.Handlers {
+			b.isOwn(h.Host, h.Port, func(_ context.Context, host string) []netip.Addr { // which it asks at one of our ports alone
+				hosts = append(hosts, host)
+				return nil
+			})
+		}
+	}
+	limited, cancel := context.WithTimeout(context.Background(), lookUpTime)
+	defer cancel()
+	means := b.hosts.meanAll(limited, hosts)
+	return func(host string, port int) bool {
+		return b.isOwn(host, port, func(_ context.Context, host string) []netip.Addr { return means[host] })
+	}
 }
 
 // lookUpTime bounds how long names are waited for together that many registrations are judged by.

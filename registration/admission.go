@@ -59,6 +59,7 @@ type facts struct {
 	resolved   map[string][]netip.Addr // by host name, of the lists
 	unresolved []string                // names that could not be looked up, with the reason
 	local      []netip.Prefix          // this host's addresses with their subnets
+	unanswered bool                    // what an invited name means is not known: no name service has said anything
 }
 
 func newGate(a *Admission) (*gate, error) {
@@ -93,14 +94,26 @@ func newGate(a *Admission) (*gate, error) {
 func (g *gate) admit(ctx context.Context, peer netip.Addr, transport string) verdict {
 	peer = peer.Unmap().WithZone("")
 	var known facts
-	if _, found := g.invited.match(peer, nil); !found && slices.Contains(g.transports, transport) {
-		known.resolved, known.unresolved = g.names.lookup(ctx, append(slices.Clone(g.invited.names), g.excluded.names...))
-		var err error
-		if known.local, err = g.own.get(); err != nil {
-			known.unresolved = append(known.unresolved, fmt.Sprintf("this host's addresses: %v", err))
-		}
+	if g.needsFacts(peer, transport) {
+		known = g.find(ctx)
 	}
 	return g.decide(peer, transport, known)
+}
+
+func (g *gate) needsFacts(peer netip.Addr, transport string) bool {
+	_, found := g.invited.match(peer, nil)
+	return !found && slices.Contains(g.transports, transport)
+}
+
+// find looks up what a decision needs.
+func (g *gate) find(ctx context.Context) (known facts) {
+	known.resolved, known.unresolved = g.names.lookup(ctx, append(slices.Clone(g.invited.names), g.excluded.names...))
+	known.unanswered = g.names.unanswered(g.invited.names)
+	var err error
+	if known.local, err = g.own.get(); err != nil {
+		known.unresolved = append(known.unresolved, fmt.Sprintf("this host's addresses: %v", err))
+	}
+	return known
 }
 
 // decide applies the rules to what is known. peer is unmapped and without a

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -86,6 +87,15 @@ func (n *names) remembered(host string) name {
 		return *known
 	}
 	return name{err: errNotYet}
+}
+
+// unanswered tells whether nothing is known of one of hosts, not even that there is no such name.
+func (n *names) unanswered(hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		known := n.remembered(host)
+		said, is := errors.AsType[*net.DNSError](known.err)
+		return known.err != nil && len(known.addresses) == 0 && !(is && said.IsNotFound)
+	})
 }
 
 // byName sorts what was found of hosts as lookup returns it.

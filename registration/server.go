@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -390,16 +391,29 @@ func (p inPackets) AppendTo(dst []byte, large bool) []byte {
 	return tns.AppendData(dst, 0, p.payload, p.sdu, large)
 }
 
-// Admits tells whether a registration that was made earlier could be made now: its peer may register, over some transport.
-func (s *Server) Admits(ctx context.Context, r *servicetable.Registration) bool {
+// Admits returns what tells whether a registration that was made earlier could be made now: its peer may register, over some
+// transport. Nobody is refused as long as it is not known what an invited name means, since the peer may be who is invited. Names
+// are looked up once, when they matter to somebody first.
+func (s *Server) Admits(ctx context.Context) func(*servicetable.Registration) bool {
 	g, err := s.currentGate()
 	if err != nil {
-		return false
+		return func(*servicetable.Registration) bool { return false }
 	}
-	for _, transport := range g.transports {
-		if (transport == "IPC") != r.Peer.IsValid() && g.admit(ctx, r.Peer, transport).allowed {
-			return true
+	find := sync.OnceValue(func() facts { return g.find(ctx) })
+	return func(r *servicetable.Registration) bool {
+		peer := r.Peer.Unmap().WithZone("")
+		if !peer.IsValid() {
+			return g.decide(peer, "IPC", facts{}).allowed
 		}
+		return slices.ContainsFunc(g.transports, func(transport string) bool {
+			if transport == "IPC" {
+				return false
+			}
+			var known facts
+			if g.needsFacts(peer, transport) {
+				known = find()
+			}
+			return known.unanswered || g.decide(peer, transport, known).allowed
+		})
 	}
-	return false
 }
