@@ -66,7 +66,8 @@ func (b *Broker) mayAdminister(ctx context.Context, conn net.Conn) bool {
 	return allowed
 }
 
-// watchRuleNames keeps what host names in the rules mean up to date, until ctx ends.
+// watchRuleNames keeps what host names in the rules mean up to date, until ctx ends. Who was quarantined since a name meant nothing
+// yet is let in once it does.
 func (b *Broker) watchRuleNames(ctx context.Context) {
 	tick := time.NewTicker(hostsTTL)
 	defer tick.Stop()
@@ -74,6 +75,9 @@ func (b *Broker) watchRuleNames(ctx context.Context) {
 		s := b.settings()
 		s.rules.Refresh(ctx, b.hosts.fresh)
 		s.admin.Refresh(ctx, b.hosts.fresh)
+		if s.registrants.Learn(ctx) {
+			b.rejudge()
+		}
 		select {
 		case <-b.rulesChanged:
 		case <-tick.C:

@@ -129,3 +129,36 @@ func TestAStoredTableIsKeptWhileNobodyKnowsWhoIsInvited(t *testing.T) {
 		}
 	})
 }
+
+// Who was quarantined since nobody answered for a name is let in by itself once somebody does.
+func TestQuarantineEndsWhenItsNameIsKnown(t *testing.T) {
+	config := testConfig(t, func(c *Config) {
+		c.Registrants = []registration.RegistrantRule{{Name: "prod", Sources: []string{"db1"}, Services: []string{"sales"}}}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b, answers := silently(t, config), make(chan struct{})
+		b.settings().registrants.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+			select {
+			case <-answers:
+				return []netip.Addr{netip.MustParseAddr("192.0.2.13")}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		b.registered(storedOn(b, 1).entries[0].Registration)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); b.watchRuleNames(ctx) }()
+		<-time.After(5 * time.Minute)
+		if n := len(b.Quarantine()); n != 1 {
+			t.Errorf("%d services are quarantined while nobody answers", n)
+		}
+		close(answers)
+		<-time.After(time.Minute)
+		if all := b.Quarantine(); len(all) != 0 {
+			t.Errorf("it stays in quarantine: %+v", all)
+		}
+		cancel()
+		<-ended
+	})
+}

@@ -24,8 +24,9 @@ const maxKnown = 1024
 type names struct {
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
-	mu    sync.Mutex
-	known map[string]*name
+	mu     sync.Mutex
+	known  map[string]*name
+	learnt bool // a name has an address that had none, since that was last asked
 }
 
 // name is what is known of one host name.
@@ -96,6 +97,25 @@ func (n *names) unanswered(hosts []string) bool {
 		said, is := errors.AsType[*net.DNSError](known.err)
 		return known.err != nil && len(known.addresses) == 0 && !(is && said.IsNotFound)
 	})
+}
+
+// learn looks up again those of hosts, and of all that it remembers, of which it knows no address. It reports whether there is one
+// now, whoever has asked for it, that there was not when it was called last.
+func (n *names) learn(ctx context.Context, hosts []string) bool {
+	n.mu.Lock()
+	lacking := slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return n.known[host] != nil })
+	for host, known := range n.known {
+		if len(known.addresses) == 0 {
+			lacking = append(lacking, host)
+		}
+	}
+	n.mu.Unlock()
+	n.lookup(ctx, eachOnce(lacking))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	learnt := n.learnt
+	n.learnt = false
+	return learnt
 }
 
 // byName sorts what was found of hosts as lookup returns it.
@@ -171,6 +191,7 @@ func (n *names) refresh(ctx context.Context, host string) {
 	entry := n.known[host]
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
+		n.learnt = n.learnt || len(entry.addresses) == 0 && len(addresses) > 0
 		entry.addresses = addresses
 	}
 	entry.err, entry.at = err, time.Now()

@@ -156,6 +156,15 @@ func (g *Registrants) Refresh(ctx context.Context, regs []*servicetable.Registra
 	g.lookup(ctx, hosts)
 }
 
+// Learn looks up again the host names that nobody knew when they were looked up last, as while a name service was away. It reports
+// whether one has become known since the last call, also by Refresh: who was judged without it is then to be judged again.
+func (g *Registrants) Learn(ctx context.Context) bool {
+	if g == nil || len(g.rules) == 0 {
+		return false
+	}
+	return g.memory().learn(ctx, g.sourceNames())
+}
+
 // sourceNames are the host names in the SRC of any rule.
 func (g *Registrants) sourceNames() []string {
 	var hosts []string

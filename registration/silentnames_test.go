@@ -1,7 +1,10 @@
 package registration
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +64,41 @@ func TestWhoRegisteredEarlierWaitsForNamesOnce(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// A name that comes to mean something is told once, whoever finds it out, so that those can be judged again who were judged without.
+func TestNamesThatBecomeKnownAreTold(t *testing.T) {
+	for _, found := range []string{"by itself", "by who comes next"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := mustRegistrants(t, RegistrantRule{Name: "prod", Sources: []string{"db1"}, Services: []string{"sales"}, Handlers: []string{"10.1.*", "inside"}})
+			silent := resolver{takes: time.Hour}
+			g.Resolve = silent.resolve
+			r := from("10.1.2.3", "10.1.2.3", "sales")
+			learns := func(want bool, quarantined bool) {
+				t.Helper()
+				pass(lookupFresh)
+				if found == "by who comes next" {
+					g.Refresh(t.Context(), []*servicetable.Registration{r})
+				}
+				if got := g.Learn(t.Context()); got != want {
+					t.Errorf("found %s: something became known: %v", found, got)
+				}
+				if judge(g, r); slices.ContainsFunc(r.Services[0].Marks, isQuarantined) != quarantined {
+					t.Errorf("found %s: %s", found, verdictOn(r))
+				}
+			}
+			learns(false, true)
+			learns(false, true)
+			silent.takes = 0
+			silent.says(func() ([]netip.Addr, error) { return nil, &net.DNSError{IsNotFound: true} })
+			learns(false, true)
+			silent.says(address("10.1.2.3"))
+			learns(true, false)
+			g.Learn(t.Context()) // names of handlers, which nobody had asked for until that was let in
+			learns(false, false)
+		})
+	}
+	if (*Registrants)(nil).Learn(context.Background()) || new(Registrants).Learn(context.Background()) {
+		t.Error("without rules something became known")
+	}
 }
