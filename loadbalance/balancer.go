@@ -105,14 +105,14 @@ func (b *Balancer) Order(a Ask, c []servicetable.Candidate) *Reservation {
 // Reserve is Order into a reservation that the caller owns: a new one, or one that has ended and that nobody else
 // uses any more, nor its route. Reused, it costs no allocation.
 func (b *Balancer) Reserve(r *Reservation, a Ask, c []servicetable.Candidate) {
-	now, random := at(b.now()), b.random()
+	by := b.chance()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.reset(b, a.Redirect)
 	if len(c) == 0 {
 		return
 	}
-	d := b.decide(a, chance{now, random}, c)
+	d := b.decide(a, by, c)
 	r.take(d, c)
 	first := &d.positions[d.ranks[0].at]
 	r.place = first.seat.place
@@ -127,11 +127,11 @@ func (b *Balancer) Explain(a Ask, c []servicetable.Candidate) []journal.Candidat
 	if len(c) == 0 {
 		return nil
 	}
-	now, random := at(b.now()), b.random()
+	by := b.chance()
 	var r Reservation
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.take(b.decide(a, chance{now, random}, c), c)
+	r.take(b.decide(a, by, c), c)
 	return r.verdicts()
 }
 
@@ -189,6 +189,12 @@ func (b *Balancer) tidy(now instant) {
 		return
 	}
 	b.hand++
+}
+
+// chance returns what the next decision cannot know by itself.
+func (b *Balancer) chance() chance {
+	clock := b.now()
+	return chance{clock, at(clock), b.random()}
 }
 
 func (b *Balancer) now() time.Time {

@@ -194,6 +194,7 @@ func TestOlderReportIsIgnored(t *testing.T) {
 	b := newBalancer(tied)
 	old := instance("a", 0, 100)
 	newer := old.reports(3)
+	b.Now = func() time.Time { return newer.r.LoadAt }
 	_, r := connect(b, candidates(newer))
 	b.Order(Ask{}, candidates(old)).Release()
 	if own := b.tallies.of(newer.candidate().Registration).whole.change(); own != 1 {

@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// instant is a time in nanoseconds since 1970, which is what decisions reckon with; 0 is no time.
+// instant is a time in nanoseconds since 1970, by the clock as it was when the process began; it is what decisions reckon with. 0 is
+// no time.
 type instant int64
 
-func at(t time.Time) instant {
-	if t.IsZero() {
-		return 0
-	}
-	return instant(t.UnixNano())
-}
+// origin is where instants are reckoned from: by the monotonic clock, so that they follow each other whatever the system's clock is
+// set to.
+var origin = time.Now()
 
-// since returns the nanoseconds from i to now, none where a clock was set back.
+// at returns the instant of what the Balancer's clock shows.
+func at(t time.Time) instant { return instant(origin.UnixNano()) + instant(t.Sub(origin)) }
+
+// since returns the nanoseconds from i to now, none if i lies ahead.
 func (i instant) since(now instant) float64 { return max(float64(now-i), 0) }
 
 // count is what this broker did to an instance, to one service there, or to one handler there.
@@ -147,7 +148,7 @@ type flow struct {
 const flowMemory = float64(10 * time.Minute)
 
 func (f *flow) report(when instant, reported, connects float64, restarted bool) {
-	if passed := f.reportedAt.since(when); f.reportedAt != 0 && !restarted {
+	if passed := f.reportedAt.since(when); f.reportedAt != 0 && passed > 0 && !restarted {
 		left := left(passed, flowMemory)
 		f.sessions = f.sessions*left + (f.reported+reported)/2*passed
 		f.connects = f.connects*left + connects

@@ -2,6 +2,7 @@ package loadbalance
 
 import (
 	"math/bits"
+	"time"
 
 	"servicebroker/servicetable"
 )
@@ -34,8 +35,18 @@ type scratch struct {
 
 // chance is what a decision cannot know by itself.
 type chance struct {
-	now    instant
-	random uint64 // where ties are drawn from; 0: they are not drawn, earlier candidates come first
+	clock  time.Time // what the clock shows
+	now    instant   // that is
+	random uint64    // where ties are drawn from; 0: they are not drawn, earlier candidates come first
+}
+
+// noted returns the instant of a time that a registration has. One that comes from a file or another process has no monotonic reading:
+// how long ago that is says the clock as it is now, and where it lies ahead, one of the clocks was wrong, and it counts as now.
+func (c *chance) noted(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return c.now + instant(min(t.Sub(c.clock), 0))
 }
 
 // fallback is what is done where a policy cannot be applied.
@@ -267,8 +278,8 @@ func (b *Balancer) occupy(d *decision, p *position, c *servicetable.Candidate) {
 	if t.interval == 0 {
 		t.interval = float64(d.settings.reportInterval())
 	}
-	t.report(r, reportTerms{brokers: d.brokers, connectTime: float64(d.settings.connectTime())})
-	t.appear(r, b.began, float64(d.settings.slowStart()))
+	t.report(r, &d.chance, reportTerms{brokers: d.brokers, connectTime: float64(d.settings.connectTime())})
+	t.appear(r, &d.chance, b.began, float64(d.settings.slowStart()))
 	*p = position{
 		registration: r, service: c.Service, handler: c.Handler, status: c.Status, forwards: c.Forwards,
 		seat:       d.group.seatOf(t, c),

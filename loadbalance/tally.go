@@ -12,9 +12,11 @@ type tally struct {
 	hash uint64 // of key
 
 	id         servicetable.ID // of the registration that reported last
-	reportedAt instant         // of the report in force; 0: there is none
+	loadAt     time.Time       // of the report in force, as the registration has it
+	reportedAt instant         // the same; 0: there is none
 	reported   int             // its sessions: no more than these can have ended since
 	interval   float64         // nanoseconds between its reports, as far as known
+	appearedAt time.Time       // when the registration that was looked at last had appeared
 	newSince   instant         // when the instance appeared, where that was after the broker itself began; else 0
 	seenAt     instant
 
@@ -46,16 +48,16 @@ func (t *tally) learn(passed float64) {
 }
 
 // report takes in the report that r brings, if it is newer than the one in force.
-func (t *tally) report(r *servicetable.Registration, terms reportTerms) {
-	when := at(r.LoadAt)
-	if when <= t.reportedAt {
+func (t *tally) report(r *servicetable.Registration, c *chance, terms reportTerms) {
+	if !t.newer(r.LoadAt, c.clock) {
 		return
 	}
+	when := c.noted(r.LoadAt)
 	terms.restarted = t.id != r.ID
-	if t.reportedAt != 0 && !terms.restarted {
-		t.learn(t.reportedAt.since(when))
+	if passed := t.reportedAt.since(when); t.reportedAt != 0 && passed > 0 && !terms.restarted {
+		t.learn(passed)
 	}
-	t.id, t.reportedAt, t.reported = r.ID, when, int(r.Load)
+	t.id, t.loadAt, t.reportedAt, t.reported = r.ID, r.LoadAt, when, int(r.Load)
 	t.whole.report(when, float64(r.Load), terms)
 	for i := range r.Services {
 		if c := t.services[r.Services[i].Name]; c != nil {
@@ -69,14 +71,25 @@ func (t *tally) report(r *servicetable.Registration, terms reportTerms) {
 	}
 }
 
+// newer reports whether a report of that time is newer than the one in force, or that one lies ahead of what the clock shows: it came
+// from a process whose clock was ahead, and who waited for its time would hear of nothing until then.
+func (t *tally) newer(loadAt, clock time.Time) bool {
+	return !loadAt.IsZero() && (loadAt.After(t.loadAt) || t.loadAt.After(clock) && !loadAt.Equal(t.loadAt))
+}
+
 // delta is what a connect adds to the goodness of s.
 func delta(s *servicetable.Service) float64 { return float64(max(s.Delta, 1)) }
 
 // appear notes since when the instance has been there: since it registered, unless that is no news, because it was
 // there a moment before or because it is the broker that is new. An instance is not measured against others that
-// registered anew only because the broker was restarted.
-func (t *tally) appear(r *servicetable.Registration, began instant, slowStart float64) {
-	registered := at(r.RegisteredAt)
+// registered anew only because the broker was restarted. Each registration is looked at once: of one that lies ahead of the clock, and
+// counts as of now, it would be another time again and again.
+func (t *tally) appear(r *servicetable.Registration, c *chance, began instant, slowStart float64) {
+	if r.RegisteredAt.Equal(t.appearedAt) {
+		return
+	}
+	t.appearedAt = r.RegisteredAt
+	registered := c.noted(r.RegisteredAt)
 	switch {
 	case registered == 0 || began.since(registered) < slowStart:
 	case t.seenAt != 0 && t.seenAt.since(registered) < lapse:
