@@ -123,6 +123,9 @@ func (m *material) trust(name string, content []byte) error {
 	for rest := bytes.TrimSpace(content); len(rest) > 0; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
+			if bytes.Contains(rest, []byte("-----BEGIN")) { // whoever writes it is not done, and those that are missing would be refused
+				return fmt.Errorf("%s: certificate %d is cut off, or damaged: replace that file by a whole one, best by renaming that to it", name, len(certs)+1)
+			}
 			break
 		}
 		if block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" {

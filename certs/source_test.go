@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -155,6 +156,34 @@ func TestReload(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "certificate not replaced"); got != 5 {
 		t.Errorf("%d problems logged, want each of 5 once:\n%s", got, log.String())
+	}
+}
+
+// A file of authorities that is being written is not taken for a smaller one, wherever it is cut within a certificate.
+func TestAuthoritiesAreReadWhole(t *testing.T) {
+	first, second := newAuthority(t, "first"), newAuthority(t, "second")
+	f := newFolder(t)
+	pair := f.pair(t, "cert.pem", first.host(t))
+	comment := []byte("\n# the second of ours\n")
+	all := slices.Concat(first.pem(), comment, second.pem(), comment)
+	s := loaded(t, &Source{Certificate: pair, CA: f.put(t, "ca.pem", all)})
+	before := s.Expiries()
+	if len(before) != 3 {
+		t.Fatalf("%+v", before)
+	}
+	begins := len(first.pem()) + len(comment)
+	for cut := begins + len("-----BEGIN"); cut < begins+len(second.pem())-1; cut += 7 {
+		path := f.put(t, "ca.pem", all[:cut])
+		if changed, err := s.Reload(); changed || err == nil || !strings.Contains(err.Error(), path+": certificate 2 is cut off") {
+			t.Errorf("cut after %d bytes: %v, %v", cut, changed, err)
+		}
+	}
+	if diff := cmp.Diff(before, s.Expiries()); diff != "" {
+		t.Error(diff)
+	}
+	f.put(t, "ca.pem", slices.Concat(second.pem(), comment))
+	if changed, err := s.Reload(); !changed || err != nil {
+		t.Errorf("%v, %v", changed, err)
 	}
 }
 

@@ -1,11 +1,13 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +62,9 @@ func (a *Access) Load() error {
 		if err != nil {
 			return fmt.Errorf("PEER_CA: %w: name a PEM file that this user may read", err)
 		}
+		if cutOff(text) {
+			return fmt.Errorf("PEER_CA: %s is cut off, or damaged: replace it by a whole one, best by renaming that to it", a.CA)
+		}
 		a.roots = x509.NewCertPool()
 		if !a.roots.AppendCertsFromPEM(text) {
 			return fmt.Errorf("PEER_CA: %s has no certificate: it has to be a PEM file with that of the authority that signs the peers' certificates, or theirs", a.CA)
@@ -89,6 +94,14 @@ func (a *Access) Load() error {
 		a.header = "Bearer " + line
 	}
 	return nil
+}
+
+// cutOff reports whether a PEM file has something after its last whole block that begins and does not end: whoever writes it is not done.
+func cutOff(text []byte) bool {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		text = rest
+	}
+	return bytes.Contains(text, []byte("-----BEGIN"))
 }
 
 // CheckAPI tells what is wrong with the address of a peer's API as somebody wrote it.

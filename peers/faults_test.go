@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,21 @@ func (g *guarded) access(t *testing.T, password string) Access {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func TestAuthoritiesOfPeersAreReadWhole(t *testing.T) {
+	g := guard(t, newBroker(t, "b2"), "secret")
+	a := g.access(t, "secret")
+	one := pemOf(g.Certificate().Raw)
+	for _, cut := range []int{len(one), len(one) + 20, len(one) * 3 / 2, 2*len(one) - 5, 2 * len(one)} {
+		if err := os.WriteFile(a.CA, append(slices.Clone(one), one...)[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := a.Load()
+		if whole := cut%len(one) == 0; whole != (err == nil) || !whole && !strings.Contains(err.Error(), "ca.pem is cut off") {
+			t.Errorf("after %d of %d bytes: %v", cut, 2*len(one), err)
+		}
+	}
 }
 
 func TestCredentialsAreReadAgainAsTheyChange(t *testing.T) {
