@@ -63,6 +63,7 @@ func (b *Broker) openConsul() error {
 	l.doubt = make(chan struct{}, 1)
 	l.client.Back = func() {
 		l.catalogue.Doubt()
+		b.doubtZone() // while nobody could know who writes it, each did
 		select {
 		case l.doubt <- struct{}{}:
 		default: // it is known already

@@ -27,8 +27,9 @@ import (
 type dnsMirror struct {
 	server  *dns.Server // nil: the zone is not served here
 	sockets *dns.Sockets
-	updater *dns.Updater // nil: it is not written anywhere
-	solver  *dns.Solver  // of the updater's primary
+	updater *dns.Updater  // nil: it is not written anywhere
+	doubt   chan struct{} // has room for one: others may have written what the updater wrote
+	solver  *dns.Solver   // of the updater's primary
 	layout  atomic.Pointer[dns.Layout]
 	nudges  []chan struct{} // to mirrors, when layouts or the meaning of hosts change
 	rcodes  [len(rcodeLabels) + 1]atomic.Uint64
@@ -102,6 +103,7 @@ func (b *Broker) prepareUpdates() error {
 		return err
 	}
 	b.dns.updater = &dns.Updater{Primary: c.Update.Primary, Zone: c.updateZone(), Key: key, Log: b.log.With("component", "dns-update")}
+	b.dns.doubt = make(chan struct{}, 1)
 	b.dns.solver = &dns.Solver{Primary: c.Update.Primary, Key: key}
 	return b.dns.updater.Check()
 }
@@ -136,7 +138,7 @@ func (b *Broker) wireDNS() {
 	if u := b.dns.updater; u != nil {
 		m := &mirror{name: "dns-update", destination: "zone " + b.config.DNS.Zone + " at " + u.Primary}
 		of := b.dnsMirrorTo(u, m)
-		m.run = of.Run
+		m.run, of.Doubt = of.Run, b.dns.doubt
 		if l := b.consul; l != nil {
 			u.Writing, of.Writer, m.run = b.writesZone, l.member.Writer, l.onceDecided(of.Run)
 		}
@@ -195,13 +197,27 @@ func (b *Broker) dnsMirrorTo(to discovery.Destination[dns.Publication], m *mirro
 	return of
 }
 
-// resumeZone serves the zone again as one that secondaries follow, whatever they were told by a successor that is gone.
+// resumeZone serves the zone again as one that secondaries follow, and writes it elsewhere as it should be, whatever a successor that is
+// gone told and wrote.
 func (b *Broker) resumeZone() {
+	b.doubtZone() // that wrote what it knew
 	if b.dns.server == nil {
 		return
 	}
 	if err := b.dns.server.Resume(); err != nil {
 		b.log.Error("secondaries may not follow the zone until the broker is restarted", "cause", err.Error())
+	}
+}
+
+// doubtZone has the zone elsewhere compared with what this broker wants there: others may have written to it, which nobody tells.
+func (b *Broker) doubtZone() {
+	if b.dns.updater == nil {
+		return
+	}
+	b.dns.updater.Doubt()
+	select {
+	case b.dns.doubt <- struct{}{}:
+	default: // it is known already
 	}
 }
 

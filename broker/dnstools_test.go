@@ -16,6 +16,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"servicebroker/console"
+	"servicebroker/discovery/dns"
 	"servicebroker/testenv/stage"
 )
 
@@ -123,6 +124,42 @@ func TestAPrimaryIsWrittenUntilTheBrokerEnds(t *testing.T) {
 		}
 		awaitAnswer(t, primary, "hr.db.example", wire.TypeA, "192.0.2.99")
 	}
+}
+
+// While nobody could know which broker writes a zone elsewhere, each did, and a successor may have: it is put right at once after.
+func TestAPrimaryIsPutRightAfterOthersWroteThere(t *testing.T) {
+	key := tsigFile(t, 0o600)
+	primary := startBIND(t, `"example" { type primary; file "example.zone"; update-policy { grant %KEY% subdomain db.example; }; allow-transfer { key %KEY%; }; }`)
+	r := start(t, func(c *Config) {
+		c.Consul.Address = "127.0.0.1:1" // which is away
+		c.DNS.Zone, c.DNS.Update = "db.example", DNSUpdate{Primary: primary, Zone: "example", Key: key}
+	})
+	r.register("sales1", "sales")
+	secret, err := dns.ReadKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := func() error {
+		for _, v := range r.mirrorViews() {
+			if v.Name == "dns-update" && v.State != console.MirrorCurrent {
+				return fmt.Errorf("%+v", v)
+			}
+		}
+		return nil
+	}
+	for when, tell := range map[string]func(){"once Consul is back": r.consul.client.Back, "once a successor is gone": r.resumeZone} {
+		awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "127.0.0.1")
+		within(t, 10*time.Second, "all to be written", current)
+		other := &dns.Updater{Primary: primary, Zone: "example", Key: secret}
+		written := dns.Record{Name: "sales.db.example.", Type: wire.TypeA, Addr: netip.MustParseAddr("192.0.2.7")}
+		if err := other.Sync(t.Context(), dns.Publication{TTL: 5, Zones: []dns.Zone{{Name: "db.example.", Records: []dns.Record{written}}}}); err != nil {
+			t.Fatal(err)
+		}
+		awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "192.0.2.7")
+		t.Log(when)
+		tell()
+	}
+	awaitAnswer(t, primary, "sales.db.example", wire.TypeA, "127.0.0.1")
 }
 
 // Of two brokers that write one zone elsewhere one stands by, and nothing is taken out of it while either lives.

@@ -29,19 +29,19 @@ type Catalogue struct {
 	Full, Details time.Duration
 	Log           *slog.Logger
 
-	doubted atomic.Bool // what Consul has is to be read again
+	doubted  atomic.Bool // what Consul has is to be read again
+	problems atomic.Pointer[[]string]
+	look     atomic.Pointer[Look]
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards what follows, and is held while Consul is waited for
 	known     bool       // the rest is what Consul has
 	fullAt    time.Time
 	detailsAt time.Time
 	has       state
-	look      Look
 	intact    bool  // has is what this broker left in Consul
 	by        Lease // it had when all was written last
 	written   bool  // all was, once
 	away      bool  // Consul has been, since
-	problems  []string
 }
 
 // state is what Consul has.
@@ -74,11 +74,12 @@ const parallel = 8
 // maxEntries bounds how many entries are believed to be there.
 const maxEntries = 200_000
 
-// Problems returns what could not be written because others have it, for people.
+// Problems returns what could not be written because others have it, for people. It waits for nobody.
 func (c *Catalogue) Problems() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.problems)
+	if problems := c.problems.Load(); problems != nil {
+		return slices.Clone(*problems)
+	}
+	return nil
 }
 
 // Doubt has the next Sync compare everything with what Consul has, as is wise once that has been away.
@@ -120,14 +121,15 @@ func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 	}
 	details := !now.Before(c.detailsAt)
 	d := c.differences(ctx, p, details, lease.Fence)
-	look := c.look
+	look := c.Looked()
 	if full {
 		look = c.judge(before, c.has, len(d.units))
 	}
-	c.problems = d.problems
+	problems := d.problems
 	if c.has.hidden {
-		c.problems = append(c.problems, "Consul hides nodes or services from the token in CONSUL_TOKEN_FILE, and what is hidden can neither be put right nor told: it needs "+rightsNeeded)
+		problems = append(problems, "Consul hides nodes or services from the token in CONSUL_TOKEN_FILE, and what is hidden can neither be put right nor told: it needs "+rightsNeeded)
 	}
+	c.problems.Store(&problems)
 	c.known, c.intact = false, false // until all is written
 	if err := w.run(ctx, d.units); err != nil {
 		if errors.Is(err, errLost) {
@@ -136,7 +138,7 @@ func (c *Catalogue) Sync(ctx context.Context, p Publication) error {
 		return err
 	}
 	c.known, c.intact, c.by, c.written, c.away = true, true, lease, true, false
-	c.look = look // no sooner: if the lock is lost, Consul itself may be another
+	c.look.Store(&look) // no sooner: if the lock is lost, Consul itself may be another
 	if details {
 		c.detailsAt = now.Add(orDefault(c.Details, 5*time.Minute))
 	}
@@ -159,7 +161,7 @@ func (c *Catalogue) stand(ctx context.Context, client *api.Client, p Publication
 			return explain(err)
 		}
 		c.has = has
-		c.look = Look{Standing, len(c.differences(ctx, p, false, 0).units)}
+		c.look.Store(&Look{Standing, len(c.differences(ctx, p, false, 0).units)})
 		c.fullAt = now.Add(orDefault(c.Full, time.Minute))
 	}
 	return discovery.ErrStandby

@@ -22,11 +22,12 @@ type Look struct {
 	Entries int
 }
 
-// Looked returns what came of the last comparison.
+// Looked returns what came of the last comparison. It waits for nobody.
 func (c *Catalogue) Looked() Look {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.look
+	if look := c.look.Load(); look != nil {
+		return *look
+	}
+	return Look{}
 }
 
 // Note says for people what came of a comparison; "" if there is nothing to say.

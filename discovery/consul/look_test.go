@@ -1,6 +1,9 @@
 package consul
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +83,21 @@ func TestAMemberThatCannotAskHasDecidedToo(t *testing.T) {
 		t.Errorf("failure %q, writer %q", m.Failure(), m.Writer())
 	}
 	t.Cleanup(func() { <-ended })
+}
+
+// Who asks how the copy is is answered while Consul is waited for.
+func TestNobodyWaitsForASlowConsul(t *testing.T) {
+	w := &writing{table: tableOf(instance("s1", "10.1.0.1", "sales"))}
+	slow := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		problems, look := w.Problems(), w.Looked()
+		http.Error(answer, fmt.Sprintf("told of %q, %+v", problems, look), http.StatusInternalServerError)
+	}))
+	t.Cleanup(slow.Close)
+	w.Catalogue = &Catalogue{Client: &Client{Address: slow.URL}}
+	t.Cleanup(w.Client.Close)
+	if err := w.sync(t); err == nil || !strings.Contains(err.Error(), "told of []") {
+		t.Error(err)
+	}
 }
 
 func TestNotesOfALook(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	wire "github.com/miekg/dns"
@@ -34,7 +35,10 @@ type Updater struct {
 	Writing func() bool
 	Log     *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	doubted atomic.Bool              // what the primary has is to be read again
+	refused atomic.Pointer[[]string] // names that could not be written when all was written last
+
+	mu      sync.Mutex // guards what follows, and is held while the primary is waited for
 	known   bool       // the rest is what the primary has
 	fullAt  time.Time
 	applied map[string][]Record // by name
@@ -43,12 +47,16 @@ type Updater struct {
 	ttl     uint32
 }
 
-// Foreign returns the names that could not be written, because others made them.
+// Foreign returns the names that could not be written, because others made them. It waits for nobody.
 func (u *Updater) Foreign() []string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return sortedKeys(u.foreign)
+	if names := u.refused.Load(); names != nil {
+		return slices.Clone(*names)
+	}
+	return nil
 }
+
+// Doubt has the next Sync compare everything with what the primary has, as is wise once others may have written there.
+func (u *Updater) Doubt() { u.doubted.Store(true) }
 
 // Sync writes what differs.
 func (u *Updater) Sync(ctx context.Context, p Publication) error {
@@ -57,6 +65,9 @@ func (u *Updater) Sync(ctx context.Context, p Publication) error {
 	if u.Writing != nil && !u.Writing() {
 		u.known = false
 		return discovery.ErrStandby
+	}
+	if u.doubted.Swap(false) {
+		u.known = false
 	}
 	if err := u.Key.check(); err != nil {
 		return err
@@ -84,6 +95,8 @@ func (u *Updater) Sync(ctx context.Context, p Publication) error {
 		return err
 	}
 	u.known = true
+	foreign := sortedKeys(u.foreign)
+	u.refused.Store(&foreign)
 	if full {
 		interval := u.Full
 		if interval == 0 {
@@ -129,13 +142,20 @@ func (u *Updater) dial(ctx context.Context, layout string) (*primary, error) {
 	c := &primary{Updater: u, ctx: ctx, layout: layout, client: &wire.Client{
 		Net: "tcp", Timeout: u.timeout(), TsigSecret: map[string]string{u.Key.name(): u.Key.Secret},
 	}}
+	var err error
+	if c.conn, err = u.connect(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (u *Updater) connect(ctx context.Context) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: u.timeout()}
 	conn, err := dialer.DialContext(ctx, "tcp", u.Primary)
 	if err != nil {
 		return nil, fmt.Errorf("the DNS primary cannot be reached: %w", err)
 	}
-	c.conn = conn
-	return c, nil
+	return conn, nil
 }
 
 // exchange sends a message, signed, and returns the answer.
@@ -339,7 +359,14 @@ func (c *primary) copy() (map[string]map[string]bool, error) {
 	m := new(wire.Msg)
 	m.SetAxfr(wire.CanonicalName(c.Zone))
 	m.SetTsig(c.Key.name(), c.Key.algorithm(), fudge, time.Now().Unix())
-	t := &wire.Transfer{DialTimeout: c.timeout(), ReadTimeout: c.timeout(), TsigSecret: c.client.TsigSecret}
+	conn, err := c.connect(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	// Each message has its time, and there may be any number of them: what ends all is the connection's end.
+	defer context.AfterFunc(c.ctx, func() { conn.Close() })()
+	t := &wire.Transfer{Conn: &wire.Conn{Conn: conn}, ReadTimeout: c.timeout(), WriteTimeout: c.timeout(), TsigSecret: c.client.TsigSecret}
 	envelopes, err := t.In(m, c.Primary)
 	if err != nil {
 		return nil, err

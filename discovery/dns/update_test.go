@@ -1,8 +1,10 @@
 package dns
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,6 +153,56 @@ func testUpdates(t *testing.T, primary string) {
 	heir.table.Drop("s3@10.1.0.3")
 	heir.mustSync(t)
 	wantHeld(t, primary, "crm.db.example", wire.TypeTXT)
+}
+
+func TestWhatOthersWroteMeanwhileIsPutRightOnceDoubted(t *testing.T) {
+	primary := bind(t, primaryZone)
+	until(t, primary, question("keep.db.example", wire.TypeA), answers(1))
+	u := newUpdating(primary, instance("s1", "10.1.0.1", "sales"))
+	u.mustSync(t)
+	newUpdating(primary, instance("s2", "10.1.0.2", "hr")).mustSync(t)
+	u.Doubt()
+	u.mustSync(t)
+	wantHeld(t, primary, "sales.db.example", wire.TypeA, "sales.db.example. A 10.1.0.1")
+	wantHeld(t, primary, "hr.db.example", wire.TypeA)
+}
+
+// While a primary is waited for, nobody who asks is kept waiting, and the end of the broker ends it.
+func TestASilentPrimaryHoldsUpNobody(t *testing.T) {
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	came, accepting := make(chan struct{}, 2), make(chan struct{})
+	go func() {
+		defer close(accepting)
+		for {
+			c, err := listening.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			came <- struct{}{}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listening.Close()
+		<-accepting
+	})
+	u := newUpdating(listening.Addr().String(), instance("s1", "10.1.0.1", "sales"))
+	u.Timeout = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- u.Sync(ctx, layout().Publish(u.table.Snapshot())) }()
+	<-came
+	<-came // to copy the zone
+	if got := u.Foreign(); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestASecondSyncOfTheSameWritesNothing(t *testing.T) {
