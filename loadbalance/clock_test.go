@@ -81,13 +81,11 @@ func TestSlowStartEndsThoughTheClockIsSetBack(t *testing.T) {
 	old, fresh := instance("old", 0, 1000), instance("new", 0, 1000)
 	old.r.RegisteredAt = h.began
 	fresh.r.RegisteredAt = h.clock()
-	all := candidates(old, fresh)
 	h.set = -2 * time.Hour
 	for _, c := range []struct{ passed, least, most float64 }{{0, 0.03, 0.07}, {30, 0.31, 0.36}, {60, 0.48, 0.52}} {
 		h.ran = time.Hour + time.Duration(c.passed)*time.Second
 		old.r.LoadAt, fresh.r.LoadAt = h.clock(), h.clock()
-		all = candidates(old, fresh)
-		if got := share(b, Sessions, all); got < c.least || got > c.most {
+		if got := share(b, Sessions, candidates(old, fresh)); got < c.least || got > c.most {
 			t.Errorf("%v s after it came it gets %.3f of all", c.passed, got)
 		}
 	}
