@@ -117,11 +117,11 @@ func TestWhatOthersOfferHasNotDeparted(t *testing.T) {
 					}
 				}
 				must(t, leaves(b))
-				time.Sleep(c.HoldMemory + time.Second)
+				<-time.After(c.HoldMemory + time.Second)
 				wantHeld(nil)
 				b.withdrawn("2")
 				wantHeld(nil)
-				time.Sleep(c.HoldMemory + time.Second)
+				<-time.After(c.HoldMemory + time.Second)
 				wantHeld(failover.ErrNotHeld)
 			})
 		})
@@ -216,7 +216,7 @@ func TestNoPredecessorIsToldUnderLock(t *testing.T) {
 		b.process.Before.kept.Store(&[]keptSessions{{Service: "sales", Instance: r.Key(), Sessions: 1}})
 		b.registered(r)
 		b.prober.Observe(failover.Attempt{Candidate: servicetable.Candidate{Registration: &r, Service: &r.Services[0], Handler: &r.Handlers[0]}, Answered: true})
-		time.Sleep(c.StaleTimeout + time.Second)
+		<-time.After(c.StaleTimeout + time.Second)
 		b.lost(r.ID)
 		if told != 1 || locked {
 			t.Errorf("it was told %d times, under lock: %v", told, locked)

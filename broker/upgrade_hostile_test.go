@@ -103,6 +103,28 @@ func talks(file *os.File, killed <-chan struct{}, do func(*talk)) error {
 	return nil
 }
 
+// strangelySucceeded makes a broker whose successor is a stranger that talks as told, until it has or is killed.
+func strangelySucceeded(t *testing.T, do func(*stranger, *talk)) *Broker {
+	t.Helper()
+	b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
+		s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
+		own, err := dup(file)
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			defer close(s.ended)
+			defer own.Close()
+			_ = talks(own, s.killed, func(k *talk) { do(s, k) })
+		}()
+		return s, nil
+	}}, testConfig(t, nil), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func goodHello() handover.Hello {
 	return handover.Hello{Program: programName, Version: "9.9", PID: os.Getpid(), Oldest: oldestFormat, Newest: newestFormat}
 }
@@ -158,22 +180,7 @@ func TestStrangeSuccessors(t *testing.T) {
 		"serves and ends":                {func(k *talk) { ready(k); k.say(recordServing, struct{}{}) }, "before it had served for a second"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
-				s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
-				own, err := dup(file)
-				if err != nil {
-					return nil, err
-				}
-				go func() {
-					defer close(s.ended)
-					defer own.Close()
-					_ = talks(own, s.killed, c.do)
-				}()
-				return s, nil
-			}}, testConfig(t, nil), slog.New(slog.NewTextHandler(t.Output(), nil)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := strangelySucceeded(t, func(_ *stranger, k *talk) { c.do(k) })
 			b.upgrade.prepare, b.upgrade.commit, b.upgrade.last = long, long, 50*time.Millisecond
 			b.upgrade.trial, b.upgrade.settle = long, long
 			if what, text, is := strings.Cut(c.want, " within "); is {
@@ -190,7 +197,7 @@ func TestStrangeSuccessors(t *testing.T) {
 			r := run(t, b)
 			r.wantCode(sales, tns.CodeUnknownService)
 			before := descriptors(t)
-			_, err = r.Upgrade(t.Context())
+			_, err := r.Upgrade(t.Context())
 			problem, ok := errors.AsType[*console.APIError](err)
 			if !ok || !strings.Contains(problem.Message, c.want) || problem.Hint == "" {
 				t.Errorf("%v, want %q", err, c.want)
@@ -211,33 +218,18 @@ func TestStrangeSuccessors(t *testing.T) {
 // A successor that ends in the very moment in which its trial is over has not lasted, whatever is heard first.
 func TestASuccessorThatEndsAsItsTrialDoes(t *testing.T) {
 	for range 8 { // by halves it was taken for one that goes on
-		b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
-			s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
-			own, err := dup(file)
-			if err != nil {
-				return nil, err
-			}
-			go func() {
-				defer close(s.ended)
-				defer own.Close()
-				_ = talks(own, s.killed, func(k *talk) {
-					k.greet(goodHello())
-					k.until(recordPrepared)
-					k.say(recordReady, struct{}{})
-					k.until(recordCommit)
-					k.say(recordServing, struct{}{})
-					k.until(movedRegistration)
-				})
-			}()
-			return s, nil
-		}}, testConfig(t, nil), slog.New(slog.NewTextHandler(t.Output(), nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := strangelySucceeded(t, func(_ *stranger, k *talk) {
+			k.greet(goodHello())
+			k.until(recordPrepared)
+			k.say(recordReady, struct{}{})
+			k.until(recordCommit)
+			k.say(recordServing, struct{}{})
+			k.until(movedRegistration)
+		})
 		b.upgrade.trial, b.upgrade.settle = 0, 0
 		r := run(t, b)
 		r.register("s1", "sales")
-		if _, err = r.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "before it had served for a second") {
+		if _, err := r.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), "before it had served for a second") {
 			t.Errorf("%v", err)
 		}
 		if _, reply := r.ask(sales); !isAccept(reply) {

@@ -2,10 +2,8 @@ package broker
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,38 +20,23 @@ func TestASuccessorIsGoneBeforeThePortsClose(t *testing.T) {
 		"shutdown": func(r *running) { r.Shutdown(console.ShutdownRequest{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &stranger{ended: make(chan struct{}), killed: make(chan struct{})}
-			has, gone := make(chan struct{}), make(chan struct{})
-			b, err := NewIn(Process{Start: func(file *os.File) (Successor, error) {
-				own, err := dup(file)
-				if err != nil {
-					return nil, err
+			has, gone := make(chan *stranger), make(chan struct{})
+			b := strangelySucceeded(t, func(s *stranger, k *talk) {
+				k.greet(goodHello())
+				for {
+					r, err := k.Receive(k.ctx)
+					if err != nil {
+						return
+					}
+					defer closeFiles(r.Files)
+					if r.Kind == recordPrepared {
+						break
+					}
 				}
-				go func() {
-					defer close(s.ended)
-					defer own.Close()
-					_ = talks(own, s.killed, func(k *talk) {
-						k.greet(goodHello())
-						for {
-							r, err := k.Receive(k.ctx)
-							if err != nil {
-								return
-							}
-							defer closeFiles(r.Files)
-							if r.Kind == recordPrepared {
-								break
-							}
-						}
-						close(has)
-						<-s.killed
-						<-gone
-					})
-				}()
-				return s, nil
-			}}, testConfig(t, nil), slog.New(slog.NewTextHandler(t.Output(), nil)))
-			if err != nil {
-				t.Fatal(err)
-			}
+				has <- s
+				<-s.killed
+				<-gone
+			})
 			b.upgrade.last = time.Hour // however slow this host is
 			r := run(t, b)
 			upgraded := make(chan error, 1)
@@ -61,7 +44,7 @@ func TestASuccessorIsGoneBeforeThePortsClose(t *testing.T) {
 				_, err := r.Upgrade(t.Context())
 				upgraded <- err
 			}()
-			<-has
+			s := <-has
 			end(r)
 			select {
 			case <-s.killed:

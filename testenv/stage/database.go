@@ -91,23 +91,36 @@ func (d *Database) Restart(ctx context.Context) error {
 	return d.start(ctx)
 }
 
-// FreeAddress returns an address of this host on which nobody listens.
+// FreeAddress returns an address of this host on which nobody listens, neither for TCP nor for UDP.
 func FreeAddress() (string, error) { return (*Network)(nil).freeAddress("127.0.0.1") }
 
 func (n *Network) freeAddress(host string) (address string, err error) {
 	err = n.Inside(func() error {
 		var last error
 		for range 100 { // below the ports that systems hand out by themselves: it stays free until it is used
-			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(20_000+rand.IntN(12_000))))
-			if err == nil {
-				address = l.Addr().String()
-				return l.Close()
+			at := net.JoinHostPort(host, strconv.Itoa(20_000+rand.IntN(12_000)))
+			if last = unused(at); last == nil {
+				address = at
+				break
 			}
-			last = err
 		}
 		return last
 	})
 	return address, err
+}
+
+// unused tells why an address cannot be listened on.
+func unused(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // Settings of a test database by its control address.
