@@ -137,7 +137,7 @@ func TestManyPartAtOnce(t *testing.T) {
 			all.Go(func() {
 				c, over := partFrom(t, &p, time.Second)
 				if i%2 == 0 {
-					<-time.After(time.Duration(i) * 100 * time.Microsecond)
+					<-time.After(time.Duration(i+1) * 100 * time.Microsecond)
 					c.leave()
 				}
 				<-over

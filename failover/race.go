@@ -84,6 +84,7 @@ func (r *race) loop(ctx context.Context) *entrant {
 	if ctx.Err() != nil {
 		r.stop(ctx)
 	}
+	r.tick(time.Now()) // that a lone attempt's time is up, or it is silent, is why there is a race
 	for {
 		for r.mayStart() && r.startNext(ctx) {
 		}

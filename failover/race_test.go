@@ -162,7 +162,11 @@ func (m *meeting) attempt(ctx context.Context, c servicetable.Candidate, commit 
 // lasts lets d go by, or all the time there is.
 func lasts(ctx context.Context, d time.Duration, ever bool) error {
 	var over <-chan time.Time
-	if !ever {
+	switch {
+	case ever:
+	case d <= 0: // see CONTRIBUTING.md, "Time in tests"
+		return nil
+	default:
 		over = time.After(d)
 	}
 	select {

@@ -25,12 +25,14 @@ func (r *resolver) says(f func() ([]netip.Addr, error)) { r.answer.Store(&f) }
 
 func (r *resolver) resolve(ctx context.Context, _ string) ([]netip.Addr, error) {
 	r.asked.Add(1)
-	select {
-	case <-time.After(r.takes):
-		return (*r.answer.Load())()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if r.takes > 0 { // see CONTRIBUTING.md, "Time in tests"
+		select {
+		case <-time.After(r.takes):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+	return (*r.answer.Load())()
 }
 
 func address(text string) func() ([]netip.Addr, error) {

@@ -25,10 +25,12 @@ func (n *nameService) lookup(ctx context.Context, name string) []netip.Addr {
 	delay, answer := n.delay, n.answers[name]
 	n.asked = append(n.asked, name)
 	n.mu.Unlock()
-	select {
-	case <-time.After(delay):
-	case <-ctx.Done():
-		return nil
+	if delay > 0 { // see CONTRIBUTING.md, "Time in tests"
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	if answer == "" {
 		return nil
