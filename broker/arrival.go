@@ -245,12 +245,7 @@ func (b *Broker) refuseAndPart(a *arrival, conn *tns.Conn, refusal *tns.Refuse) 
 func (b *Broker) awaitTurns(ctx context.Context, a *arrival) error {
 	for _, wait := range a.turns {
 		rung := make(chan struct{}, 1)
-		wait.Turn.Notify(func() {
-			select {
-			case rung <- struct{}{}:
-			default: // it is known already
-			}
-		})
+		wait.Turn.Notify(func() { nudge(rung) })
 		for wait.Turn.State() == limits.Waiting {
 			select {
 			case <-rung:

@@ -54,7 +54,7 @@ func (b *Broker) unlinked(id servicetable.ID) (silent *servicetable.Registration
 	if before == nil {
 		return nil
 	}
-	ghost := !b.stopping.Load() && !b.hasTwin(before) // only then it matters whether it lives on without a link
+	ghost := !b.stopping.Load() && len(b.besides(before)) == 0 // only then it matters whether it lives on without a link
 	if !ghost || !b.prober.Lost(before) {
 		if ghost && b.wasReached(before) {
 			silent = before
@@ -79,24 +79,14 @@ func (b *Broker) wasReached(r *servicetable.Registration) bool {
 	return false
 }
 
-// hasTwin tells whether the same instance is registered by another connection.
-func (b *Broker) hasTwin(r *servicetable.Registration) bool {
-	for _, other := range b.known.of(r.Key()) {
-		if other.ID != r.ID && !other.Stale {
-			return true
-		}
-	}
-	return false
+// besides are the registrations that the instance of r has besides it, by other connections or the configuration.
+func (b *Broker) besides(r *servicetable.Registration) []*servicetable.Registration {
+	return slices.DeleteFunc(b.known.of(r.Key()), func(other *servicetable.Registration) bool { return other.ID == r.ID || other.Stale })
 }
 
-// twins are the registrations of the same instance by other connections, over which that instance itself says what it offers.
-func (b *Broker) twins(r *servicetable.Registration) (all []*servicetable.Registration) {
-	for _, other := range b.known.of(r.Key()) {
-		if other.ID != r.ID && !other.Stale && !other.Static {
-			all = append(all, other)
-		}
-	}
-	return all
+// twins are those by other connections, over which that instance itself says what it offers.
+func (b *Broker) twins(r *servicetable.Registration) []*servicetable.Registration {
+	return slices.DeleteFunc(b.besides(r), func(other *servicetable.Registration) bool { return other.Static })
 }
 
 // notByTwins returns those of the names that the instance of r does not offer over another connection.

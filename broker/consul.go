@@ -64,10 +64,7 @@ func (b *Broker) openConsul() error {
 	l.client.Back = func() {
 		l.catalogue.Doubt()
 		b.doubtZone() // while nobody could know who writes it, each did
-		select {
-		case l.doubt <- struct{}{}:
-		default: // it is known already
-		}
+		nudge(l.doubt)
 	}
 	b.consul = l
 	b.openShared()

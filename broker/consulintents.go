@@ -34,12 +34,7 @@ func (b *Broker) openShared() {
 	s := &sharing{changed: make(chan struct{}, 1), refused: map[string]bool{}, own: map[string]bool{}}
 	s.Intents = &consul.Intents{
 		Client: b.consul.client, Origin: b.Name(), Path: b.stateFile("consul-intents.json"), Log: b.log.With("component", "consul"),
-		Changed: func() {
-			select {
-			case s.changed <- struct{}{}:
-			default: // it is known already
-			}
-		},
+		Changed: func() { nudge(s.changed) },
 	}
 	b.consul.intents = s
 	if err := s.Open(); err != nil {

@@ -215,19 +215,13 @@ func (b *Broker) doubtZone() {
 		return
 	}
 	b.dns.updater.Doubt()
-	select {
-	case b.dns.doubt <- struct{}{}:
-	default: // it is known already
-	}
+	nudge(b.dns.doubt)
 }
 
 // nudgeDNS has mirrors look again though the table is as it was.
 func (b *Broker) nudgeDNS() {
-	for _, nudge := range b.dns.nudges {
-		select {
-		case nudge <- struct{}{}:
-		default: // it is known already
-		}
+	for _, of := range b.dns.nudges {
+		nudge(of)
 	}
 }
 

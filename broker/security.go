@@ -251,10 +251,7 @@ func (b *Broker) prepareTLS(c *Config) (*tlsInUse, error) {
 
 func (b *Broker) useTLS(t *tlsInUse) {
 	b.security.current.Store(t)
-	select {
-	case b.security.changed <- struct{}{}:
-	default: // it is known already
-	}
+	nudge(b.security.changed)
 }
 
 // refreshCertificates reads all files again, now, as a reload asks. Those that cannot be

@@ -104,10 +104,7 @@ func (b *Broker) apply(c *Config) {
 	}
 	b.current.Store(newSettings(c, registrants, before))
 	b.configureLogs(c)
-	select {
-	case b.rulesChanged <- struct{}{}:
-	default: // it is known already
-	}
+	nudge(b.rulesChanged)
 	b.applyLimits()
 	b.applyDNS(c)
 	b.dialer.Configure(c.longestAttempt())

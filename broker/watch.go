@@ -60,8 +60,13 @@ func (f *configFiles) noteReload(r console.ReloadReport) {
 		r.Bad++
 	}
 	f.report = &r
+	nudge(f.again)
+}
+
+// nudge has whoever reads c, which has room for one, look again.
+func nudge(c chan<- struct{}) {
 	select {
-	case f.again <- struct{}{}:
+	case c <- struct{}{}:
 	default: // it is known already
 	}
 }

@@ -34,14 +34,15 @@ func (s *Server) redirect(ctx context.Context, d *dialogue, reservation Reservat
 	var unfit []error
 	route := reservation.Route()
 	for i, c := range route {
-		message, ok := (*tns.Redirect)(nil), s.treatment(d, c).Mode == ModeRedirect
-		if !ok && i == 0 {
+		fit := s.treatment(d, c).Mode == ModeRedirect
+		if !fit && i == 0 {
 			return route, nil
 		}
-		if ok {
-			message, ok = s.redirection(ctx, d, c)
+		var message *tns.Redirect
+		if fit {
+			message, fit = s.redirection(ctx, d, c)
 		}
-		if !ok {
+		if !fit {
 			rest = append(rest, c)
 			continue
 		}

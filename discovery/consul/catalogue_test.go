@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -207,18 +206,7 @@ func TestAMirrorRecoversFromWhateverBecomesOfConsul(t *testing.T) {
 		m = &discovery.Mirror[Publication]{
 			Name: "consul", Snapshot: w.table.Snapshot, Desire: w.layout.Publish, Equal: Equal, Destination: w, Resync: resync, Longest: time.Second, Timeout: 5 * time.Second,
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			m.Run(ctx)
-		}()
-		stop = func() {
-			cancel()
-			<-done
-		}
-		t.Cleanup(stop)
-		return m, stop
+		return m, background(t, m.Run)
 	}
 	is := func(want ...string) func() string {
 		return func() string {

@@ -174,20 +174,6 @@ func TestIntentsAreSharedLinearly(t *testing.T) {
 	begun := time.Now()
 	var stores []*Intents
 	var cables []*cable
-	run := func(s *Intents) (stop func()) {
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			s.Run(ctx)
-		}()
-		stop = func() {
-			cancel()
-			<-done
-		}
-		t.Cleanup(stop)
-		return stop
-	}
 	var stops []func()
 	for n := range brokers {
 		c := newCable(t, a.address())
@@ -195,7 +181,7 @@ func TestIntentsAreSharedLinearly(t *testing.T) {
 		t.Cleanup(client.Close)
 		skew := time.Duration(n-1) * 3 * time.Hour
 		s := &Intents{Client: client, Origin: "broker" + strconv.Itoa(n), clock: func() time.Time { return time.Now().Add(skew) }}
-		stores, cables, stops = append(stores, s), append(cables, c), append(stops, run(s))
+		stores, cables, stops = append(stores, s), append(cables, c), append(stops, background(t, s.Run))
 	}
 	unknown, read := 0, 0
 	note := func(broker int, s step, call time.Duration, output string, known bool) {
@@ -258,7 +244,7 @@ func TestIntentsAreSharedLinearly(t *testing.T) {
 	for n, s := range stores { // nothing is cut any more: from here on it is not to matter how long an answer takes
 		stops[n]()
 		s.Client.Timeout = 10 * time.Second
-		run(s)
+		background(t, s.Run)
 		s.wakeUp()
 	}
 	eventually(t, time.Minute, "all to agree", func() string {

@@ -203,3 +203,19 @@ func (a *agent) memberFor(t testing.TB, name string, ttl time.Duration) (*Member
 	t.Cleanup(stop)
 	return m, stop
 }
+
+// background runs something until stop is called, or the test ends.
+func background(t *testing.T, run func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	t.Cleanup(stop)
+	return stop
+}
