@@ -20,10 +20,29 @@ import (
 	"servicebroker/tns"
 )
 
+// dialFrom connects from a loopback address.
+func (r *running) dialFrom(local string) (net.Conn, error) {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}).Dial("tcp", r.Addresses()[0])
+}
+
+// wantReset connects from a loopback address and is reset, which the dialing itself may notice.
+func (r *running) wantReset(local string) {
+	r.t.Helper()
+	c, err := r.dialFrom(local)
+	if err == nil {
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(soon))
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		r.t.Errorf("one too many: %v, want a reset", err)
+	}
+}
+
 // connection connects from a loopback address and says nothing.
 func (r *running) connection(local string) *tns.Conn {
 	r.t.Helper()
-	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}).Dial("tcp", r.Addresses()[0])
+	c, err := r.dialFrom(local)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -219,13 +238,7 @@ func TestRefusalsTakeFewSlots(t *testing.T) {
 	for range 2 { // say nothing, and are waited for
 		r.connection("127.0.0.2")
 	}
-	if c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.2")}}).Dial("tcp", r.Addresses()[0]); err == nil {
-		_ = c.SetDeadline(time.Now().Add(soon))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("one too many: %v", err)
-		}
-		c.Close()
-	}
+	r.wantReset("127.0.0.2")
 	if n := r.limiting.closed.Load(); n != 1 {
 		t.Errorf("%d were ended without an answer", n)
 	}
@@ -237,6 +250,8 @@ func TestRefusalsTakeFewSlots(t *testing.T) {
 func TestRefusedRegistrantsTakeFewSlots(t *testing.T) {
 	r := fewSlots(t)
 	judged, proceed := make(chan struct{}, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(proceed) })
+	t.Cleanup(release) // a test that fails before would wait for the broker, and that for it
 	err := r.registrar.SetAdmission(&registration.Admission{Excluded: []string{"127.0.0.2"}, Interfaces: func() ([]netip.Prefix, error) {
 		judged <- struct{}{}
 		<-proceed
@@ -253,13 +268,11 @@ func TestRefusedRegistrantsTakeFewSlots(t *testing.T) {
 		}
 	}
 	<-judged
-	if _, err := r.connection("127.0.0.2").ReadReply(); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("one too many: %v", err)
-	}
+	r.wantReset("127.0.0.2")
 	if n, open := r.limiting.slots.Now(), r.limiting.connections.Counts().Now; n != 2 || open != 3 {
 		t.Errorf("%d slots are taken, %d connections counted", n, open)
 	}
-	close(proceed)
+	release()
 	for _, one := range crowd {
 		if reply, err := one.ReadReply(); err != nil || reply.(*tns.Refuse).Code() != tns.CodeRegistrationRejected {
 			t.Errorf("%v, %v", reply, err)

@@ -40,8 +40,7 @@ func (r *running) from(local, text string) chan answered {
 	r.t.Helper()
 	out := make(chan answered, 1)
 	began := time.Now()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}
-	c, err := dialer.Dial("tcp", r.Addresses()[0])
+	c, err := r.dialFrom(local)
 	if err != nil {
 		r.t.Fatal(err)
 	}
