@@ -274,9 +274,10 @@ func TestClientsThatAreDeclinedStay(t *testing.T) {
 		closeFiles(files)
 		return nil, errors.New("not now")
 	}
-	if moved, stayed := r.moveClients(t.Context(), offerTo(t, declined)); moved != 0 || stayed != 3 {
-		t.Errorf("%d moved, %d stayed", moved, stayed)
+	if moved, _ := r.moveClients(t.Context(), offerTo(t, declined)); moved != 0 {
+		t.Errorf("%d moved", moved)
 	}
+	until(t, "all have stayed", func() bool { return r.departing.stayed.Load() == 3 }) // who is held may not yet have listened then
 	r.heldIs(1)
 	late := r.from("127.0.0.1", sales)
 	r.heldIs(2)
