@@ -210,10 +210,7 @@ func TestStatusNamesOthers(t *testing.T) {
 
 // What nobody has told is not a number.
 func TestTheClockOfAPeerThatNeverAnsweredIsNotKnown(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	never := "http://" + l.Addr().String()
-	must(t, l.Close())
+	never := "http://" + unusedAddress(t)
 	second := beside(t, "b2", nil)
 	first := beside(t, "b1", nil, never, second.api())
 	first.awaitPeers(func(l console.PeerList) bool {
@@ -233,12 +230,7 @@ func TestTheClockOfAPeerThatNeverAnsweredIsNotKnown(t *testing.T) {
 
 // A list that is the same at all brokers names each of them to itself.
 func TestABrokerIsNoPeerOfItself(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := unusedAddress(t)
 	r := beside(t, "b1", func(c *Config) { c.ConsoleAddress = at }, "http://"+at)
 	r.awaitPeers(func(list console.PeerList) bool { return list.Peers[0].State == console.PeerSelf && list.Brokers == 1 })
 	r.wantCode(sales, tns.CodeUnknownService)

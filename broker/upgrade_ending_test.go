@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -182,7 +183,7 @@ func TestAThirdGenerationIsRefused(t *testing.T) {
 	_, err := g.new.Upgrade(t.Context())
 	problem, ok := err.(*console.APIError)
 	if !ok || problem.Status != http.StatusConflict || !strings.Contains(problem.Message, "two generations already: generation 1 (process ") ||
-		!strings.Contains(problem.Message, "keeps 1 session until ") || !strings.Contains(problem.Message, ", for 1h0m0s") {
+		!strings.Contains(problem.Message, "keeps 1 session until ") || !regexp.MustCompile(`, for (1h0m0s|59m5\ds)`).MatchString(problem.Message) {
 		t.Errorf("%v", err)
 	}
 	if !g.goesOn() {
@@ -321,7 +322,11 @@ func heirOf(t *testing.T, process Successor) (*heir, *handover.Channel) {
 
 // Where this broker is told to end as its successor begins to serve, it hands over once, and ends as told if that does not last.
 func TestAnEndInTheMomentOfCommit(t *testing.T) {
-	b := start(t, nil)
+	b, err := New(testConfigFor(t), nil) // it does not run: nobody else hears what is asked
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.closeListeners)
 	half := 0.5
 	for range 20 { // either may be heard first
 		h, theirs := heirOf(t, &serving{})
@@ -337,8 +342,6 @@ func TestAnEndInTheMomentOfCommit(t *testing.T) {
 			t.Fatalf("told %v, %v", r, err)
 		}
 	}
-	b.upgrade.heir.Store(nil)
-	b.leaving.Store(false)
 }
 
 // Signals come to the generation that has handed over again once nobody else is there.

@@ -39,6 +39,7 @@ func TestADrainEndsWhatThePredecessorKeeps(t *testing.T) {
 	if g.goesOn() {
 		t.Error("the session survived")
 	}
+	until(t, "its end is noticed", g.new.process.Before.hasEnded)
 	if v := g.new.viewIntent(v.Intent); !v.Progress.Done || v.Progress.SessionsLeft != 0 {
 		t.Errorf("%+v", v.Progress)
 	}
@@ -60,6 +61,7 @@ func TestASessionThatThePredecessorKeepsCanBeEnded(t *testing.T) {
 		t.Error(err)
 	}
 	g.end(g.old)
+	until(t, "its end is noticed", g.new.process.Before.hasEnded)
 	if err := g.new.closeSession(id); !errors.Is(err, console.ErrNotFound) {
 		t.Errorf("once more: %v", err)
 	}

@@ -84,7 +84,9 @@ func (m *mortal) run(file *os.File) {
 				select {
 				case <-m.killed:
 				case <-channel.Over():
-					m.t.Error("it could believe to be alone before it was killed")
+					if !isClosed(m.killed) {
+						m.t.Error("it could believe to be alone before it was killed")
+					}
 				}
 				return
 			}

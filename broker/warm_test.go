@@ -2,7 +2,6 @@ package broker
 
 import (
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -125,13 +124,10 @@ func TestPeersTellARestartFromALoss(t *testing.T) {
 func TestStoredInstancesAreBelowLiveOnes(t *testing.T) {
 	first := start(t, keptIn(filepath.Join(t.TempDir(), "state")))
 	first.join("a", "sales")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	at := l.Addr().(*net.TCPAddr)
-	must(t, l.Close())
+	at := netip.MustParseAddrPort(unusedAddress(t))
 	first.registered(servicetable.Registration{
 		ID: "1", Instance: "b", Host: "b-host", Peer: netip.MustParseAddr("127.0.0.1"), Services: []servicetable.Service{{Name: "sales", Flags: servicetable.FlagUnblocked}},
-		Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: at.Port, Services: []int{0}}},
+		Handlers: []servicetable.Handler{{Name: "DEDICATED", Protocol: "TCP", Host: "127.0.0.1", Port: int(at.Port()), Services: []int{0}}},
 	})
 	second := start(t, keptIn(first.killed()))
 	second.await(func(s *servicetable.Snapshot) bool { return howAre(s, "sales") == "a STALE" })

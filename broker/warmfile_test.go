@@ -172,7 +172,7 @@ func grown(t testing.TB, path string) (content []byte, was []string) {
 	t.Helper()
 	f := newWarmFile(path)
 	all := tableOf()
-	for i := range 12 {
+	for i := range 7 {
 		more := tableOf(fmt.Sprintf("i%02d", 2*i), fmt.Sprintf("i%02d", 2*i+1))
 		all = &warmTable{entries: append(slices.Clone(all.entries[min(i%3, len(all.entries)):]), more.entries...)}
 		must(t, f.Sync(t.Context(), all))

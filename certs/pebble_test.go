@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"servicebroker/testenv/stage"
 )
 
 // toolFolder is where scripts/testdeps puts programs, relative to this package's folder.
@@ -44,15 +46,11 @@ func tool(t testing.TB, name string) string {
 // themselves: it stays free until it is used.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", at(20_000+rand.IntN(12_000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().(*net.TCPAddr).Port
-		}
+	at, err := stage.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return 0
+	return int(netip.MustParseAddrPort(at).Port())
 }
 
 // pebble is a running ACME authority, which resolves every name to loopback.

@@ -171,7 +171,7 @@ func TestRefusedTextsCostLittle(t *testing.T) {
 // Sixteen times the text may not take much more than sixteen times as long. The bound is loose, since the machine may be
 // busy: what is quadratic takes 256 times as long.
 func TestTimeIsBoundedByTheText(t *testing.T) {
-	const small, factor = 64 << 10, 16
+	const small, factor = 32 << 10, 16
 	wide := Limits{Bytes: 4 << 20, Nodes: 4 << 20}
 	quickest := func(text string) time.Duration {
 		best := time.Hour

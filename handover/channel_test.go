@@ -204,7 +204,7 @@ func TestWhatIsTakenIsTheSendersUntilItLetsGo(t *testing.T) {
 
 func TestWhoeverEndsBeforeItLetsGoHasNotLetGo(t *testing.T) {
 	a, b := ends(t)
-	if _, err := a.write(t.Context(), &frame{what: whatOffer, kind: "session"}, nil); err != nil { // whose answer nobody reads
+	if _, err := a.write(t.Context(), &frame{what: whatOffer, kind: "session"}, make(chan error, 1)); err != nil { // whose answer nobody reads
 		t.Fatal(err)
 	}
 	became := takesThen(t, b)

@@ -155,19 +155,20 @@ func isTimeout(err error) bool {
 // A client that asks for nothing in time, or for nonsense, is told so if it
 // speaks Oracle Net at all.
 func TestListenerWithoutConnect(t *testing.T) {
-	d := start(t, &Database{ConnectPatience: 20 * time.Millisecond})
+	patient, impatient := start(t, &Database{}), start(t, &Database{ConnectPatience: 20 * time.Millisecond})
 	for _, c := range []struct {
 		name string
+		of   *running
 		sent []byte
 		want tns.Code // 0: closed without a word
 	}{
-		{"silence", nil, tns.CodeInboundTimeout},
-		{"half a header", []byte{0, 200, 0}, tns.CodeInboundTimeout},
-		{"a CONNECT that contradicts itself", []byte{0, 9, 0, 0, 1, 0, 0, 0, 1}, tns.CodeBadPacket},
-		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), 0},
+		{"silence", impatient, nil, tns.CodeInboundTimeout},
+		{"half a header", impatient, []byte{0, 200, 0}, tns.CodeInboundTimeout},
+		{"a CONNECT that contradicts itself", patient, []byte{0, 9, 0, 0, 1, 0, 0, 0, 1}, tns.CodeBadPacket},
+		{"HTTP", patient, []byte("GET / HTTP/1.1\r\n\r\n"), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			raw := d.dial(t)
+			raw := c.of.dial(t)
 			if _, err := raw.Write(c.sent); err != nil {
 				t.Fatal(err)
 			}

@@ -197,7 +197,7 @@ func TestGoodbye(t *testing.T) {
 // A broker that is away when the database starts, and another that refuses it,
 // are tried until they have it.
 func TestRegistersWithRetry(t *testing.T) {
-	away := startBroker(t, "127.0.0.1:0")
+	away := startBroker(t, "127.0.0.77:0") // whose port nothing else gets
 	address := away.addr()
 	away.listener.Close()
 	refusing := start(t, &Database{Instance: "other"}) // a listener that takes no registrations

@@ -72,7 +72,7 @@ func TestEventsAreFollowed(t *testing.T) {
 	for range 3 {
 		j.Add(journal.Event{Kind: journal.Status, Cause: "before"})
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", unusedAddress(t)) // which stays free for the second one
 	if err != nil {
 		t.Fatal(err)
 	}

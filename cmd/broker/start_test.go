@@ -18,14 +18,12 @@ import (
 // ownFolder gives a test a cman.ora of its own, on a free port, and the real program to start.
 func ownFolder(t *testing.T, parameters string) (folder string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(unusedAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	folder = t.TempDir()
-	text := fmt.Sprintf("CMAN9 = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%d))(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))(PARAMETER_LIST=(CONSOLE_ADDRESS=off)(SHUTDOWN_GRACE=0)(STATE_DIRECTORY=%s)%s))\n",
+	text := fmt.Sprintf("CMAN9 = (CONFIGURATION=(ADDRESS=(PROTOCOL=tcp)(HOST=127.0.0.1)(PORT=%s))(RULE_LIST=(RULE=(SRC=*)(DST=*)(SRV=*)(ACT=accept))(RULE=(SRC=*)(DST=*)(SRV=cmon)(ACT=accept)))(PARAMETER_LIST=(CONSOLE_ADDRESS=off)(SHUTDOWN_GRACE=0)(STATE_DIRECTORY=%s)%s))\n",
 		port, folder, parameters)
 	if err := os.WriteFile(filepath.Join(folder, "cman.ora"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

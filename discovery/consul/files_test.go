@@ -181,7 +181,7 @@ func TestFilesLock(t *testing.T) {
 	if err := one.Lock(t.Context(), "name"); err != nil {
 		t.Fatal(err)
 	}
-	impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	impatient, cancel := context.WithTimeout(t.Context(), 2*time.Second) // after it has its session
 	defer cancel()
 	if err := two.Lock(impatient, "name"); err == nil {
 		t.Fatal("both have it")

@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"servicebroker/servicetable"
+	"servicebroker/testenv/stage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -200,21 +200,11 @@ func output(t testing.TB, name string, arguments ...string) string {
 // freePort is one on loopback that nobody uses over either protocol, below those that systems hand out by themselves.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		l, err := net.Listen("tcp", at(port))
-		if err != nil {
-			continue
-		}
-		c, err := net.ListenPacket("udp", at(port))
-		l.Close()
-		if err == nil {
-			c.Close()
-			return port
-		}
+	at, err := stage.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return 0
+	return int(netip.MustParseAddrPort(at).Port())
 }
 
 func at(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

@@ -132,7 +132,7 @@ func (w *world) circle() string {
 // What instances lie ends their attempt, in bounds, and harms nobody else.
 func TestInstancesThatLie(t *testing.T) {
 	w := start(t, func(c *broker.Config) {
-		c.ProbeInterval, c.AttemptTimeout, c.Hedge, c.HedgeLearnt = 0, 500*time.Millisecond, 0, false
+		c.ProbeInterval, c.AttemptTimeout, c.Hedge, c.HedgeLearnt = 0, 2*time.Second, 0, false
 	})
 	var services []string
 	for i, l := range w.lies() {

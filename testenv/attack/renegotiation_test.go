@@ -142,7 +142,7 @@ func (w *world) registerSecure(t *testing.T, name, at string) (withdraw func()) 
 // the first handshake's connection and in the second's.
 func TestHandshakesAgainWithInstances(t *testing.T) {
 	w := start(t, func(c *broker.Config) {
-		c.ProbeInterval, c.AttemptTimeout, c.Hedge, c.HedgeLearnt = 0, 500*time.Millisecond, 0, false
+		c.ProbeInterval, c.AttemptTimeout, c.Hedge, c.HedgeLearnt = 0, 2*time.Second, 0, false
 	})
 	n := 0
 	try := func(t *testing.T, version uint16, restarts int, do func(*sealer) error, accepted bool) (asked int32) {

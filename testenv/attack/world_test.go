@@ -276,8 +276,12 @@ func (w *world) good() {
 }
 
 func (w *world) session(at int) error {
-	c := w.dial(at)
+	c, err := net.Dial("tcp", w.Addresses()[at])
+	if err != nil {
+		return err
+	}
 	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
 	conn := tns.NewConn(c)
 	if err := conn.Send(tns.NewConnect([]byte(sales))); err != nil {
 		return err

@@ -46,11 +46,14 @@ func routeText(form func([]string) string, connectData string, addresses ...stri
 // broker has heard of, and to a service that is registered with the last of them.
 func TestSourceRoutes(t *testing.T) {
 	var chain []string
+	var last *broker
 	for range 3 {
-		chain = append(chain, startBroker(t, brokerOptions{rules: loopbackMeant}).address)
+		last = startBroker(t, brokerOptions{rules: loopbackMeant})
+		chain = append(chain, last.address)
 	}
 	unknown := startDatabase(t, databaseOptions{instance: "apart", services: []string{"sales"}})
 	startDatabase(t, databaseOptions{instance: "known", services: []string{"sales"}, brokers: chain[2:]})
+	last.awaitService(t, "sales", "READY", 1)
 	eachDriver(t, func(t *testing.T, d Driver) {
 		for _, form := range routeForms {
 			if slices.Contains(form.not, d.Name()) {
@@ -154,7 +157,7 @@ func TestNextHopAndAliases(t *testing.T) {
 func TestHopsFailOverAndAreWaitedFor(t *testing.T) {
 	first := startBroker(t, brokerOptions{rules: loopbackMeant, parameters: []string{"HOLD_TIMEOUT=20"}})
 	one := startBroker(t, brokerOptions{rules: loopbackMeant})
-	two := startBroker(t, brokerOptions{rules: loopbackMeant})
+	two := startBroker(t, brokerOptions{listen: freeAddress(t), rules: loopbackMeant})
 	database := startDatabase(t, databaseOptions{instance: "apart", services: []string{"sales"}})
 	text := "(DESCRIPTION=(SOURCE_ROUTE=on)(ADDRESS_LIST=" + addressText(first.address) + ")(ADDRESS_LIST=" + addressText(one.address) + addressText(two.address) + ")" +
 		"(ADDRESS_LIST=" + addressText(database.address) + ")(CONNECT_DATA=(SERVICE_NAME=sales)))"

@@ -35,7 +35,7 @@ type Struck struct {
 }
 
 // onItsWay is how long an ACCEPT that left before the fault may take to be seen.
-const onItsWay = 100 * time.Millisecond
+const onItsWay = time.Second
 
 // Judge tells what became of a connect, by what the tap saw of it.
 func (f *Struck) Judge(c Connected, seen []stage.Sighting) Outcome {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -60,9 +58,11 @@ func StartConsul(ctx context.Context, root string, options ...string) (_ *Consul
 func (c *Consul) begin(ctx context.Context, options []string) (err error) {
 	ports := make([]string, 5)
 	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
+		at, err := FreeAddress()
+		if err != nil {
 			return err
 		}
+		_, ports[i], _ = net.SplitHostPort(at)
 	}
 	c.Address, c.DNS = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	c.options = append([]string{"agent", "-dev", "-node=agent", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=err", "-grpc-port=-1",
@@ -111,22 +111,4 @@ func (c *Consul) end() {
 	if c.close != nil {
 		c.close()
 	}
-}
-
-// freePort is one on loopback that nobody uses, below those that systems hand out by themselves.
-func freePort() (string, error) {
-	for range 100 {
-		port := strconv.Itoa(20_000 + rand.IntN(12_000))
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		p, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		_ = l.Close()
-		if err == nil {
-			_ = p.Close()
-			return port, nil
-		}
-	}
-	return "", fmt.Errorf("no port is free")
 }

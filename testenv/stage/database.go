@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,8 +62,13 @@ func (d *Database) start(ctx context.Context) (err error) {
 	if d.Control, err = o.Network.freeAddress(host); err != nil {
 		return err
 	}
+	if o.Listen == "" { // it is kept over restarts: not one that systems hand out by themselves
+		if o.Listen, err = o.Network.freeAddress(host); err != nil {
+			return err
+		}
+	}
 	arguments := []string{
-		"--listen", cmp.Or(o.Listen, host+":0"), "--instance", o.Instance, "--control", d.Control,
+		"--listen", o.Listen, "--instance", o.Instance, "--control", d.Control,
 		"--user", User + "/" + Password, "--retry", cmp.Or(o.Retry, 100*time.Millisecond).String(),
 	}
 	for _, s := range o.Services {
@@ -91,6 +97,13 @@ func (d *Database) Restart(ctx context.Context) error {
 	return d.start(ctx)
 }
 
+// handedOut is the last port of FreeAddress: no process gets one twice, as long as there are others.
+var handedOut = func() *atomic.Uint32 {
+	first := new(atomic.Uint32)
+	first.Store(rand.Uint32N(1 << 16))
+	return first
+}()
+
 // FreeAddress returns an address of this host on which nobody listens, neither for TCP nor for UDP.
 func FreeAddress() (string, error) { return (*Network)(nil).freeAddress("127.0.0.1") }
 
@@ -98,7 +111,7 @@ func (n *Network) freeAddress(host string) (address string, err error) {
 	err = n.Inside(func() error {
 		var last error
 		for range 100 { // below the ports that systems hand out by themselves: it stays free until it is used
-			at := net.JoinHostPort(host, strconv.Itoa(20_000+rand.IntN(12_000)))
+			at := net.JoinHostPort(host, strconv.Itoa(20_000+int(handedOut.Add(1)%12_000)))
 			if last = unused(at); last == nil {
 				address = at
 				break

@@ -95,7 +95,8 @@ func (t *Tap) listen(l *net.TCPListener) {
 			client, err := l.AcceptTCP()
 			switch {
 			case err == nil:
-				t.running.Go(func() { t.carry(client) })
+				came := time.Now()
+				t.running.Go(func() { t.carry(client, came) })
 			case errors.Is(err, os.ErrDeadlineExceeded) && somebodyWaits(l): // who came before the deadline, however busy the machine is
 				_ = l.SetDeadline(time.Now().Add(quiet))
 			default:
@@ -222,14 +223,14 @@ func (t *Tap) drop(c net.Conn) {
 	delete(t.conns, c)
 }
 
-func (t *Tap) carry(client net.Conn) {
+func (t *Tap) carry(client net.Conn, came time.Time) {
 	t.hold(client)
 	defer t.drop(client)
 	door := client.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
 	if !door.IsLoopback() {
 		return
 	}
-	s := &Sighting{Door: door, Began: time.Now()}
+	s := &Sighting{Door: door, Began: came}
 	t.mu.Lock()
 	t.seen = append(t.seen, s)
 	t.mu.Unlock()

@@ -2,7 +2,9 @@ package ttcserver
 
 import (
 	"context"
+	"runtime"
 	"testing"
+	"time"
 
 	"servicebroker/ttc"
 )
@@ -23,6 +25,16 @@ func (c *client) release(mode uint32) {
 	c.t.Helper()
 	h := ttc.Header{Message: ttc.MessageOneWay, Function: ttc.FunctionSessionRelease}
 	c.send((&ttc.SessionRelease{Mode: mode}).AppendTo(h.AppendTo(nil, c.dialect), c.dialect))
+}
+
+// awaitReleased waits until no client has a session any more.
+func (w *world) awaitReleased() {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); len(w.server.Sessions()) > 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			w.t.Fatalf("%d sessions are held", len(w.server.Sessions()))
+		}
+	}
 }
 
 // whoAmI tells the session one is in, and what the server said of it.
@@ -53,6 +65,7 @@ func TestPooledSessions(t *testing.T) {
 
 	a.release(0)
 	b.release(0)
+	w.awaitReleased()
 	third := w.dialPooled("C") // takes one of the two
 	if len(w.server.Sessions()) != 1 {
 		t.Errorf("%d sessions are held, want 1", len(w.server.Sessions()))
@@ -79,6 +92,7 @@ func TestReleaseRollsBack(t *testing.T) {
 	r.must(a)
 	a.exec("delete from t", options{})
 	a.release(0)
+	w.awaitReleased()
 	b := w.dialPooled("C")
 	if got := b.count("t"); got != "3" {
 		t.Errorf("%s rows, want 3", got)
@@ -95,6 +109,7 @@ func TestPoolKeys(t *testing.T) {
 	first := w.dialPooled("C")
 	own, _ := first.whoAmI()
 	first.release(0)
+	w.awaitReleased()
 	if got, _ := w.dialPooled("D").whoAmI(); got == own {
 		t.Error("another class got the session")
 	}
