@@ -26,7 +26,7 @@ run: build
 
 test: build
 	@scripts/testdeps
-	@$(GO) run ./scripts/runtests ./testenv/drivers ./... # the longest first
+	@$(GO) run ./scripts/runtests ./testenv/drivers ./broker ./testenv/attack ./... # the longest first
 
 # What a change has to pass besides the tests.
 check:
