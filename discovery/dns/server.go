@@ -331,6 +331,9 @@ func (s *Server) ServeDNS(w wire.ResponseWriter, request *wire.Msg) {
 	}
 	c := s.content.Load()
 	switch {
+	case isHollow(request.IsTsig()):
+		q.open()
+		q.reply.Rcode = wire.RcodeFormatError
 	case request.IsTsig() != nil && w.TsigStatus() != nil:
 		q.open()
 		q.reply.Rcode = wire.RcodeNotAuth
@@ -359,7 +362,7 @@ func (s *Server) write(w wire.ResponseWriter, q *query) {
 	q.fit(size)
 	signed := true
 	switch {
-	case tsig == nil:
+	case tsig == nil, isHollow(tsig):
 	case w.TsigStatus() == nil:
 		q.reply.SetTsig(tsig.Hdr.Name, tsig.Algorithm, fudge, q.now.Unix())
 	default:
@@ -377,6 +380,9 @@ func (s *Server) write(w wire.ResponseWriter, q *query) {
 		_, _ = w.Write(packed)
 	}
 }
+
+// isHollow tells whether a signature has no contents, which cannot be answered by one like it: RFC 8945 5.2 has FORMERR for it.
+func isHollow(t *wire.TSIG) bool { return t != nil && t.Algorithm == "" }
 
 func isUDP(w wire.ResponseWriter) bool {
 	_, is := w.RemoteAddr().(*net.UDPAddr)
