@@ -97,12 +97,13 @@ func (d *Database) Restart(ctx context.Context) error {
 	return d.start(ctx)
 }
 
-// handedOut is the last port of FreeAddress: no process gets one twice, as long as there are others.
-var handedOut = func() *atomic.Uint32 {
-	first := new(atomic.Uint32)
-	first.Store(rand.Uint32N(1 << 16))
-	return first
-}()
+// handedOut counts the addresses of FreeAddress, from another port on in each process: none gets one twice, as long as there are others.
+var (
+	handedOut atomic.Uint32
+	firstPort = rand.Uint32N(mostPorts)
+)
+
+const mostPorts = 12_000 // to choose from
 
 // FreeAddress returns an address of this host on which nobody listens, neither for TCP nor for UDP.
 func FreeAddress() (string, error) { return (*Network)(nil).freeAddress("127.0.0.1") }
@@ -111,7 +112,7 @@ func (n *Network) freeAddress(host string) (address string, err error) {
 	err = n.Inside(func() error {
 		var last error
 		for range 100 { // below the ports that systems hand out by themselves: it stays free until it is used
-			at := net.JoinHostPort(host, strconv.Itoa(20_000+int(handedOut.Add(1)%12_000)))
+			at := net.JoinHostPort(host, strconv.Itoa(20_000+int((firstPort+handedOut.Add(1))%mostPorts)))
 			if last = unused(at); last == nil {
 				address = at
 				break
